@@ -1,0 +1,36 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** How a part of the work ended, in numbers: what `.ci/run` adds up. */
+export type Tally = { passed: number; failed: number; skipped: number }
+
+/** The environment variable that names the folder for reports; without it none is written. */
+const FOLDER = 'PINTAIL_REPORTS'
+
+export function writeReport(name: string, tally: Tally): void {
+  const folder = process.env[FOLDER]
+  if (!folder) return
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(tally)}\n`)
+}
+
+export function readReport(folder: string, name: string): Tally | undefined {
+  try {
+    return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as Tally
+  } catch {
+    return undefined
+  }
+}
+
+export function sum(tallies: readonly Tally[]): Tally {
+  const total: Tally = { passed: 0, failed: 0, skipped: 0 }
+  for (const { passed, failed, skipped } of tallies) {
+    total.passed += passed
+    total.failed += failed
+    total.skipped += skipped
+  }
+  return total
+}
+
+export const tallyLine = ({ passed, failed, skipped }: Tally): string =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped`
