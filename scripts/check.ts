@@ -1,0 +1,102 @@
+// npm run check: every step runs, also after a failed one; exits 1 if any failed.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { compareSnapshots } from './checks/api.ts'
+import { checkAnnounced } from './checks/changesets.ts'
+import { checkDependencies, checkLineLimit, checkNoZodTypes } from './checks/core.ts'
+import { generateSnapshot, pendingChangesets, readSnapshot, snapshotPath, surfaceOf } from './checks/snapshots.ts'
+import { buildPackage } from './lib/build.ts'
+import { reachableFrom, readFrom } from './lib/declarations.ts'
+import { inTemporaryFolder, packInto } from './lib/pack.ts'
+import { fromRoot, type Package, publicPackages, root } from './lib/packages.ts'
+import { writeReport } from './lib/report.ts'
+import { runTool } from './lib/run.ts'
+import { type Finding, runSteps, type Step } from './lib/steps.ts'
+
+const importRules = ['style/noRestrictedImports', 'style/noRestrictedGlobals', 'suspicious/noImportCycles']
+
+async function tool(name: string, args: readonly string[], remedy?: string): Promise<Finding> {
+  const { code, output } = await runTool(name, args)
+  if (code === 0) return { ok: true }
+  return { ok: false, problem: output.trim() || `${name} ended with ${code}`, ...(remedy ? { remedy } : {}) }
+}
+
+/** The first thing that is wrong with any of them. */
+async function each(
+  packages: readonly Package[],
+  check: (one: Package) => Promise<Finding> | Finding,
+): Promise<Finding> {
+  for (const one of packages) {
+    const finding = await check(one)
+    if (!finding.ok) return { ...finding, problem: `${one.name}: ${finding.problem}` }
+  }
+  return { ok: true, note: packages.map(({ name }) => name).join(', ') }
+}
+
+function coreFiles(core: Package): Map<string, string> {
+  const folder = join(core.dir, 'src')
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+  return new Map(paths.sort().map((path) => [path, readFileSync(join(folder, path), 'utf8')]))
+}
+
+/** Looks at the tarball, because that is what others install. */
+async function checkPacked(one: Package): Promise<Finding> {
+  return inTemporaryFolder(async (folder) => {
+    const tarball = await packInto(folder, one)
+    const publint = await tool('publint', ['run', '--strict', tarball])
+    if (!publint.ok) return publint
+    return tool('attw', ['--profile', 'esm-only', '--no-definitely-typed', '--no-emoji', '--format', 'ascii', tarball])
+  })
+}
+
+const packages = publicPackages()
+const core = packages.find(({ name }) => name === '@pintail/core')
+if (!core) throw new Error('packages/core is missing')
+
+const steps: Step[] = [
+  {
+    name: 'lint and format',
+    run: () =>
+      tool(
+        'biome',
+        ['check', '--error-on-warnings', '--max-diagnostics=50', '.'],
+        'npm run format mends what can be mended by itself',
+      ),
+  },
+  {
+    name: 'import rules',
+    run: () =>
+      tool('biome', ['lint', ...importRules.map((rule) => `--only=${rule}`), '--max-diagnostics=50', 'packages']),
+  },
+  { name: 'types', run: () => tool('tsc', ['-p', join(root, 'tsconfig.json')]) },
+  { name: 'unused code', run: () => tool('knip', ['--treat-config-hints-as-errors']) },
+  { name: 'size of core', run: () => checkLineLimit(coreFiles(core)) },
+  { name: 'dependencies of core', run: () => checkDependencies({ ...core.manifest }) },
+  { name: 'build', run: () => each(packages, buildPackage) },
+  { name: 'package exports', needs: 'build', run: () => each(packages, checkPacked) },
+  {
+    name: 'no zod in public types',
+    needs: 'build',
+    run: () =>
+      checkNoZodTypes(
+        reachableFrom(
+          core.entries.map(({ types }) => types),
+          readFrom(core.dir),
+        ),
+      ),
+  },
+  {
+    name: 'API snapshots',
+    needs: 'build',
+    run: () =>
+      each(packages, (one) => compareSnapshots(fromRoot(snapshotPath(one)), generateSnapshot(one), readSnapshot(one))),
+  },
+  {
+    name: 'API changes are announced',
+    run: async () => checkAnnounced(await Promise.all(packages.map(surfaceOf)), pendingChangesets()),
+  },
+]
+
+const tally = await runSteps(steps)
+writeReport('check', tally)
+process.exitCode = tally.failed === 0 ? 0 : 1
