@@ -41,3 +41,10 @@ test('a step that needs a failed one counts as failed, unrun', async () => {
   expect(tally.failed).toBe(2)
   expect(printed).toContain('    not run, because "build" failed')
 })
+
+test('a long problem is cut, and says so', async () => {
+  const problem = Array.from({ length: 150 }, (_, index) => `line ${index}`).join('\n')
+  const { printed } = await lines([{ name: 'one', run: () => ({ ok: false, problem }) }])
+  expect(printed[1]?.split('\n')).toHaveLength(101)
+  expect(printed[1]).toMatch(/… and 50 more lines$/)
+})

@@ -20,7 +20,7 @@ export async function runSteps(steps: readonly Step[], print: (line: string) => 
     } else {
       failed.push(step.name)
       print(`✗ ${step.name} (${seconds} s)`)
-      print(indent(finding.problem))
+      print(indent(shortened(finding.problem)))
       if (finding.remedy) print(indent(`remedy: ${finding.remedy}`))
     }
   }
@@ -35,6 +35,14 @@ async function perform(step: Step, passed: ReadonlySet<string>): Promise<Finding
   } catch (error) {
     return { ok: false, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   }
+}
+
+const longest = 100
+
+function shortened(problem: string): string {
+  const lines = problem.trimEnd().split('\n')
+  if (lines.length <= longest) return problem
+  return [...lines.slice(0, longest), `… and ${lines.length - longest} more lines`].join('\n')
 }
 
 const indent = (text: string): string =>

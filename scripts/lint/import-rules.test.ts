@@ -27,8 +27,18 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['./vocabulary.ts', './errors.ts'],
     forbidden: ['./engine/pintail.ts', './index.ts', 'eventemitter3', 'node:events'],
   },
+  'core/src/index.ts': {
+    allowed: ['./vocabulary.ts', './engine/pintail.ts', './memory/store.ts'],
+    forbidden: ['zod', 'node:fs', '@pintail/adapters/jsonl', '../../adapters/src/jsonl/index.ts'],
+  },
+  'core/src/newcomer.ts': { allowed: [], forbidden: ['./vocabulary.ts', 'zod', 'node:fs'] },
+  'core/src/newcomers/one.ts': { allowed: [], forbidden: ['../vocabulary.ts', './two.ts', 'zod', 'node:fs'] },
+  'core/src/rows.ts': {
+    allowed: ['./vocabulary.ts', './ports.ts', './errors.ts'],
+    forbidden: ['./options.ts', './events.ts', './engine/pintail.ts', 'zod', 'node:net'],
+  },
   'core/src/options.ts': {
-    allowed: ['zod', './vocabulary.ts', './ports.ts', './errors.ts'],
+    allowed: ['zod', './vocabulary.ts', './ports.ts', './errors.ts', './rows.ts'],
     forbidden: ['./engine/pintail.ts', './memory/store.ts', 'p-queue', 'node:fs'],
   },
   'core/src/wire.ts': {
@@ -71,6 +81,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '../errors.ts',
       '../events.ts',
       '../options.ts',
+      '../rows.ts',
       './journal.ts',
       'node:diagnostics_channel',
       'node:timers/promises',
@@ -251,6 +262,6 @@ test.for(Object.keys(files))('the linter holds the rules of %s', (file) => {
 })
 
 test('the linter itself ran, without a fault in its configuration', () => {
-  expect(output).toContain('::error')
-  expect(output).not.toMatch(/biome\.json|\.grit/)
+  expect(output.includes('::error')).toBe(true)
+  expect(output.split('\n').filter((line) => /biome\.json,|\.grit/.test(line))).toEqual([])
 })
