@@ -6,7 +6,7 @@ const conditions = ['@pintail/source', 'module', 'node', 'development|production
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: ['@pintail/source', 'node'] } },
   test: {
-    include: ['packages/**/*.test.ts', 'examples/**/*.test.ts', 'scripts/**/*.test.ts'],
+    include: ['packages/**/*.test.ts', 'examples/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', 'lab/**'],
     passWithNoTests: true,
     coverage: {
