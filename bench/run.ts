@@ -17,6 +17,9 @@ const names = readdirSync(folder)
   .map((file) => file.slice(0, -ending.length))
   .sort()
 
+// 6.18.44-local-name → 6.18.44
+const kernel = (): string => /^\d+(\.\d+)*/.exec(release())?.[0] ?? release()
+
 const tell = (text: string): void => void process.stderr.write(`${text}\n`)
 
 async function runOne(name: string, args: readonly string[]): Promise<void> {
@@ -63,7 +66,7 @@ async function runAll(): Promise<void> {
     return
   }
   const date = new Date().toISOString().slice(0, 10)
-  writeFileSync(join(folder, 'RESULTS.md'), markdownResults(lines, thisMachine(release()), date))
+  writeFileSync(join(folder, 'RESULTS.md'), markdownResults(lines, thisMachine(kernel()), date))
   tell('\nwritten: bench/RESULTS.md')
 }
 
