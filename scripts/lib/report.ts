@@ -22,6 +22,14 @@ export function readReport(folder: string, name: string): Tally | undefined {
   }
 }
 
+/** A part that reported nothing, or no failure in spite of its exit code, counts as one failure: it did not run to its end. */
+export function settle(report: Tally | undefined, code: number): Tally {
+  if (report === undefined)
+    return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 }
+  if (code !== 0 && report.failed === 0) return { ...report, failed: 1 }
+  return report
+}
+
 export function sum(tallies: readonly Tally[]): Tally {
   const total: Tally = { passed: 0, failed: 0, skipped: 0 }
   for (const { passed, failed, skipped } of tallies) {
