@@ -64,7 +64,7 @@ export async function medianTime(run: () => unknown, runs = 5): Promise<number> 
 }
 
 /** A count stays exact; of a measured figure, four significant digits are more than it is worth. */
-export function rounded(value: number, digits = 4): number {
+function rounded(value: number, digits = 4): number {
   return Number.isFinite(value) && !Number.isInteger(value) ? Number(value.toPrecision(digits)) : value
 }
 

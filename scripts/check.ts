@@ -21,16 +21,22 @@ async function tool(name: string, args: readonly string[], remedy?: string): Pro
   return { ok: false, problem: output.trim() || `${name} ended with ${code}`, ...(remedy ? { remedy } : {}) }
 }
 
-/** The first thing that is wrong with any of them. */
+/** Every package is looked at, also after a bad one. */
 async function each(
   packages: readonly Package[],
   check: (one: Package) => Promise<Finding> | Finding,
 ): Promise<Finding> {
+  const problems: string[] = []
+  const remedies = new Set<string>()
   for (const one of packages) {
     const finding = await check(one)
-    if (!finding.ok) return { ...finding, problem: `${one.name}: ${finding.problem}` }
+    if (finding.ok) continue
+    problems.push(`${one.name}: ${finding.problem}`)
+    if (finding.remedy) remedies.add(finding.remedy)
   }
-  return { ok: true, note: packages.map(({ name }) => name).join(', ') }
+  if (problems.length === 0) return { ok: true, note: packages.map(({ name }) => name).join(', ') }
+  const remedy = remedies.size > 0 ? { remedy: [...remedies].join('; ') } : {}
+  return { ok: false, problem: problems.join('\n'), ...remedy }
 }
 
 function coreFiles(core: Package): Map<string, string> {

@@ -4,7 +4,7 @@ import { type Entry, specifierOf } from '../lib/packages.ts'
 import type { Finding } from '../lib/steps.ts'
 
 export const snapshotName = 'api.snapshot.d.ts'
-export const remedy = 'npm run api'
+const remedy = 'npm run api'
 
 /** What a user of the package can see, as one text: every declaration reachable from its entries, without comments. */
 export function snapshotOf(name: string, entries: readonly Entry[], read: ReadDeclaration): string {
