@@ -1,0 +1,2 @@
+// A placeholder until the adapter is written, so that the package builds.
+export {}
