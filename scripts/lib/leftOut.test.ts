@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { leftOutLines, skippedTests, type VitestReport } from './leftOut.ts'
+import { leftOutLines, skippedTests, tallyOf, type VitestReport } from './leftOut.ts'
 
 test('skipped, pending and todo tests are left out; passed and failed ones are not', () => {
   const of = (status: string) => ({ fullName: status, status })
@@ -8,8 +8,17 @@ test('skipped, pending and todo tests are left out; passed and failed ones are n
       { status: 'passed', assertionResults: [of('passed'), of('skipped'), of('pending')] },
       { status: 'failed', assertionResults: [of('failed'), of('todo')] },
     ],
-  } as unknown as VitestReport
+  } satisfies VitestReport
   expect(skippedTests(report)).toEqual(['skipped', 'pending', 'todo'])
+  expect(tallyOf(report)).toEqual({ passed: 1, failed: 1, skipped: 3 })
+})
+
+test('a file that does not load counts as one failure', () => {
+  expect(tallyOf({ testResults: [{ status: 'failed', assertionResults: [] }] })).toEqual({
+    passed: 0,
+    failed: 1,
+    skipped: 0,
+  })
 })
 
 test('left out tests are counted by what they need, the most wanted first', () => {

@@ -1,3 +1,5 @@
+import type { Tally } from './report.ts'
+
 // A test that cannot run everywhere is skipped where it cannot, and says in its name (or its describe's) what it needs:
 //
 //   test.skipIf(!hasPing)('a living host answers [needs: a ping binary]', …)
@@ -6,17 +8,23 @@
 
 /** The parts of vitest's JSON report that are read here. */
 export type VitestReport = {
-  numPassedTests: number
-  numFailedTests: number
-  numPendingTests: number
-  numTodoTests: number
-  /** Files that could not be loaded at all count as failed too. */
-  numFailedTestSuites: number
-  success: boolean
   testResults: readonly {
     status: string
     assertionResults: readonly { fullName: string; status: string }[]
   }[]
+}
+
+/** A file that could not be loaded has no test to fail, and counts as one. */
+export function tallyOf({ testResults }: VitestReport): Tally {
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 }
+  for (const { status, assertionResults } of testResults) {
+    const statuses = assertionResults.map((one) => one.status)
+    const failed = statuses.filter((one) => one === 'failed').length
+    tally.passed += statuses.filter((one) => one === 'passed').length
+    tally.failed += failed === 0 && status === 'failed' ? 1 : failed
+    tally.skipped += statuses.filter((one) => skippedStatuses.includes(one)).length
+  }
+  return tally
 }
 
 const skippedStatuses = ['skipped', 'pending', 'todo', 'disabled']

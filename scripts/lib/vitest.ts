@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { skippedTests, type VitestReport } from './leftOut.ts'
+import { skippedTests, tallyOf, type VitestReport } from './leftOut.ts'
 import { inTemporaryFolder } from './pack.ts'
-import { writeReport } from './report.ts'
+import { settle, writeReport } from './report.ts'
 import { runTool } from './run.ts'
 
 export type VitestOutcome = { code: number; skipped: readonly string[] }
@@ -18,13 +18,7 @@ export function runVitest(name: string, args: readonly string[]): Promise<Vitest
     )
     const report = readVitestReport(file)
     const skipped = report ? skippedTests(report) : []
-    const failed = report?.numFailedTests ?? 0
-    writeReport(name, {
-      passed: report?.numPassedTests ?? 0,
-      // A file that does not load, or a crash of vitest itself, has no failed test of its own.
-      failed: code !== 0 && failed === 0 ? 1 : failed,
-      skipped: skipped.length,
-    })
+    writeReport(name, settle(report && tallyOf(report), code))
     return { code, skipped }
   })
 }
