@@ -31,6 +31,17 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['./vocabulary.ts', './engine/pintail.ts', './memory/store.ts'],
     forbidden: ['zod', 'node:fs', '@pintail/adapters/jsonl', '../../adapters/src/jsonl/index.ts'],
   },
+  'core/src/create.ts': {
+    allowed: [
+      './engine/pintail.ts',
+      './memory/store.ts',
+      './probers/icmp.ts',
+      './options.ts',
+      './ports.ts',
+      './errors.ts',
+    ],
+    forbidden: ['./index.ts', './decide/guard.ts', './testing/index.ts', './resilience/retry.ts', 'zod', 'node:fs'],
+  },
   'core/src/newcomer.ts': { allowed: [], forbidden: ['./vocabulary.ts', 'zod', 'node:fs'] },
   'core/src/newcomers/one.ts': { allowed: [], forbidden: ['../vocabulary.ts', './two.ts', 'zod', 'node:fs'] },
   'core/src/rows.ts': {
@@ -91,6 +102,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     forbidden: [
       '../index.ts',
       '../wire.ts',
+      '../create.ts',
       '../probers/tcp.ts',
       '../memory/store.ts',
       '../resilience/retry.ts',
