@@ -1,0 +1,38 @@
+import { silent } from './engine/narrator.ts'
+import { checkBuilt, Engine, type Pintail } from './engine/pintail.ts'
+import { systemClock } from './engine/time.ts'
+import { unsupported } from './errors.ts'
+import { memoryLeases } from './memory/leases.ts'
+import { memoryStore } from './memory/store.ts'
+import { type PintailOptions, parseOptions } from './options.ts'
+import { allOf } from './probers/composite.ts'
+import { icmp } from './probers/icmp.ts'
+
+/**
+ * Makes an engine. Synchronous, and nothing runs before `start()`.
+ * @throws PintailError `invalid_options` naming every problem; `unsupported` for what is typed and not built yet
+ */
+export function createPintail(options: PintailOptions): Pintail {
+  const policy = parseOptions(options)
+  checkBuilt(policy)
+  if (options.observations) throw unsupported('the option observations', 'remote vantages')
+  if (options.notifier) throw unsupported('the option notifier', 'the migration machine')
+  if (options.metrics) throw unsupported('the option metrics', 'the Prometheus adapter')
+  if (options.mover.granularity === 'server') throw unsupported("mover.granularity 'server'", 'whole-server movers')
+  const { registry, mover, clock = systemClock, probers = [icmp()] } = options
+  return new Engine({
+    registry,
+    mover,
+    prober: probers.length === 1 && probers[0] ? probers[0] : allOf(...probers),
+    vantage: options.vantage?.name ?? 'local',
+    store: options.store ?? memoryStore(),
+    leases: options.leases ?? memoryLeases(clock),
+    guards: options.guards ?? [],
+    log: options.log ?? null,
+    logger: options.logger ?? silent,
+    clock,
+    random: options.random ?? Math.random,
+    policy,
+    policyInput: options.policy ?? {},
+  })
+}

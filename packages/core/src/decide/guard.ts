@@ -1,0 +1,59 @@
+import type { GuardDenial, Mode } from '../vocabulary.ts'
+
+/** What the guards count: servers that the registry means to be in service, without long-dead acknowledged ones. */
+export interface Census {
+  readonly servers: number
+  readonly down: number
+  readonly suspect: number
+  /** Servers that answer now. */
+  readonly up: number
+}
+
+/** How many servers may be down or suspect while Pintail acts: `max(1, floor(p·N))`. */
+export function massFailureCap(servers: number, ratio: number): number {
+  return Math.max(1, Math.floor(ratio * servers))
+}
+
+/** A prober that has lost its network, or a failure too large to be solved by moving people onto the rest. */
+export function massFailure(census: Census, ratio: number): GuardDenial | null {
+  const { servers, down, suspect, up } = census
+  const values = { servers, down, suspect, up }
+  if (down > 0 && up === 0)
+    return {
+      guard: 'all_down',
+      message: `none of ${servers} servers answers: there is nowhere to go, and the prober is the likelier failure`,
+      remedy: "Check this prober's own network; moves go on by themselves when servers answer again.",
+      values,
+    }
+  const cap = massFailureCap(servers, ratio)
+  if (down + suspect <= cap) return null
+  return {
+    guard: 'mass_failure',
+    message: `${down} down and ${suspect} suspect of ${servers} servers; at most ${cap} may be while Pintail acts`,
+    remedy:
+      "Check this prober's own network. If the failure is real, override the guard for the incident, or acknowledge long-dead servers.",
+    values: { ...values, cap },
+  }
+}
+
+/** One prober alone with one or two servers cannot tell their failure from its own. */
+export function tooFewServers(servers: number, canaries: number, minServers: number, mode: Mode): GuardDenial | null {
+  if (mode !== 'auto' || canaries > 0 || servers >= minServers) return null
+  return {
+    guard: 'too_few_servers',
+    message: `auto needs a canary or at least ${minServers} servers, to tell a dead server from a dead prober; there are ${servers}`,
+    remedy: 'Give policy.detect.canaries a host that is always reachable, or use mode suggest.',
+    values: { servers, minServers },
+  }
+}
+
+/** Before a `down` is acted on, any other host must have answered since the suspicion began. */
+export function noControl(suspectedAt: number, control: { readonly at: number } | null): GuardDenial | null {
+  if (control && control.at >= suspectedAt) return null
+  return {
+    guard: 'no_control',
+    message: 'no other host has answered since the suspicion began: the prober may be the broken one',
+    remedy: "Check this prober's own network; the evacuation goes on by itself as soon as any other host answers.",
+    values: { suspectedAt },
+  }
+}

@@ -1,0 +1,77 @@
+import type { Migration, MigrationStatus } from '../vocabulary.ts'
+
+/** What can happen to a migration. */
+export type Trigger =
+  | 'approve'
+  | 'schedule'
+  | 'start'
+  | 'prepared'
+  | 'transferred'
+  | 'complete'
+  | 'retry'
+  | 'fail'
+  | 'cancel'
+
+/** Transitions are data: seed 004's diagram, with `retry` going back to `scheduled`. */
+export const transitions = {
+  suggested: { approve: 'approved', cancel: 'cancelled' },
+  approved: { schedule: 'scheduled', cancel: 'cancelled' },
+  scheduled: { start: 'preparing', cancel: 'cancelled' },
+  preparing: { prepared: 'transferring', retry: 'scheduled', fail: 'failed', cancel: 'cancelled' },
+  transferring: { transferred: 'completing', retry: 'scheduled', fail: 'failed', cancel: 'cancelled' },
+  completing: { complete: 'completed' },
+  completed: {},
+  failed: {},
+  cancelled: {},
+} as const satisfies Record<MigrationStatus, Partial<Record<Trigger, MigrationStatus>>>
+
+export type Stepped =
+  | { readonly ok: true; readonly migration: Migration }
+  | { readonly ok: false; readonly message: string; readonly allowed: readonly Trigger[] }
+
+/** Terminal: nothing can happen to it any more. */
+export function isTerminal(status: MigrationStatus): boolean {
+  return Object.keys(transitions[status]).length === 0
+}
+
+/** The migration after the trigger with its times set, or a refusal that says what would be allowed. */
+export function step(migration: Migration, trigger: Trigger, now: number): Stepped {
+  const row: Partial<Record<Trigger, MigrationStatus>> = transitions[migration.status]
+  const status = row[trigger]
+  if (status === undefined) {
+    const allowed = Object.keys(row) as Trigger[]
+    const could = allowed.length > 0 ? `allowed now: ${allowed.join(', ')}` : 'it has ended'
+    return { ok: false, message: `a ${migration.status} migration cannot take "${trigger}"; ${could}`, allowed }
+  }
+  return {
+    ok: true,
+    migration: { ...migration, status, ...stamps(status, trigger, migration, now), version: migration.version + 1 },
+  }
+}
+
+function stamps(status: MigrationStatus, trigger: Trigger, before: Migration, now: number): Partial<Migration> {
+  switch (status) {
+    case 'approved':
+      return { approvedAt: now }
+    case 'scheduled':
+      return trigger === 'retry' ? { retryCount: before.retryCount + 1 } : { scheduledAt: now }
+    case 'preparing':
+      return { startedAt: before.startedAt ?? now, notBefore: null, errorMessage: null }
+    case 'completed':
+      return { completedAt: now, progress: 100 }
+    case 'failed':
+    case 'cancelled':
+      return { completedAt: now }
+    case 'suggested':
+    case 'transferring':
+    case 'completing':
+      return {}
+    default:
+      return status satisfies never
+  }
+}
+
+/** Exponential, ± half at random, capped: seed 004 retries without a pause, which hammers a target that struggles. */
+export function backoffMs(retry: number, firstMs: number, mostMs: number, random: number): number {
+  return Math.round(Math.min(mostMs, firstMs * 2 ** Math.min(retry, 30)) * (0.5 + random))
+}

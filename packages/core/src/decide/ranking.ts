@@ -1,0 +1,186 @@
+import type {
+  Candidate,
+  Connection,
+  Contribution,
+  ExclusionCode,
+  RankingWeights,
+  Server,
+  ServerId,
+  VerdictKind,
+} from '../vocabulary.ts'
+
+/** Connections with identical needs. */
+export interface Cohort {
+  /** Stable and unique within one plan; also the order of last resort. */
+  readonly key: string
+  readonly sample: Connection
+  readonly connections: readonly Connection[]
+  /** Targets that have refused these connections before. */
+  readonly refusedBy: ReadonlySet<ServerId>
+}
+
+/** A server as ranking sees it. */
+export interface Target {
+  readonly server: Server
+  readonly verdict: VerdictKind
+  readonly cordoned: boolean
+  /** Left-over damping penalty as a share of the ceiling; 1 or more: damped. */
+  readonly instability: number
+  /** Connections there plus reservations; null: could not be counted. */
+  readonly load: number | null
+  /** Null: no limit is known and none assumed. */
+  readonly capacity: number | null
+  /** False: capacity is unknown and policy gives no limit of arrivals either. */
+  readonly limited: boolean
+  /** Smoothed round trip from the vantage; null: not measured. */
+  readonly rttMs: number | null
+}
+
+export interface RankingContext {
+  readonly sources: ReadonlySet<ServerId>
+  readonly sourceDomains: ReadonlySet<string>
+  readonly weights: RankingWeights
+  /** Dearest price among the targets, EUR/h; 0: no prices known. */
+  readonly maxPrice: number
+  /** Mean load of the targets, for those without a capacity. */
+  readonly meanLoad: number
+}
+
+/** Hard rules: why this server is no target for anybody; null: it may be one. */
+export function excludeTarget(target: Target, context: RankingContext): readonly [ExclusionCode, string] | null {
+  const { server } = target
+  if (context.sources.has(server.id)) return ['is_source', 'it is the server being left']
+  if (server.status === 'maintenance') return ['maintenance', 'it is in maintenance']
+  if (server.status !== 'online') return ['not_online', `its status is ${server.status}`]
+  if (target.cordoned) return ['cordoned', 'an operator has cordoned it']
+  if (target.verdict !== 'up') return [target.verdict, `its verdict is ${target.verdict}`]
+  if (target.instability >= 1) return ['damped', 'it has failed too often lately']
+  if (!target.limited)
+    return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
+  if (target.load === null) return ['load_unknown', 'its connections could not be counted']
+  return null
+}
+
+/** Hard rules: why this server is no target for this cohort. */
+export function excludeForCohort(cohort: Cohort, server: Server): readonly [ExclusionCode, string] | null {
+  const { needs } = cohort.sample
+  const missing = needs.protocols?.filter((protocol) => !server.protocols.includes(protocol)) ?? []
+  if (missing.length > 0) return ['protocol_missing', `it does not speak ${missing.join(', ')}`]
+  if (needs.countries && !needs.countries.includes(server.country ?? ''))
+    return ['country_not_allowed', `its country ${server.country ?? '(unknown)'} is not allowed`]
+  if (needs.regions && !needs.regions.includes(server.region ?? ''))
+    return ['region_not_allowed', `its region ${server.region ?? '(unknown)'} is not allowed`]
+  if (cohort.refusedBy.has(server.id)) return ['refused_before', 'it has refused these connections before']
+  return null
+}
+
+/** Room as a share: 1 for an empty server, 0 for a full one; against the mean where no capacity is known. */
+function headroom(target: Target, arriving: number, context: RankingContext): Contribution {
+  const load = (target.load ?? 0) + arriving
+  if (target.capacity === null) {
+    const mean = context.meanLoad + 1
+    return part('headroom', mean / (mean + load), context, `${load} connections, capacity unknown`)
+  }
+  return part(
+    'headroom',
+    target.capacity === 0 ? 0 : 1 - load / target.capacity,
+    context,
+    `${load} of ${target.capacity} taken`,
+  )
+}
+
+/**
+ * Soft rules: each factor 0..1 times its weight, and what it rests on. Unknown is neutral (0.5) and says so.
+ * @param arriving how many connections the plan has already put there
+ */
+export function contributionsOf(
+  cohort: Cohort,
+  target: Target,
+  arriving: number,
+  context: RankingContext,
+): Contribution[] {
+  const { sample } = cohort
+  const { server, rttMs } = target
+  const latency =
+    rttMs === null
+      ? neutral('latency', context, 'not measured')
+      : part('latency', 1 - rttMs / 300, context, `${Math.round(rttMs * 10) / 10} ms from the prober`)
+  const region =
+    sample.region === null || server.region === null
+      ? neutral('region', context, 'region unknown')
+      : part(
+          'region',
+          server.region === sample.region ? 1 : 0,
+          context,
+          server.region === sample.region ? `same region ${server.region}` : `${server.region}, not ${sample.region}`,
+        )
+  const domain = server.failureDomain
+  const failureDomain =
+    domain === null || context.sourceDomains.size === 0
+      ? neutral('failure_domain', context, 'failure domain unknown')
+      : part(
+          'failure_domain',
+          context.sourceDomains.has(domain) ? 0 : 1,
+          context,
+          context.sourceDomains.has(domain) ? `shares ${domain} with the failing server` : `in ${domain}`,
+        )
+  const cost =
+    server.priceEurHour === null || context.maxPrice === 0
+      ? neutral('cost', context, 'price unknown')
+      : part('cost', 1 - server.priceEurHour / context.maxPrice, context, `${server.priceEurHour} EUR/h`)
+  const preferred = sample.preferredServer === server.id
+  return [
+    headroom(target, arriving, context),
+    latency,
+    part(
+      'stability',
+      1 - target.instability,
+      context,
+      target.instability === 0
+        ? 'no outage lately'
+        : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
+    ),
+    region,
+    failureDomain,
+    cost,
+    part('preference', preferred ? 1 : 0, context, preferred ? "the user's preferred server" : 'no preference for it'),
+  ]
+}
+
+/** Weighted mean, 0..1. All weights zero: 0 for everybody, and the order is by id. */
+export function scoreOf(contributions: readonly Contribution[]): number {
+  const weights = contributions.reduce((sum, { weight }) => sum + weight, 0)
+  return weights === 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + value * weight, 0) / weights
+}
+
+/** How much one more arrival lowers the score: only headroom depends on it. */
+export function scoreWithout(
+  contributions: readonly Contribution[],
+  target: Target,
+  arriving: number,
+  context: RankingContext,
+): number {
+  return scoreOf([headroom(target, arriving, context), ...contributions.slice(1)])
+}
+
+/** Every server: its score with all contributions, or why it is no target. Best first, the excluded last. */
+export function rank(cohort: Cohort, targets: readonly Target[], context: RankingContext): Candidate[] {
+  const candidates = targets.map((target): Candidate => {
+    const excluded = excludeTarget(target, context) ?? excludeForCohort(cohort, target.server)
+    if (excluded) return { serverId: target.server.id, excluded: excluded[0], message: excluded[1] }
+    const contributions = contributionsOf(cohort, target, 0, context)
+    return { serverId: target.server.id, score: scoreOf(contributions), contributions }
+  })
+  const score = (candidate: Candidate): number => ('score' in candidate ? candidate.score : -1)
+  return candidates.sort((a, b) => score(b) - score(a) || compareIds(a.serverId, b.serverId))
+}
+
+export const compareIds = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+function part(factor: Contribution['factor'], value: number, context: RankingContext, note: string): Contribution {
+  return { factor, value: Math.min(1, Math.max(0, value)), weight: context.weights[factor], note }
+}
+
+function neutral(factor: Contribution['factor'], context: RankingContext, note: string): Contribution {
+  return part(factor, 0.5, context, `${note}: neutral`)
+}

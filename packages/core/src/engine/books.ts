@@ -1,0 +1,214 @@
+import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
+import { type DetectorState, verdictOf } from '../decide/detector.ts'
+import type { Census } from '../decide/guard.ts'
+import { isTerminal } from '../decide/migration.ts'
+import type { Target } from '../decide/ranking.ts'
+import type {
+  Connection,
+  ConnectionId,
+  Evacuation,
+  EvacuationId,
+  Incident,
+  Migration,
+  MigrationId,
+  MoveRecord,
+  OperatorWord,
+  Policy,
+  Sample,
+  Server,
+  ServerId,
+} from '../vocabulary.ts'
+
+/** Samples of one server that are kept as evidence. */
+const keptSamples = 20
+
+/** What the engine knows of one server. */
+export interface ServerBook {
+  server: Server
+  detector: DetectorState
+  /** The newest last. */
+  samples: readonly Sample[]
+  /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
+  rttMs: number | null
+  damping: Damping
+  /** Connections counted by us where the registry tells no load, and when the counting began. */
+  counted: { readonly load: number; readonly at: number } | null
+  /** Its connections as last listed, for a registry that fails together with the server. */
+  remembered: { readonly connections: readonly Connection[]; readonly at: number } | null
+}
+
+/** A place on a target that the next snapshot will show: held until then. */
+interface Reservation {
+  /** Null: the grant is not confirmed yet. */
+  confirmedAt: number | null
+}
+
+/**
+ * The leader's working state: what the store has, by the keys that decisions need. Records are replaced, never
+ * changed; only one leader writes, so what is here is ahead of the store by what the journal has not yet kept.
+ */
+export class Books {
+  readonly servers = new Map<ServerId, ServerBook>()
+  /** The newest incident of each server that still has something to do. */
+  readonly incidents = new Map<ServerId, Incident>()
+  readonly evacuations = new Map<EvacuationId, Evacuation>()
+  readonly migrations = new Map<MigrationId, Migration>()
+  readonly moves = new Map<MigrationId, Map<ConnectionId, MoveRecord>>()
+  readonly words = new Map<string, OperatorWord>()
+  readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
+  /** When the newest server list was asked for; 0: there has been none. */
+  listedAt = 0
+  stale = false
+  skippedRows = 0
+  policy: Policy
+  #census: Census | null = null
+
+  constructor(policy: Policy) {
+    this.policy = policy
+  }
+
+  /** To be called whenever a verdict, a status, an incident or the list of servers changed. */
+  changed(): void {
+    this.#census = null
+  }
+
+  note(book: ServerBook, sample: Sample): void {
+    book.samples = [...book.samples.slice(1 - keptSamples), sample]
+    for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
+  }
+
+  // ------------------------------------------------------------------------------------------------- what holds now
+
+  /** Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts. */
+  census(): Census {
+    if (this.#census) return this.#census
+    const count = { servers: 0, down: 0, suspect: 0, up: 0 }
+    for (const { server, detector } of this.servers.values()) {
+      const incident = this.incidents.get(server.id)
+      if (server.status !== 'online' && !incident) continue
+      if (incident && incident.acknowledgedAt !== null && detector.verdict === 'down') continue
+      count.servers++
+      if (detector.verdict !== 'unknown') count[detector.verdict]++
+    }
+    this.#census = count
+    return count
+  }
+
+  isCordoned(id: ServerId): boolean {
+    return this.words.has(`cordon/${id}`)
+  }
+
+  /** The pause that holds for moves off this server now, if any. */
+  pauseFor(id: ServerId, now: number): Extract<OperatorWord, { kind: 'pause' }> | null {
+    for (const key of ['pause/all', `pause/${id}`]) {
+      const word = this.words.get(key)
+      if (word?.kind === 'pause' && (word.until === null || word.until > now)) return word
+    }
+    return null
+  }
+
+  outage(book: ServerBook, now: number): void {
+    book.damping = addOutage(book.damping, now, this.policy.guards.dampingHalfLifeMs)
+  }
+
+  // --------------------------------------------------------------------------------------------- load and reservations
+
+  reserve(server: ServerId, connection: ConnectionId): void {
+    const held = this.#reservations.get(server) ?? new Map<ConnectionId, Reservation>()
+    this.#reservations.set(server, held)
+    if (!held.has(connection)) held.set(connection, { confirmedAt: null })
+  }
+
+  /** The grant is there; the place stays reserved until a snapshot begun after this shows it. */
+  confirm(server: ServerId, connection: ConnectionId, now: number): void {
+    const held = this.#reservations.get(server)?.get(connection)
+    if (held) held.confirmedAt = now
+  }
+
+  release(server: ServerId, connection: ConnectionId): void {
+    this.#reservations.get(server)?.delete(connection)
+  }
+
+  /** A snapshot of this server that was asked for at `begunAt` shows every grant confirmed before. */
+  absorb(server: ServerId, begunAt: number): void {
+    const held = this.#reservations.get(server)
+    for (const [id, { confirmedAt }] of held ?? []) if (confirmedAt !== null && confirmedAt < begunAt) held?.delete(id)
+  }
+
+  reserved(server: ServerId): number {
+    return this.#reservations.get(server)?.size ?? 0
+  }
+
+  /** Connections there plus reservations; null: not counted. */
+  loadOf({ server, counted }: ServerBook): number | null {
+    const load = server.load ?? counted?.load ?? null
+    return load === null ? null : load + this.reserved(server.id)
+  }
+
+  capacityOf(server: Server): number | null {
+    return server.capacity ?? this.policy.placement.defaultCapacity
+  }
+
+  /** I2: whether the load with all reservations, this one among them, leaves the host its headroom. */
+  fits(book: ServerBook): boolean {
+    const capacity = this.capacityOf(book.server)
+    const load = this.loadOf(book)
+    return capacity === null || (load !== null && load + this.policy.placement.hostHeadroom <= capacity)
+  }
+
+  targets(now: number): Target[] {
+    const { guards, placement } = this.policy
+    return [...this.servers.values()].map((book) => {
+      const capacity = this.capacityOf(book.server)
+      return {
+        server: book.server,
+        verdict: book.detector.verdict,
+        cordoned: this.isCordoned(book.server.id),
+        instability: penaltyAt(book.damping, now, guards.dampingHalfLifeMs) / guards.dampingCeiling,
+        load: this.loadOf(book),
+        capacity,
+        limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
+        rttMs: book.rttMs,
+      }
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------- migrations
+
+  put(migration: Migration): void {
+    this.migrations.set(migration.id, migration)
+  }
+
+  putMove(move: MoveRecord): void {
+    const moves = this.moves.get(move.migrationId) ?? new Map<ConnectionId, MoveRecord>()
+    this.moves.set(move.migrationId, moves)
+    moves.set(move.connection.id, move)
+  }
+
+  movesOf(id: MigrationId): MoveRecord[] {
+    return [...(this.moves.get(id)?.values() ?? [])]
+  }
+
+  migrationsOf(id: EvacuationId): Migration[] {
+    return [...this.migrations.values()].filter((migration) => migration.evacuationId === id)
+  }
+
+  /** Forgets an evacuation that has ended, with all that is only needed while it runs; the store keeps it. */
+  forget(id: EvacuationId): void {
+    for (const migration of this.migrationsOf(id)) {
+      this.migrations.delete(migration.id)
+      this.moves.delete(migration.id)
+    }
+    this.evacuations.delete(id)
+  }
+
+  openMigrations(): Migration[] {
+    return [...this.migrations.values()].filter(({ status }) => !isTerminal(status))
+  }
+}
+
+export function newBook(server: Server, detector: DetectorState): ServerBook {
+  return { server, detector, samples: [], rttMs: null, damping: undamped, counted: null, remembered: null }
+}
+
+export const verdictOfBook = (book: ServerBook) => verdictOf(book.detector)

@@ -1,0 +1,152 @@
+import { errorText, isPintailError, PintailError } from '../errors.ts'
+import type { EventDraft, PintailEvent } from '../events.ts'
+import type { Clock, MigrationStore, StoreWrite } from '../ports.ts'
+import type { Token } from '../vocabulary.ts'
+import type { Bus } from './bus.ts'
+import { callOut, sleep } from './time.ts'
+
+interface Waiting {
+  readonly writes: readonly StoreWrite[]
+  readonly events: readonly EventDraft[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** For each commit, milliseconds: a store that answers later than this is treated as silent. */
+const storeTimeoutMs = 10_000
+
+/**
+ * Write-ahead: whoever awaits `commit` goes on only when state and events are kept; listeners hear them after that.
+ * Commits of one turn of the event loop go out as one batch, so that a hundred moves cost one write.
+ */
+export class Journal {
+  readonly #store: MigrationStore
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #stopped: AbortSignal
+  readonly #token: Token
+  readonly #lost: (error: unknown) => void
+  #waiting: Waiting[] = []
+  #flushing: Promise<void> | null = null
+  /** Why nothing can be written now; null: all is well. Read by whoever is about to act. */
+  trouble: string | null = null
+  lastSeq = 0
+
+  constructor(
+    store: MigrationStore,
+    bus: Bus,
+    clock: Clock,
+    token: Token,
+    stopped: AbortSignal,
+    lost: (error: unknown) => void,
+  ) {
+    this.#store = store
+    this.#bus = bus
+    this.#clock = clock
+    this.#token = token
+    this.#stopped = stopped
+    this.#lost = lost
+  }
+
+  /** All of it or nothing; resolves when it is kept. */
+  commit(writes: readonly StoreWrite[], events: readonly EventDraft[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ writes, events, resolve, reject })
+      this.#flushing ??= new Promise((done) => this.#defer(() => this.#flush().finally(done)))
+    })
+  }
+
+  #defer(callback: () => void): void {
+    if (this.#clock.defer) this.#clock.defer(callback)
+    else setImmediate(callback)
+  }
+
+  /** Resolves when everything handed in so far is kept or refused. */
+  async settled(): Promise<void> {
+    while (this.#flushing) await this.#flushing
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting
+      this.#waiting = []
+      try {
+        const events = batch.flatMap((item) => item.events)
+        const lastSeq = await this.#write(
+          batch.flatMap((item) => item.writes),
+          events,
+        )
+        let seq = lastSeq - events.length
+        this.lastSeq = lastSeq
+        for (const item of batch) item.resolve()
+        for (const event of events) this.#bus.publish({ ...event, seq: ++seq } as PintailEvent)
+      } catch (error) {
+        for (const item of batch) item.reject(error)
+        this.#lost(error)
+      }
+    }
+    this.#flushing = null
+  }
+
+  async #write(writes: readonly StoreWrite[], journal: readonly EventDraft[]): Promise<number> {
+    const token = this.#token
+    for (let tries = 0; ; tries++) {
+      try {
+        const { lastSeq } = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
+          this.#store.commit({ token, writes, journal }, ctx),
+        )
+        this.trouble = null
+        return lastSeq
+      } catch (error) {
+        if (isPintailError(error, 'fenced') || isPintailError(error, 'aborted')) throw error
+        if (isPintailError(error, 'conflict')) {
+          // After an ambiguous answer a conflict may be our own write, which did arrive.
+          const first = writes[0]
+          const kept = tries > 0 && first ? await this.#isKept(first) : false
+          if (!kept) throw error
+          return (await this.#lastSeq()) ?? this.lastSeq
+        }
+        this.trouble = errorText(error)
+        if (tries === 0)
+          this.#bus.warn({
+            code: 'unavailable',
+            message: `the store does not answer; nothing is moved until it does: ${this.trouble}`,
+            remedy: 'Check the store; the engine goes on by itself when it answers.',
+          })
+        await sleep(this.#clock, Math.min(10_000, 100 * 2 ** tries), this.#stopped)
+      }
+    }
+  }
+
+  async #isKept({ kind, id, value }: StoreWrite): Promise<boolean> {
+    const kept = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
+      this.#store.get(kind, id, ctx),
+    )
+    return value === null ? kept === null : kept?.version === value.version
+  }
+
+  async #lastSeq(): Promise<number | null> {
+    const query = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
+    return (
+      await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
+        this.#store.readJournal(query, ctx),
+      )
+    ).lastSeq
+  }
+}
+
+/** A write of a record whose version is one above what the store has. */
+export function put<K extends StoreWrite['kind']>(
+  kind: K,
+  id: string,
+  value: Extract<StoreWrite, { kind: K }>['value'] & object,
+): StoreWrite {
+  return { kind, id, expected: (value as { version: number }).version - 1, value } as StoreWrite
+}
+
+/** A refusal that tells who asked for what in vain. */
+export function notFound(kind: string, id: string): PintailError {
+  return new PintailError('not_found', `there is no ${kind} ${JSON.stringify(id.slice(0, 80))}`, {
+    remedy: `List the ${kind}s to see which there are.`,
+  })
+}

@@ -1,0 +1,665 @@
+import { judgeCheck } from '../decide/detector.ts'
+import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
+import { errorText, isPintailError, PintailError } from '../errors.ts'
+import type { EventDraft } from '../events.ts'
+import type { Clock, ConnectionMover, Located, Random, StoreWrite } from '../ports.ts'
+import type {
+  ConnectionId,
+  Migration,
+  MigrationId,
+  Move,
+  MoveRecord,
+  MoveState,
+  Server,
+  ServerId,
+  Token,
+} from '../vocabulary.ts'
+import type { Books } from './books.ts'
+import type { Bus } from './bus.ts'
+import { type Journal, put } from './journal.ts'
+import type { Monitor } from './monitor.ts'
+import type { Revoker } from './revoker.ts'
+import { callOut, sleep } from './time.ts'
+
+/** Progress of one migration is told at most this often, milliseconds. */
+const progressEveryMs = 100
+
+export interface MigratorHooks {
+  /** Why no move off this server may start now; null: it may. */
+  forbidden(from: ServerId): string | null
+  /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
+  token(timeoutMs: number): Token | null
+  /** A migration has reached a terminal state. */
+  ended(migration: Migration): void
+}
+
+/** A migration under way. */
+interface Run {
+  migration: Migration
+  readonly from: Server
+  readonly to: Server
+  /** Not started yet; taken from `next` on. */
+  queue: MoveRecord[]
+  next: number
+  inFlight: number
+  /** Set once: nothing more is started, for this reason. */
+  halted: { readonly why: string; readonly as: 'cancel' | 'fail' | 'replan' } | null
+  moved: number
+  failed: number
+  skipped: number
+  readonly residue: Set<ConnectionId>
+  told: number
+  /** Called when nothing is queued or in flight any more. */
+  drained: (() => void) | null
+}
+
+type Outcome =
+  | { readonly end: 'moved' }
+  | {
+      readonly end: 'failed'
+      readonly permanent: boolean
+      readonly error: string
+      readonly residue: boolean
+      readonly rolledBack: boolean
+    }
+  /** Nothing is known, and we may not act any more: settled by whoever leads next. */
+  | { readonly end: 'open' }
+
+/**
+ * Performs migrations: prepare, move, complete. Moves of all migrations share one bound and take turns, so that no
+ * source starves. Each settles singly; the intent is kept before the effect, the outcome after it.
+ */
+export class Migrator {
+  readonly #mover: ConnectionMover
+  readonly #books: Books
+  readonly #journal: Journal
+  readonly #monitor: Monitor
+  readonly #revoker: Revoker
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #hooks: MigratorHooks
+  /** Fires when nothing more may be started, and when calls under way must end. */
+  readonly #stopping: AbortSignal
+  readonly #killed: AbortSignal
+  readonly #runs = new Map<MigrationId, Run>()
+  readonly #ends = new Set<Promise<void>>()
+  readonly #perTarget = new Map<ServerId, number>()
+  #turn: Run[] = []
+  #inFlight = 0
+
+  constructor(
+    parts: {
+      mover: ConnectionMover
+      books: Books
+      journal: Journal
+      monitor: Monitor
+      revoker: Revoker
+      bus: Bus
+      clock: Clock
+      random: Random
+    },
+    hooks: MigratorHooks,
+    stopping: AbortSignal,
+    killed: AbortSignal,
+  ) {
+    this.#mover = parts.mover
+    this.#books = parts.books
+    this.#journal = parts.journal
+    this.#monitor = parts.monitor
+    this.#revoker = parts.revoker
+    this.#bus = parts.bus
+    this.#clock = parts.clock
+    this.#random = parts.random
+    this.#hooks = hooks
+    this.#stopping = stopping
+    this.#killed = killed
+  }
+
+  /** Starts what is due, and goes on with what was waiting for a guard. */
+  wake(): void {
+    if (this.#stopping.aborted) return
+    const now = this.#clock.now()
+    for (const migration of this.#books.migrations.values()) {
+      if (this.#runs.has(migration.id)) continue
+      const begun = ['preparing', 'transferring', 'completing'].includes(migration.status)
+      const due = migration.status === 'scheduled' && (migration.notBefore ?? 0) <= now
+      if (!begun && !(due && this.#hooks.forbidden(migration.fromServerId) === null)) continue
+      if (this.#hooks.token(0) === null) continue
+      const end: Promise<void> = this.#run(migration)
+        .catch((error) => this.#broke(migration, error))
+        .finally(() => this.#ends.delete(end))
+      this.#ends.add(end)
+    }
+    this.#fill()
+  }
+
+  /** When the next retry is due; null: none waits. */
+  nextDueAt(): number | null {
+    const waits = [...this.#books.migrations.values()].flatMap(({ status, notBefore }) =>
+      status === 'scheduled' && notBefore !== null ? notBefore : [],
+    )
+    return waits.length === 0 ? null : Math.min(...waits)
+  }
+
+  /** Nothing more of this migration is started; what is under way settles. */
+  halt(id: MigrationId, why: string): boolean {
+    const run = this.#runs.get(id)
+    if (!run || run.migration.status === 'completing') return false
+    run.halted ??= { why, as: 'cancel' }
+    this.#fill()
+    return true
+  }
+
+  /** The record with the figures of the run, which are written only between phases. */
+  live(migration: Migration): Migration {
+    const run = this.#runs.get(migration.id)
+    return run ? { ...run.migration, ...figures(run) } : migration
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#ends)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- phases
+
+  async #run(migration: Migration): Promise<void> {
+    const from = this.#books.servers.get(migration.fromServerId)?.server
+    const to = this.#books.servers.get(migration.toServerId)?.server
+    if (!from || !to)
+      return this.#leave(
+        migration,
+        'fail',
+        `server ${from ? migration.toServerId : migration.fromServerId} is gone from the registry`,
+      )
+    const moves = this.#books.movesOf(migration.id)
+    const run: Run = {
+      migration,
+      from,
+      to,
+      queue: moves.filter(({ state }) => state.state === 'pending'),
+      next: 0,
+      inFlight: 0,
+      halted: null,
+      moved: count(moves, 'moved'),
+      failed: count(moves, 'failed'),
+      skipped: count(moves, 'skipped'),
+      residue: new Set(migration.residue),
+      told: 0,
+      drained: null,
+    }
+    this.#runs.set(migration.id, run)
+    try {
+      if (run.migration.status === 'scheduled') await this.#step(run, 'start')
+      if (run.migration.status === 'preparing') {
+        const problem = run.halted ? null : await this.#prepare(run)
+        if (run.halted) return await this.#end(run)
+        if (problem) return await this.#retryOr(run, 'fail', problem.message, problem.retry)
+        await this.#step(run, 'prepared')
+      }
+      if (run.migration.status === 'transferring') {
+        await this.#settleAmbiguous(run)
+        await this.#transfer(run)
+        if (this.#stopping.aborted) return
+        return await this.#end(run)
+      }
+      if (run.migration.status === 'completing') await this.#complete(run)
+    } finally {
+      this.#runs.delete(migration.id)
+      if (isTerminal(run.migration.status)) this.#hooks.ended(run.migration)
+    }
+  }
+
+  /** A fresh look at the target, then the mover's own preparation. */
+  async #prepare(run: Run): Promise<{ message: string; retry: boolean } | null> {
+    const sample = await this.#monitor.probeNow(run.to.id)
+    if (this.#books.servers.get(run.to.id)?.detector.verdict === 'down')
+      return { message: `target ${run.to.id} is down`, retry: false }
+    if (sample === null) return { message: `target ${run.to.id} could not be probed before the move`, retry: true }
+    const { passed, reason } = judgeCheck(sample, this.#books.policy.detect)
+    if (!passed) return { message: `target ${run.to.id} failed a fresh check: ${reason.message}`, retry: true }
+    try {
+      await this.#call('prepare', (ctx) => this.#mover.prepare?.(run.from, run.to, ctx))
+      return null
+    } catch (error) {
+      return {
+        message: `preparing ${run.to.id} failed: ${errorText(error)}`,
+        retry: !isPintailError(error, 'rejected'),
+      }
+    }
+  }
+
+  /** Moves that were under way when the last leader ended: asked for where they are, or repeated with the same key. */
+  async #settleAmbiguous(run: Run): Promise<void> {
+    const open = this.#books.movesOf(run.migration.id).filter(({ state }) => state.state === 'moving')
+    for (const record of open) {
+      const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+      if (token === null) return
+      const located = await this.#locate(this.#moveOf(run, record, token))
+      if (located === 'on_target' || located === 'on_both') await this.#settle(run, record, { end: 'moved' })
+      else run.queue.unshift(record)
+    }
+  }
+
+  #transfer(run: Run): Promise<void> {
+    return new Promise((resolve) => {
+      run.drained = resolve
+      this.#turn.push(run)
+      this.#tell(run, true)
+      this.#fill()
+    })
+  }
+
+  /** What became of the moves decides what becomes of the migration. */
+  async #end(run: Run): Promise<void> {
+    await this.#skip(run, run.queue.slice(run.next), run.halted?.why ?? 'not started')
+    run.next = run.queue.length
+    const { halted } = run
+    if (halted?.as === 'cancel') return this.#leave(run.migration, 'cancel', halted.why, run)
+    if (halted?.as === 'fail') return this.#leave(run.migration, 'fail', halted.why, run)
+    if (run.moved === 0 && run.failed > 0) {
+      const failures = this.#books
+        .movesOf(run.migration.id)
+        .flatMap(({ state }) => (state.state === 'failed' ? state : []))
+      const message = `none of ${run.failed} connections could be moved: ${failures[0]?.error ?? 'unknown'}`
+      return this.#retryOr(
+        run,
+        'fail',
+        message,
+        failures.some(({ permanent }) => !permanent),
+      )
+    }
+    await this.#step(run, 'transferred', figures(run))
+    await this.#complete(run)
+  }
+
+  /** After the first revoke there is no way back: what fails here becomes a pending revoke and a warning. */
+  async #complete(run: Run): Promise<void> {
+    const owed = this.#revoker.owe(run.migration, this.#movedOf(run))
+    const warnings = [...run.migration.warnings]
+    if (run.failed > 0)
+      warnings.push(`${run.failed} connection${run.failed === 1 ? '' : 's'} could not be moved and are planned anew`)
+    await this.#step(run, 'complete', { ...figures(run), progress: 100, warnings }, owed)
+    this.#tell(run, true)
+    this.#revoker.wake()
+  }
+
+  #movedOf(run: Run): Move[] {
+    return this.#books
+      .movesOf(run.migration.id)
+      .flatMap((record) => (record.state.state === 'moved' ? this.#moveOf(run, record, 0 as Token) : []))
+  }
+
+  async #retryOr(run: Run, otherwise: 'fail', message: string, retry: boolean): Promise<void> {
+    const { migration } = run
+    const { maxRetries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
+    if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries))
+      return this.#leave(migration, otherwise, message, run)
+    const notBefore = this.#clock.now() + backoffMs(migration.retryCount, first, backoffMaxMs, this.#random())
+    const again = this.#books.movesOf(migration.id).filter(({ state }) => state.state === 'failed' && !state.permanent)
+    const writes = again.map((record) => {
+      this.#books.reserve(run.to.id, record.connection.id)
+      return this.#writeMove(record, { state: 'pending' }, { tries: 0 })
+    })
+    await this.#step(run, 'retry', { notBefore, errorMessage: message, connectionsFailed: 0 }, writes)
+  }
+
+  /** Ends a migration that does not complete. What has moved stays moved and owes its revoke. */
+  async #leave(migration: Migration, trigger: 'fail' | 'cancel', why: string, run?: Run): Promise<void> {
+    const moves = this.#books.movesOf(migration.id)
+    const open = moves.filter(({ state }) => state.state === 'pending')
+    for (const { connection } of open) this.#books.release(migration.toServerId, connection.id)
+    const residue = run ? [...run.residue] : migration.residue
+    const skipped = open.map((record) => this.#writeMove(record, { state: 'skipped', at: this.#clock.now(), why }))
+    const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
+    const failed = moves.some(({ state }) => state.state === 'failed')
+    const rollbackSuccess = failed || residue.length > 0 ? residue.length === 0 : null
+    const patch = {
+      ...(run && figures(run)),
+      residue,
+      ...(trigger === 'fail' && { errorMessage: why, rollbackSuccess }),
+    }
+    await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...owed])
+    if (!run) this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
+    this.#revoker.wake()
+  }
+
+  /** Ends a migration that is not under way, e.g. a suggested one. */
+  async cancel(migration: Migration, why: string): Promise<void> {
+    if (!this.halt(migration.id, why)) await this.#leave(migration, 'cancel', why)
+  }
+
+  async #step(
+    run: { migration: Migration },
+    trigger: Trigger,
+    patch: Partial<Migration> = {},
+    writes: readonly StoreWrite[] = [],
+  ): Promise<void> {
+    const before = this.#books.migrations.get(run.migration.id) ?? run.migration
+    const stepped = step(before, trigger, this.#clock.now())
+    if (!stepped.ok) throw new PintailError('illegal_transition', stepped.message)
+    const after = { ...stepped.migration, ...patch }
+    this.#books.put(after)
+    run.migration = after
+    await this.#journal.commit(
+      [put('migration', after.id, after), ...writes],
+      transitionEvents(before, after, this.#clock.now()),
+    )
+  }
+
+  /** A store that refuses us, or a broken invariant: nothing is known to be done, so nothing is said to be. */
+  #broke(migration: Migration, error: unknown): void {
+    if (this.#stopping.aborted) return
+    this.#bus.warn({
+      code: isPintailError(error) ? error.code : 'internal',
+      message: `migration ${migration.id} stopped: ${errorText(error)}`,
+    })
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- moves
+
+  /** Starts moves while there is room, one migration after the other. */
+  #fill(): void {
+    const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
+    const forbidden = new Map<ServerId, boolean>()
+    let idle = 0
+    while (this.#inFlight < concurrency && idle < this.#turn.length) {
+      const run = this.#turn.shift() as Run
+      this.#turn.push(run)
+      idle++
+      this.#check(run)
+      if (run.halted || run.next >= run.queue.length || this.#stopping.aborted) {
+        if (run.inFlight === 0) this.#drain(run)
+        continue
+      }
+      const held = forbidden.get(run.from.id) ?? this.#hooks.forbidden(run.from.id) !== null
+      forbidden.set(run.from.id, held)
+      if (
+        held ||
+        (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget ||
+        this.#books.servers.get(run.to.id)?.detector.verdict !== 'up'
+      )
+        continue
+      // Lease before move: two engines must not move one person twice.
+      const token = this.#hooks.token(timeoutMs)
+      if (token === null) return
+      const record = run.queue[run.next++] as MoveRecord
+      idle = 0
+      this.#inFlight++
+      run.inFlight++
+      this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) + 1)
+      void this.#move(run, record, token)
+    }
+  }
+
+  #check(run: Run): void {
+    const book = this.#books.servers.get(run.to.id)
+    if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as: 'fail' }
+    else if (book.server.status !== 'online')
+      run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
+    else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
+    else if (run.next < run.queue.length && !this.#books.fits(book))
+      run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
+  }
+
+  #drain(run: Run): void {
+    this.#turn = this.#turn.filter((other) => other !== run)
+    run.drained?.()
+    run.drained = null
+  }
+
+  async #move(run: Run, pending: MoveRecord, token: Token): Promise<void> {
+    let calling = true
+    const called = (): void => {
+      if (calling) this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
+      if (calling) this.#inFlight--
+      calling = false
+    }
+    try {
+      const now = this.#clock.now()
+      const record: MoveRecord = {
+        ...pending,
+        state: { state: 'moving', token, since: now },
+        version: pending.version + 1,
+      }
+      const move = this.#moveOf(run, record, token)
+      this.#books.putMove(record)
+      const { key, connection } = move
+      const data = {
+        key,
+        migrationId: run.migration.id,
+        connectionId: connection.id,
+        fromServerId: run.from.id,
+        toServerId: run.to.id,
+        fencingToken: token,
+      }
+      await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
+      const outcome = await this.#perform(run, move)
+      // The next intent goes into the same batch as this outcome: one write for both.
+      const kept = this.#settle(run, record, outcome)
+      called()
+      this.#fill()
+      await kept
+    } catch (error) {
+      run.halted ??= { why: errorText(error), as: 'fail' }
+      this.#broke(run.migration, error)
+    }
+    called()
+    run.inFlight--
+    if (run.inFlight === 0) this.#fill()
+  }
+
+  /** One move until it is clear: done, refused, or given up. */
+  async #perform(run: Run, move: Move): Promise<Outcome> {
+    const { moveTries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
+    for (let tries = 1; ; tries++) {
+      let clean = true
+      let failure: unknown
+      try {
+        await this.#call('move', (ctx) => this.#mover.move(move, ctx))
+        if (!this.#mover.verify || (await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx))))
+          return { end: 'moved' }
+        failure = new PintailError('unavailable', 'not usable on the target after the move')
+        clean = false
+      } catch (error) {
+        if (this.#killed.aborted || isPintailError(error, 'fenced')) return { end: 'open' }
+        if (isPintailError(error, 'rejected'))
+          return { end: 'failed', permanent: true, error: errorText(error), residue: false, rolledBack: false }
+        failure = error
+        if (!isPintailError(error, 'unavailable')) {
+          const located = await this.#locate(move)
+          if (located === 'on_target' || located === 'on_both') return { end: 'moved' }
+          clean = located !== null
+        }
+      }
+      if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean)
+      const stopped = await sleep(
+        this.#clock,
+        backoffMs(tries - 1, first, backoffMaxMs, this.#random()),
+        this.#stopping,
+      ).then(
+        () => false,
+        () => true,
+      )
+      if (stopped) return clean ? this.#giveUp(move, failure, clean) : { end: 'open' }
+      if (this.#hooks.token(this.#books.policy.migration.timeoutMs) === null) return { end: 'open' }
+    }
+  }
+
+  /** Undone alone: nobody else is rolled back for this one's sake. */
+  async #giveUp(move: Move, failure: unknown, clean: boolean): Promise<Outcome> {
+    const error = errorText(failure)
+    if (clean) return { end: 'failed', permanent: false, error, residue: false, rolledBack: false }
+    if (!this.#mover.rollback) return { end: 'failed', permanent: false, error, residue: true, rolledBack: false }
+    try {
+      await this.#call('rollback', (ctx) => this.#mover.rollback?.(move, ctx))
+      return { end: 'failed', permanent: false, error, residue: false, rolledBack: true }
+    } catch (undone) {
+      return {
+        end: 'failed',
+        permanent: false,
+        error: `${error}; and not undone: ${errorText(undone)}`,
+        residue: true,
+        rolledBack: false,
+      }
+    }
+  }
+
+  async #locate(move: Move): Promise<Located | null> {
+    if (!this.#mover.locate) return null
+    return this.#call(
+      'locate',
+      (ctx) => this.#mover.locate?.(move, ctx) ?? Promise.reject(new PintailError('unsupported')),
+    ).catch(() => null)
+  }
+
+  #call<T>(what: string, call: (ctx: { signal: AbortSignal }) => PromiseLike<T> | T): Promise<T> {
+    return callOut(this.#clock, this.#books.policy.migration.timeoutMs, this.#killed, `the mover's ${what}`, call)
+  }
+
+  async #settle(run: Run, record: MoveRecord, outcome: Outcome): Promise<void> {
+    if (outcome.end === 'open') {
+      run.halted ??= { why: 'the engine stopped', as: 'replan' }
+      return
+    }
+    const at = this.#clock.now()
+    const { id: connectionId } = record.connection
+    const data = {
+      key: keyOf(record),
+      migrationId: record.migrationId,
+      connectionId,
+      fromServerId: run.from.id,
+      toServerId: run.to.id,
+      reason: run.migration.reason,
+    }
+    let write: StoreWrite
+    let event: EventDraft
+    if (outcome.end === 'moved') {
+      run.moved++
+      this.#books.confirm(run.to.id, connectionId, at)
+      const startedAt = record.state.state === 'moving' ? record.state.since : at
+      write = this.#writeMove(record, { state: 'moved', at, startedAt })
+      event = { type: 'connection.moved', at, data }
+    } else {
+      run.failed++
+      const { permanent, error, residue, rolledBack } = outcome
+      if (residue) {
+        // It may hold a grant there: its place stays taken until a snapshot shows the truth.
+        run.residue.add(connectionId)
+        this.#books.confirm(run.to.id, connectionId, at)
+      } else this.#books.release(run.to.id, connectionId)
+      write = this.#writeMove(
+        record,
+        { state: 'failed', at, permanent, error },
+        { attempt: record.attempt + (rolledBack ? 1 : 0) },
+      )
+      event = { type: 'connection.move_failed', at, data: { ...data, permanent, error } }
+    }
+    this.#tell(run, false)
+    await this.#journal.commit([write], [event])
+  }
+
+  async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
+    if (records.length === 0) return
+    const at = this.#clock.now()
+    run.skipped += records.length
+    const writes = records.map((record) => {
+      this.#books.release(run.to.id, record.connection.id)
+      return this.#writeMove(record, { state: 'skipped', at, why })
+    })
+    const events = records.map(
+      ({ connection }): EventDraft => ({
+        type: 'connection.skipped',
+        at,
+        data: { migrationId: run.migration.id, connectionId: connection.id, why },
+      }),
+    )
+    await this.#journal.commit(writes, events)
+  }
+
+  #writeMove(record: MoveRecord, state: MoveState, patch: Partial<MoveRecord> = {}): StoreWrite {
+    const next: MoveRecord = { ...record, ...patch, state, version: record.version + 1 }
+    this.#books.putMove(next)
+    return put('move', next.id, next)
+  }
+
+  #moveOf(run: Run, record: MoveRecord, fencingToken: Token): Move {
+    return {
+      key: keyOf(record),
+      connection: record.connection,
+      from: run.from,
+      to: run.to,
+      reason: run.migration.reason,
+      attempt: record.attempt,
+      fencingToken,
+      sourceAlive: this.#books.servers.get(run.from.id)?.detector.verdict !== 'down',
+    }
+  }
+
+  #tell(run: Run, always: boolean): void {
+    const now = this.#clock.now()
+    if (!always && now - run.told < progressEveryMs) return
+    run.told = now
+    const { moved, failed, skipped } = run
+    const total = run.queue.length === 0 ? moved + failed + skipped : run.migration.connectionCountAtStart
+    const message = `Moving ${moved + failed + skipped} of ${total} connection${total === 1 ? '' : 's'} to ${run.to.name}…`
+    const { progress } = figures(run)
+    this.#bus.publish({
+      seq: 0,
+      type: 'migration.progress',
+      at: now,
+      data: { id: run.migration.id, status: run.migration.status, progress, message, moved, failed, total },
+    })
+  }
+}
+
+/** The key that makes a repeated call harmless: it changes only after a confirmed rollback. */
+function keyOf(record: MoveRecord): string {
+  return `${record.id}/${record.attempt}`
+}
+
+function count(moves: readonly MoveRecord[], state: MoveState['state']): number {
+  return moves.filter((move) => move.state.state === state).length
+}
+
+function figures(run: Run) {
+  const { moved, failed, skipped, migration } = run
+  const total = migration.connectionCountAtStart
+  const progress = total === 0 ? 100 : Math.min(100, Math.floor(((moved + failed + skipped) * 100) / total))
+  return { connectionsMoved: moved, connectionsFailed: failed, connectionsSkipped: skipped, progress }
+}
+
+/** What a transition tells the world: the change itself, and how it ended. */
+export function transitionEvents(before: Migration, after: Migration, at: number): EventDraft[] {
+  const { id } = after
+  const events: EventDraft[] = [
+    { type: 'migration.status_changed', at, data: { id, oldStatus: before.status, newStatus: after.status } },
+  ]
+  if (after.status === 'completed') {
+    const { connectionsMoved, connectionsFailed, startedAt } = after
+    const durationSeconds = Math.round(at - (startedAt ?? at)) / 1000
+    events.push({
+      type: 'migration.completed',
+      at,
+      data: { id, durationSeconds, connectionsMoved, connectionsFailed, success: true },
+    })
+  } else if (after.status === 'failed') {
+    const { errorMessage, rollbackSuccess, residue } = after
+    events.push({
+      type: 'migration.failed',
+      at,
+      data: { id, error: errorMessage ?? 'unknown', rollbackSuccess, residue },
+    })
+  } else if (after.status === 'cancelled') {
+    events.push({
+      type: 'migration.cancelled',
+      at,
+      data: { id, connectionsMoved: after.connectionsMoved, why: 'cancelled' },
+    })
+  }
+  return events
+}

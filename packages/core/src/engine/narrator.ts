@@ -1,0 +1,72 @@
+import type { PintailEvent } from '../events.ts'
+import type { Logger } from '../ports.ts'
+
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+type Line = readonly [level: keyof Logger, message: string]
+
+/** Writes events as log lines, with seed 004's levels. Ids only: no address, no credential, no `meta`. */
+export function narrate(logger: Logger, event: PintailEvent): void {
+  const line = lineOf(event)
+  if (line) logger[line[0]](event.data, line[1])
+}
+
+function lineOf({ type, data }: PintailEvent): Line | null {
+  switch (type) {
+    case 'migration.created':
+      return [
+        'info',
+        `migration ${data.id} created (${data.status}): ${data.connections} from ${data.fromServerId} to ${data.toServerId}`,
+      ]
+    case 'migration.status_changed':
+      if (data.newStatus === 'preparing') return ['info', `migration ${data.id} started`]
+      if (data.newStatus === 'transferring') return ['info', `migration ${data.id}: transfer started`]
+      return ['debug', `migration ${data.id}: ${data.oldStatus} → ${data.newStatus}`]
+    case 'connection.moved':
+      return ['debug', `connection moved to ${data.toServerId}`]
+    case 'migration.completed':
+      return [
+        'info',
+        `migration ${data.id} completed: ${data.connectionsMoved} moved, ${data.connectionsFailed} failed in ${data.durationSeconds} s`,
+      ]
+    case 'migration.failed':
+      return [
+        'error',
+        `migration ${data.id} failed: ${data.error}; ${rollbackOf(data.rollbackSuccess, data.residue.length)}`,
+      ]
+    case 'connection.move_failed':
+      return ['warn', `a connection could not be moved to ${data.toServerId}: ${data.error}`]
+    case 'connection.unplaced':
+      return ['warn', `a connection on ${data.serverId} has no place: ${data.message}`]
+    case 'server.verdict_changed':
+      return [
+        data.verdict === 'down' ? 'warn' : 'info',
+        `${data.serverId}: ${data.previous} → ${data.verdict}: ${data.reasons[0].message}`,
+      ]
+    case 'guard.denied':
+      return ['warn', `guard ${data.guard}: ${data.message}`]
+    case 'incident.opened':
+      return ['warn', `incident on ${data.serverId}: ${data.reasons[0].message}`]
+    case 'incident.held':
+      return ['warn', `incident on ${data.serverId} held by ${data.guards.map(({ guard }) => guard).join(', ')}`]
+    case 'incident.recovered':
+      return [
+        'info',
+        `${data.serverId} recovered${data.statusRestored ? '; its status is restored' : ''}${data.advice ? `; ${data.advice}` : ''}`,
+      ]
+    case 'evacuation.completed':
+      return ['info', `evacuation ${data.evacuationId} completed: ${data.moved} moved, ${data.unplaced} left`]
+    case 'warning':
+    case 'move.started':
+    case 'migration.progress':
+      // Warnings are logged where they arise; the others would drown the rest.
+      return null
+    default:
+      return ['debug', type]
+  }
+}
+
+function rollbackOf(success: boolean | null, left: number): string {
+  if (success === null) return 'nothing to roll back'
+  return success ? 'rolled back' : `rollback left ${left} behind`
+}

@@ -1,0 +1,765 @@
+import { transitions } from '../decide/migration.ts'
+import { errorText, isPintailError, PintailError, unsupported } from '../errors.ts'
+import type { EventDraft, EventType, PintailEvent } from '../events.ts'
+import type { ResolvedPolicy } from '../options.ts'
+import { resolvePolicy } from '../options.ts'
+import type {
+  JournalPage,
+  Lease,
+  LeaseStore,
+  Logger,
+  SampleInput,
+  StoreKind,
+  StoreRecords,
+  StoreWrite,
+  Timer,
+} from '../ports.ts'
+import { type ServerRef, serverId } from '../rows.ts'
+import type {
+  Connection,
+  DecisionRecord,
+  Evacuation,
+  FleetStatus,
+  Incident,
+  Json,
+  JsonObject,
+  Migration,
+  MigrationReason,
+  MigrationStatus,
+  OperatorWord,
+  PauseScope,
+  Plan,
+  PlanRequest,
+  PolicyInput,
+  PolicyView,
+} from '../vocabulary.ts'
+import type { ServerBook } from './books.ts'
+import { Bus, type Listener } from './bus.ts'
+import { notFound, put } from './journal.ts'
+import { narrate } from './narrator.ts'
+import { type Ports, Term, wordKey } from './term.ts'
+import { callOut, collect, newId, sleep } from './time.ts'
+
+export interface MigrationFilter {
+  readonly status?: readonly MigrationStatus[]
+  /** Source or target. */
+  readonly serverId?: ServerRef
+  readonly reason?: MigrationReason
+  /** 1–200. Default 50. */
+  readonly limit?: number
+  /** Default 0. */
+  readonly offset?: number
+}
+
+export interface MigrationPage {
+  readonly migrations: readonly Migration[]
+  /** How many match in all. */
+  readonly total: number
+  readonly limit: number
+  readonly offset: number
+}
+
+/** For a manual migration (seed 004's POST /migrations). */
+export interface MigrationRequest {
+  readonly serverId: ServerRef
+  readonly toServerId?: ServerRef
+  readonly connectionIds?: readonly (string | number)[]
+  readonly reason?: MigrationReason
+  readonly notes?: string
+  readonly autoApprove?: boolean
+  readonly fingerprint?: string
+}
+
+/** Which part is paused: everything, or moves off one server. */
+export type PauseTarget = 'all' | { readonly serverId: ServerRef }
+
+export interface PauseOptions {
+  readonly reason?: string
+  /** The pause ends by itself after this many milliseconds. Default: never. */
+  readonly forMs?: number
+}
+
+/** The engine. Made by `createPintail`; nothing runs before `start()`. */
+export interface Pintail {
+  /**
+   * Begins to lead, probe and act. Resolves at once: it waits for no first round, no `startupDelayMs` and no port.
+   * @throws PintailError `already_started`, `stopped`
+   */
+  start(): Promise<void>
+  /**
+   * Lets moves under way settle, releases the lease and leaves no timer, socket or listener behind. Never rejects.
+   * What does not settle in `timeoutMs` (default 10 000) is left to the next start, which asks where it is.
+   */
+  stop(options?: { readonly timeoutMs?: number }): Promise<void>
+  /** A listener that throws or rejects hurts nobody: it becomes a `warning`. Dispose to unsubscribe. */
+  on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable
+  /** What has happened after the cursor, then what happens, until the signal fires or the engine stops. */
+  events(options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<PintailEvent>
+  status(): FleetStatus
+  /** The dry run: who would go where, and why. Changes nothing. */
+  plan(request: PlanRequest): Promise<Plan>
+  /** Carries out exactly this plan. @throws PintailError `plan_stale` naming what has changed since */
+  execute(plan: Plan): Promise<Evacuation>
+  /** From now on the server is no target. Kept across restarts, as every word of an operator. */
+  cordon(server: ServerRef): Promise<void>
+  uncordon(server: ServerRef): Promise<void>
+  /** Cordons the server and moves everybody off it. With `fingerprint`: only if the plan is still that one. */
+  drain(server: ServerRef, options?: { readonly fingerprint?: string }): Promise<Evacuation>
+  /** Starts no move in this scope until resumed. What is under way settles. */
+  pause(scope?: PauseTarget, options?: PauseOptions): Promise<void>
+  resume(scope?: PauseTarget): Promise<void>
+  /** Samples from elsewhere. @throws PintailError `unsupported` until remote vantages are built */
+  observe(samples: readonly SampleInput[]): Promise<void>
+  readonly migrations: {
+    list(filter?: MigrationFilter): Promise<MigrationPage>
+    get(id: string): Promise<Migration>
+    /** @throws PintailError `unsupported` until manual migrations are built; `plan` and `execute` work */
+    create(request: MigrationRequest): Promise<Migration>
+    /** From `suggested`; it then schedules itself. @throws PintailError `illegal_transition` saying what is allowed */
+    approve(id: string): Promise<Migration>
+    schedule(id: string): Promise<Migration>
+    cancel(id: string): Promise<Migration>
+    /** @throws PintailError `unsupported` until it is built; retryable failures are retried by themselves */
+    retry(id: string): Promise<Migration>
+    /** Terminal records only. */
+    delete(id: string): Promise<void>
+  }
+  readonly evacuations: {
+    list(): Promise<readonly Evacuation[]>
+    get(id: string): Promise<Evacuation>
+    approve(id: string): Promise<Evacuation>
+    cancel(id: string): Promise<Evacuation>
+  }
+  readonly incidents: {
+    list(): Promise<readonly Incident[]>
+    get(id: string): Promise<Incident>
+    /** A long-dead server that is known about: it leaves the counts of the mass-failure guard. */
+    acknowledge(id: string): Promise<Incident>
+    /** Leave to act on this incident against the mass-failure guard, for at most `forMs` (default 15 minutes). */
+    overrideGuard(id: string, options?: { readonly forMs?: number }): Promise<Incident>
+  }
+  /** Why: the whole record of one decision. */
+  decision(id: string): Promise<DecisionRecord>
+  readonly policy: {
+    get(): PolicyView
+    /** Stores a patch over the code's policy. @throws PintailError `policy_stale` if `ifVersion` is not the newest */
+    update(patch: PolicyInput, options: { readonly ifVersion: number }): Promise<PolicyView>
+    reset(): Promise<PolicyView>
+  }
+}
+
+/** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
+const leaseMs = (timeoutMs: number): number => Math.max(30_000, 2 * timeoutMs + 5000)
+const leaseCallMs = 5000
+const readTimeoutMs = 30_000
+const hour = 3_600_000
+
+export interface EngineParts extends Ports {
+  readonly leases: LeaseStore
+  readonly logger: Logger
+  readonly policy: ResolvedPolicy
+  readonly policyInput: PolicyInput
+}
+
+export class Engine implements Pintail {
+  readonly #parts: EngineParts
+  readonly #bus: Bus
+  readonly #holder: string
+  readonly #stopping = new AbortController()
+  #resolved: ResolvedPolicy
+  #policyVersion = 0
+  #term: Term | null = null
+  #waiters: (() => void)[] = []
+  #leading: Promise<void> | null = null
+  #renewal: Timer | null = null
+  #stopped: Promise<void> | null = null
+  #state: FleetStatus['state'] = 'idle'
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts
+    this.#resolved = parts.policy
+    this.#holder = `pintail-${newId(parts.clock.now(), parts.random)}`
+    this.#bus = new Bus(parts.logger, () => parts.clock.now())
+  }
+
+  // -------------------------------------------------------------------------------------------------------- lifecycle
+
+  async start(): Promise<void> {
+    if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped', { remedy: 'Create another one.' })
+    if (this.#leading)
+      throw new PintailError('already_started', 'this engine has been started', { remedy: 'Call start() once.' })
+    this.#state = 'standby'
+    this.#bus.on('*', (event) => {
+      narrate(this.#parts.logger, event)
+      if (event.seq > 0) this.#term?.told()
+    })
+    this.#tellMissing()
+    this.#leading = this.#campaign()
+  }
+
+  /** Says once what each missing optional method costs. */
+  #tellMissing(): void {
+    const { registry, mover, logger } = this.#parts
+    const costs = [
+      registry.setServerStatus
+        ? null
+        : 'registry.setServerStatus: a dead server stays in service in your own books, and your code goes on assigning users to it',
+      mover.locate
+        ? null
+        : 'mover.locate: a move with an unclear outcome is repeated with the same key instead of asked for (I4)',
+      mover.verify ? null : 'mover.verify: "moved" means no more than that move() resolved (I1)',
+      mover.rollback ? null : 'mover.rollback: what cannot be undone is listed as residue (I7)',
+      mover.complete ? null : 'mover.complete: old grants on the source are never taken back by us',
+      mover.fencing === 'enforced'
+        ? null
+        : 'mover.fencing: targets do not refuse a late leader; moves start only while the lease outlives them (I3)',
+    ]
+    for (const cost of costs) if (cost) logger.info({ capability: cost.split(':')[0] }, `not there: ${cost}`)
+  }
+
+  async #campaign(): Promise<void> {
+    const { leases, clock, bus } = { ...this.#parts, bus: this.#bus }
+    const { signal } = this.#stopping
+    let warned = false
+    while (!signal.aborted) {
+      const ttlMs = leaseMs(this.#resolved.policy.migration.timeoutMs)
+      const at = clock.now()
+      try {
+        const lease = await callOut(clock, leaseCallMs, signal, 'the lease store', (ctx) =>
+          leases.acquire(this.#holder, ttlMs, ctx),
+        )
+        warned = false
+        if (lease) await this.#lead(lease, at)
+        else await sleep(clock, ttlMs / 3, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        if (!warned)
+          bus.warn({
+            code: isPintailError(error) ? error.code : 'unavailable',
+            message: `cannot lead: ${errorText(error)}`,
+            remedy: 'Check the store and the lease store; it is tried again.',
+          })
+        warned = true
+        await sleep(clock, 2000, signal).catch(() => {})
+      }
+    }
+  }
+
+  async #lead(lease: Lease, acquiredAt: number): Promise<void> {
+    const { clock, leases } = this.#parts
+    let lose: (error: unknown) => void = () => {}
+    const lost = new Promise<unknown>((resolve) => {
+      lose = resolve
+    })
+    const term = new Term(this.#parts, this.#resolved.policy, this.#bus, lease, acquiredAt, lose)
+    try {
+      await term.load()
+      this.#takePolicy(term)
+      if (this.#stopping.signal.aborted) return
+      this.#term = term
+      this.#state = 'leading'
+      await term.journal.commit(
+        [],
+        [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }],
+      )
+      term.run()
+      for (const wake of this.#waiters.splice(0)) wake()
+      this.#renewLater(term, lose)
+      const error = await Promise.race([
+        lost,
+        new Promise<null>((resolve) =>
+          this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true }),
+        ),
+      ])
+      if (error === null) return
+      this.#state = 'standby'
+      this.#bus.warn({
+        code: isPintailError(error) ? error.code : 'not_leader',
+        message: `the lead is lost: ${errorText(error)}`,
+        remedy: 'Another engine leads, or this one tries again.',
+      })
+      this.#bus.publish({
+        seq: 0,
+        type: 'leader.lost',
+        at: clock.now(),
+        data: { token: lease.token, holder: lease.holder },
+      })
+    } finally {
+      this.#renewal?.cancel()
+      // A stop has its own bound and its own last words; a lost lead must let go at once.
+      if (!this.#stopping.signal.aborted) {
+        this.#term = null
+        await term.end(0)
+        await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) =>
+          leases.release(lease, ctx),
+        ).catch(() => {})
+      }
+    }
+  }
+
+  #renewLater(term: Term, lose: (error: unknown) => void): void {
+    const { clock, leases } = this.#parts
+    this.#renewal = clock.setTimeout(async () => {
+      const at = clock.now()
+      try {
+        const held = await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) =>
+          leases.renew(term.lease, ctx),
+        )
+        if (!held) return lose(new PintailError('not_leader', 'the lease is no longer ours'))
+        term.renewed(at)
+      } catch (error) {
+        // Not knowing is not losing: moves stop by themselves when the lease runs short.
+        if (this.#stopping.signal.aborted) return
+        this.#bus.warn({ code: 'unavailable', message: `the lease could not be renewed: ${errorText(error)}` })
+      }
+      if (this.#term === term) this.#renewLater(term, lose)
+    }, term.lease.ttlMs / 3)
+  }
+
+  stop({ timeoutMs = 10_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(timeoutMs)
+    return this.#stopped
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    this.#state = 'stopping'
+    this.#stopping.abort()
+    this.#renewal?.cancel()
+    const term = this.#term
+    if (term) {
+      await term.end(timeoutMs)
+      const never = new AbortController().signal
+      await callOut(this.#parts.clock, leaseCallMs, never, 'the lease store', (ctx) =>
+        this.#parts.leases.release(term.lease, ctx),
+      ).catch(() => {})
+    }
+    await this.#leading?.catch(() => {})
+    for (const wake of this.#waiters.splice(0)) wake()
+    this.#state = 'stopped'
+    this.#bus.close()
+  }
+
+  /** The term, as soon as there is one: callers right after `start()` wait for the lead, not for a first round. */
+  async #leader(): Promise<Term> {
+    if (this.#state === 'idle')
+      throw new PintailError('not_started', 'this engine has not been started', { remedy: 'Call start() first.' })
+    if (!this.#term && !this.#stopped) {
+      const { clock } = this.#parts
+      await new Promise<void>((resolve) => {
+        const timer = clock.setTimeout(resolve, leaseCallMs)
+        this.#waiters.push(() => {
+          timer.cancel()
+          resolve()
+        })
+      })
+    }
+    if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped')
+    if (!this.#term)
+      throw new PintailError('not_leader', 'another engine leads, or none can be asked', {
+        remedy: 'Ask the leader; status() says who it is.',
+      })
+    return this.#term
+  }
+
+  // ------------------------------------------------------------------------------------------------ listening, looking
+
+  on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable {
+    if (typeof listener !== 'function') throw new PintailError('invalid_argument', 'a listener must be a function')
+    return this.#bus.on(type, listener)
+  }
+
+  events({
+    after,
+    signal,
+  }: {
+    readonly after?: number
+    readonly signal?: AbortSignal
+  } = {}): AsyncIterable<PintailEvent> {
+    const { store, clock } = this.#parts
+    const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal
+    const read = (cursor: number, limit: number): Promise<JournalPage> =>
+      callOut(clock, readTimeoutMs, ends, 'the store', (ctx) => store.readJournal({ after: cursor, limit }, ctx))
+    return this.#bus.events(read, after, ends)
+  }
+
+  status(): FleetStatus {
+    if (this.#term) return { ...this.#term.status(), state: this.#state }
+    return {
+      state: this.#state,
+      at: this.#parts.clock.now(),
+      leader: null,
+      servers: [],
+      counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
+      incidents: [],
+      evacuations: [],
+      migrations: [],
+      guards: [],
+      pauses: [],
+      registry: { listedAt: null, stale: false, skippedRows: 0 },
+      storeTrouble: null,
+      lastCheckAt: null,
+      pendingRevokes: 0,
+      lastSeq: 0,
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ plans
+
+  #sources(term: Term, refs: readonly ServerRef[]): readonly ServerBook[] {
+    if (!Array.isArray(refs) || refs.length === 0)
+      throw new PintailError('invalid_argument', 'drain must name at least one server')
+    return [...new Set(refs.map(serverId))].map((id) => term.books.servers.get(id) ?? fail(notFound('server', id)))
+  }
+
+  async plan(request: PlanRequest): Promise<Plan> {
+    const term = await this.#leader()
+    const gathered = await term.planner.gather(this.#sources(term, request.drain))
+    return term.planner.plan(
+      gathered,
+      request.reason ?? 'manual',
+      undefined,
+      wantedBy(request.connections?.map(String)),
+    )
+  }
+
+  async execute(plan: Plan): Promise<Evacuation> {
+    const term = await this.#leader()
+    const planned = [
+      ...plan.placements.flatMap(({ connections }) => connections.map(({ id }) => id)),
+      ...plan.unplaced.map(({ connectionId }) => connectionId),
+    ]
+    const evacuation = await term.responder.execute(plan, this.#sources(term, plan.fromServerIds), wantedBy(planned))
+    return evacuation
+  }
+
+  async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
+    await this.cordon(server)
+    const plan = await this.plan({ drain: [server], reason: 'maintenance' })
+    if (fingerprint !== undefined && fingerprint !== plan.fingerprint)
+      throw new PintailError('plan_stale', 'the world has changed since this plan', {
+        remedy: 'Plan again and look at what it says now.',
+      })
+    return this.execute(plan)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- operator words
+
+  async #say(word: OperatorWord | null, key: string, event: EventDraft): Promise<void> {
+    const term = await this.#leader()
+    const before = term.books.words.get(key)
+    if (!word && !before) return
+    const next = word && ({ ...word, version: (before?.version ?? 0) + 1 } as OperatorWord)
+    if (next) term.books.words.set(key, next)
+    else term.books.words.delete(key)
+    const write: StoreWrite = next
+      ? put('word', key, next)
+      : { kind: 'word', id: key, expected: before?.version ?? 0, value: null }
+    await term.journal.commit([write], [event])
+    term.responder.wake()
+  }
+
+  async cordon(server: ServerRef): Promise<void> {
+    const term = await this.#leader()
+    const [book] = this.#sources(term, [server]) as [ServerBook]
+    const { id } = book.server
+    if (term.books.isCordoned(id)) return
+    const at = this.#parts.clock.now()
+    const word = { kind: 'cordon', serverId: id, at, version: 1 } as const
+    await this.#say(word, wordKey(word), { type: 'server.cordoned', at, data: { serverId: id } })
+  }
+
+  async uncordon(server: ServerRef): Promise<void> {
+    const id = serverId(server)
+    await this.#say(null, `cordon/${id}`, {
+      type: 'server.uncordoned',
+      at: this.#parts.clock.now(),
+      data: { serverId: id },
+    })
+  }
+
+  async pause(target: PauseTarget = 'all', { reason, forMs }: PauseOptions = {}): Promise<void> {
+    const scope: PauseScope = target === 'all' ? 'all' : { serverId: serverId(target.serverId) }
+    if (forMs !== undefined && !(forMs > 0 && forMs <= 365 * 24 * hour))
+      throw new PintailError('invalid_argument', `forMs must be from 1 to a year, not ${forMs}`)
+    const at = this.#parts.clock.now()
+    const until = forMs === undefined ? null : at + forMs
+    const word = { kind: 'pause', scope, reason: reason?.slice(0, 300) ?? null, at, until, version: 1 } as const
+    await this.#say(word, wordKey(word), { type: 'pause.set', at, data: { scope, reason: word.reason, until } })
+  }
+
+  async resume(target: PauseTarget = 'all'): Promise<void> {
+    const scope: PauseScope = target === 'all' ? 'all' : { serverId: serverId(target.serverId) }
+    const key = scope === 'all' ? 'pause/all' : `pause/${scope.serverId}`
+    await this.#say(null, key, { type: 'pause.lifted', at: this.#parts.clock.now(), data: { scope } })
+  }
+
+  async observe(_samples: readonly SampleInput[]): Promise<void> {
+    throw unsupported('observe()', 'remote vantages and passive signals')
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- records
+
+  async #list<K extends StoreKind>(kind: K): Promise<readonly StoreRecords[K][]> {
+    const { store, clock } = this.#parts
+    return callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) =>
+      collect(store.list(kind, {}, ctx)),
+    )
+  }
+
+  async #get<K extends StoreKind>(kind: K, id: string): Promise<StoreRecords[K]> {
+    const { store, clock } = this.#parts
+    const found = await callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) =>
+      store.get(kind, id, ctx),
+    )
+    return found ?? fail(notFound(kind, String(id)))
+  }
+
+  #live(migration: Migration): Migration {
+    const open = this.#term?.books.migrations.get(migration.id)
+    return open && this.#term ? this.#term.migrator.live(open) : migration
+  }
+
+  /** An open migration, or a refusal that says in which state it is. */
+  #open(term: Term, migration: Migration, wanted: keyof typeof asks): Migration {
+    const open = term.books.migrations.get(migration.id) ?? migration
+    if (!(asks[wanted] in transitions[open.status])) {
+      const allowed = Object.keys(transitions[open.status]).filter((trigger) => trigger in asked)
+      throw new PintailError('illegal_transition', `migration ${open.id} is ${open.status}: it cannot be ${wanted}`, {
+        remedy:
+          allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It has ended, or is about to end by itself.',
+      })
+    }
+    return open
+  }
+
+  readonly migrations: Pintail['migrations'] = {
+    list: async ({ status, serverId: ref, reason, limit = 50, offset = 0 }: MigrationFilter = {}) => {
+      if (!Number.isInteger(limit) || limit < 1 || limit > 200)
+        throw new PintailError('invalid_argument', `limit must be a whole number from 1 to 200, not ${limit}`)
+      if (!Number.isInteger(offset) || offset < 0)
+        throw new PintailError('invalid_argument', `offset must be a whole number from 0, not ${offset}`)
+      const id = ref === undefined ? null : serverId(ref)
+      const matching = (await this.#list('migration'))
+        .map((migration) => this.#live(migration))
+        .filter(
+          (m) =>
+            (!status || status.includes(m.status)) &&
+            (!reason || m.reason === reason) &&
+            (!id || m.fromServerId === id || m.toServerId === id),
+        )
+        .reverse()
+      return { migrations: matching.slice(offset, offset + limit), total: matching.length, limit, offset }
+    },
+    get: async (id) => this.#live(await this.#get('migration', id)),
+    create: async (_request) => {
+      throw unsupported(
+        'migrations.create()',
+        'manual migrations; plan() and execute() move servers and single connections today',
+      )
+    },
+    approve: async (id) => {
+      const term = await this.#leader()
+      const migration = this.#open(term, await this.#get('migration', id), 'approved')
+      const evacuation =
+        term.books.evacuations.get(migration.evacuationId) ?? fail(notFound('evacuation', migration.evacuationId))
+      await term.responder.approve(evacuation, [migration])
+      return this.migrations.get(id)
+    },
+    schedule: async (id) => {
+      const term = await this.#leader()
+      this.#open(term, await this.#get('migration', id), 'scheduled')
+      throw unsupported('migrations.schedule()', 'the migration machine; an approved migration schedules itself')
+    },
+    cancel: async (id) => {
+      const term = await this.#leader()
+      const migration = this.#open(term, await this.#get('migration', id), 'cancelled')
+      await term.migrator.cancel(migration, 'cancelled by an operator')
+      return this.migrations.get(id)
+    },
+    retry: async (_id) => {
+      throw unsupported('migrations.retry()', 'the migration machine; retryable failures are retried by themselves')
+    },
+    delete: async (id) => {
+      const term = await this.#leader()
+      const migration = await this.#get('migration', id)
+      const status = (term.books.migrations.get(migration.id) ?? migration).status
+      if (Object.keys(transitions[status]).length > 0 || term.books.migrations.has(migration.id))
+        throw new PintailError(
+          'illegal_transition',
+          `migration ${id} is ${status} and its evacuation may still need it`,
+          { remedy: 'Delete it when it and its evacuation have ended.' },
+        )
+      const moves = await callOut(this.#parts.clock, readTimeoutMs, this.#stopping.signal, 'the store', (ctx) =>
+        collect(this.#parts.store.list('move', { migrationId: id }, ctx)),
+      )
+      const writes: StoreWrite[] = moves.map((move) => ({
+        kind: 'move',
+        id: move.id,
+        expected: move.version,
+        value: null,
+      }))
+      writes.push({ kind: 'migration', id, expected: migration.version, value: null })
+      await term.journal.commit(writes, [
+        { type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: migration.id } },
+      ])
+    },
+  }
+
+  readonly evacuations: Pintail['evacuations'] = {
+    list: async () =>
+      (await this.#list('evacuation'))
+        .map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation)
+        .reverse(),
+    get: async (id) => {
+      const evacuation = await this.#get('evacuation', id)
+      return this.#term?.books.evacuations.get(evacuation.id) ?? evacuation
+    },
+    approve: async (id) => {
+      const term = await this.#leader()
+      const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
+      await term.responder.approve(
+        evacuation,
+        term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested'),
+      )
+      return this.evacuations.get(id)
+    },
+    cancel: async (id) => {
+      const term = await this.#leader()
+      await term.responder.stop(
+        this.#openEvacuation(term, await this.#get('evacuation', id)),
+        'cancelled by an operator',
+      )
+      return this.evacuations.get(id)
+    },
+  }
+
+  #openEvacuation(term: Term, evacuation: Evacuation): Evacuation {
+    const open = term.books.evacuations.get(evacuation.id)
+    if (!open || open.cancelledWhy !== null)
+      throw new PintailError(
+        'illegal_transition',
+        `evacuation ${evacuation.id} is ${open ? 'being cancelled' : evacuation.status}`,
+        { remedy: 'It has ended, or is about to.' },
+      )
+    return open
+  }
+
+  readonly incidents: Pintail['incidents'] = {
+    list: async () => [...(await this.#list('incident'))].reverse(),
+    get: (id) => this.#get('incident', id),
+    acknowledge: async (id) => {
+      const term = await this.#leader()
+      await term.responder.acknowledge(this.#openIncident(term, await this.#get('incident', id)))
+      return this.incidents.get(id)
+    },
+    overrideGuard: async (id, { forMs = hour / 4 } = {}) => {
+      const term = await this.#leader()
+      if (!(forMs > 0 && forMs <= 24 * hour))
+        throw new PintailError('invalid_argument', `forMs must be from 1 to a day, not ${forMs}`)
+      await term.responder.overrideGuard(
+        this.#openIncident(term, await this.#get('incident', id)),
+        this.#parts.clock.now() + forMs,
+      )
+      return this.incidents.get(id)
+    },
+  }
+
+  #openIncident(term: Term, incident: Incident): Incident {
+    const open = term.books.incidents.get(incident.serverId)
+    if (open?.id !== incident.id)
+      throw new PintailError('illegal_transition', `incident ${incident.id} is ${incident.status}`, {
+        remedy: 'Only an open incident can be acknowledged or overridden.',
+      })
+    return open
+  }
+
+  decision(id: string): Promise<DecisionRecord> {
+    return this.#get('decision', id)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- policy
+
+  /** The stored patch over the code's policy. One that no longer fits a changed base is kept, and warned about. */
+  #takePolicy(term: Term): void {
+    const word = term.books.words.get('policy')
+    const patch = word?.kind === 'policy' ? word.patch : {}
+    try {
+      this.#resolved = resolvePolicy(this.#parts.policyInput, patch as PolicyInput)
+    } catch (error) {
+      this.#bus.warn({
+        code: 'invalid_options',
+        message: `the stored policy patch does not fit: ${errorText(error)}; it is kept and not used`,
+        remedy: 'Reset or replace it.',
+      })
+      this.#resolved = this.#parts.policy
+    }
+    this.#policyVersion = word?.version ?? 0
+    term.books.policy = this.#resolved.policy
+    term.books.changed()
+  }
+
+  readonly policy: Pintail['policy'] = {
+    get: () => ({ ...this.#resolved, version: this.#policyVersion }),
+    update: async (patch, { ifVersion }) => {
+      const term = await this.#leader()
+      if (ifVersion !== this.#policyVersion)
+        throw new PintailError('policy_stale', `the policy is at version ${this.#policyVersion}, not ${ifVersion}`, {
+          remedy: 'Read it again, and decide again.',
+        })
+      const word = term.books.words.get('policy')
+      const merged = mergeJson(word?.kind === 'policy' ? word.patch : {}, patch as JsonObject)
+      checkBuilt(resolvePolicy(this.#parts.policyInput, merged as PolicyInput))
+      return this.#setPatch(term, merged)
+    },
+    reset: async () => this.#setPatch(await this.#leader(), {}),
+  }
+
+  async #setPatch(term: Term, patch: JsonObject): Promise<PolicyView> {
+    const at = this.#parts.clock.now()
+    const version = this.#policyVersion + 1
+    await this.#say({ kind: 'policy', patch, at, version }, 'policy', { type: 'policy.changed', at, data: { version } })
+    this.#takePolicy(term)
+    term.responder.wake()
+    return this.policy.get()
+  }
+}
+
+/** What an operator may ask for, and the trigger behind it. */
+const asks = { approved: 'approve', scheduled: 'schedule', cancelled: 'cancel' } as const
+const asked: Readonly<Record<string, true>> = { approve: true, schedule: true, cancel: true }
+
+/** Parts of the policy that are typed already and built later are refused, never ignored. */
+export function checkBuilt({ policy }: ResolvedPolicy): void {
+  if (policy.failback.strategy !== 'never')
+    throw unsupported(
+      `policy.failback.strategy ${policy.failback.strategy}`,
+      'the migration machine; statuses are put back today, users are not',
+    )
+  if (policy.advice.enabled) throw unsupported('policy.advice', 'cost and balance advice')
+}
+
+function fail(error: PintailError): never {
+  throw error
+}
+
+function wantedBy(ids: readonly string[] | undefined): ((connection: Connection) => boolean) | undefined {
+  if (!ids) return undefined
+  const wanted = new Set(ids)
+  return ({ id }) => wanted.has(id)
+}
+
+/** RFC 7396: null takes a value back. */
+function mergeJson(base: JsonObject, patch: JsonObject): JsonObject {
+  const out: Record<string, Json> = { ...base }
+  for (const [key, value] of Object.entries(patch)) {
+    const below = out[key]
+    if (value === null) delete out[key]
+    else if (typeof value === 'object' && !Array.isArray(value))
+      out[key] = mergeJson(
+        typeof below === 'object' && below !== null && !Array.isArray(below) ? (below as JsonObject) : {},
+        value as JsonObject,
+      )
+    else out[key] = value
+  }
+  return out
+}

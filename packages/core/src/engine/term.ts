@@ -1,0 +1,281 @@
+import { penaltyAt } from '../decide/damping.ts'
+import { verdictOf } from '../decide/detector.ts'
+import { isTerminal } from '../decide/migration.ts'
+import type { EventDraft } from '../events.ts'
+import type {
+  Clock,
+  ConnectionMover,
+  GuardSource,
+  Lease,
+  LogSink,
+  MigrationStore,
+  Prober,
+  Random,
+  ServerRegistry,
+  StoreKind,
+  StoreRecords,
+  Timer,
+} from '../ports.ts'
+import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
+import { Books, type ServerBook } from './books.ts'
+import type { Bus } from './bus.ts'
+import { Journal } from './journal.ts'
+import { Migrator } from './migrator.ts'
+import { Monitor } from './monitor.ts'
+import { Planner } from './planner.ts'
+import { Responder } from './responder.ts'
+import { Revoker } from './revoker.ts'
+import { callOut, collect } from './time.ts'
+import { Trail } from './trail.ts'
+
+/** What a term needs of the outside; all defaults are filled in. */
+export interface Ports {
+  readonly registry: ServerRegistry
+  readonly mover: ConnectionMover
+  readonly prober: Prober
+  readonly vantage: string
+  readonly store: MigrationStore
+  readonly guards: readonly GuardSource[]
+  readonly log: LogSink | null
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** How far two clocks may disagree about a lease, milliseconds. */
+const skewMs = 1000
+const storeTimeoutMs = 30_000
+
+/**
+ * One time of leading: made when the lease is acquired, thrown away when it ends. Nothing of it outlives the right to
+ * act, so a late holder has nothing left to act with.
+ */
+export class Term {
+  readonly books: Books
+  readonly journal: Journal
+  readonly monitor: Monitor
+  readonly planner: Planner
+  readonly responder: Responder
+  readonly migrator: Migrator
+  readonly revoker: Revoker
+  readonly lease: Lease
+  readonly since: number
+  readonly #ports: Ports
+  readonly #trail: Trail | null
+  readonly #stopping = new AbortController()
+  readonly #killed = new AbortController()
+  #leaseUntil: number
+  #timer: Timer | null = null
+  #monitoring: Promise<void> = Promise.resolve()
+
+  constructor(ports: Ports, policy: Policy, bus: Bus, lease: Lease, begunAt: number, lost: (error: unknown) => void) {
+    const { clock, random, registry, mover } = ports
+    const stopping = this.#stopping.signal
+    const killed = this.#killed.signal
+    this.#ports = ports
+    this.lease = lease
+    this.since = begunAt
+    this.#leaseUntil = begunAt + lease.ttlMs
+    this.books = new Books(policy)
+    this.journal = new Journal(ports.store, bus, clock, lease.token, killed, lost)
+    const { books, journal } = this
+    this.monitor = new Monitor(
+      ports,
+      books,
+      bus,
+      {
+        verdictChanged: (book, previous) => {
+          const { verdict, reasons } = verdictOf(book.detector)
+          const data = { serverId: book.server.id, audience: null, verdict, previous: previous.verdict, reasons }
+          this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
+          if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          this.responder.look(book.server.id)
+        },
+        answered: () => {
+          if (this.responder.wantsControl) this.responder.wake()
+        },
+        listed: () => {
+          for (const { server, detector } of books.servers.values())
+            if (detector.verdict === 'down') this.responder.look(server.id)
+          this.responder.wake()
+        },
+        serverAdded: (server) =>
+          this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
+        serverRemoved: (server) =>
+          this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
+      },
+      stopping,
+    )
+    const { monitor } = this
+    this.planner = new Planner(registry, books, bus, clock, stopping)
+    this.responder = new Responder(
+      { books, journal, monitor, planner: this.planner, bus, registry, guards: ports.guards, clock, random },
+      () => this.migrator,
+      stopping,
+    )
+    this.revoker = new Revoker(mover, books, journal, clock, random, stopping, killed)
+    const { revoker } = this
+    this.migrator = new Migrator(
+      { mover, books, journal, monitor, revoker, bus, clock, random },
+      {
+        forbidden: (from) => this.responder.forbidden(from),
+        token: (timeoutMs) => this.token(timeoutMs),
+        ended: () => this.responder.wake(),
+      },
+      stopping,
+      killed,
+    )
+    this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, journal, bus, clock }, killed) : null
+  }
+
+  /** The right to act, for a call of at most `timeoutMs`. With enforced fencing the target itself refuses a late one. */
+  token(timeoutMs: number): Token | null {
+    if (this.#stopping.signal.aborted) return null
+    const needed = this.#ports.mover.fencing === 'enforced' ? 0 : timeoutMs + skewMs
+    return this.#ports.clock.now() + needed < this.#leaseUntil ? this.lease.token : null
+  }
+
+  /** The lease holds from `at` on for its time. */
+  renewed(at: number): void {
+    this.#leaseUntil = at + this.lease.ttlMs
+  }
+
+  /** Everything that was open when the last term ended. */
+  async load(): Promise<void> {
+    const all = async <K extends StoreKind>(
+      kind: K,
+      filter: { migrationId?: string } = {},
+    ): Promise<readonly StoreRecords[K][]> =>
+      callOut(this.#ports.clock, storeTimeoutMs, this.#killed.signal, 'the store', (ctx) =>
+        collect(this.#ports.store.list(kind, filter, ctx)),
+      )
+    const { books } = this
+    for (const word of await all('word')) books.words.set(wordKey(word), word)
+    for (const evacuation of await all('evacuation'))
+      if (evacuation.endedAt === null) books.evacuations.set(evacuation.id, evacuation)
+    for (const migration of await all('migration')) {
+      if (!books.evacuations.has(migration.evacuationId)) continue
+      books.put(migration)
+      for (const move of await all('move', { migrationId: migration.id })) {
+        books.putMove(move)
+        const { state } = move.state
+        const open =
+          !isTerminal(migration.status) &&
+          migration.status !== 'suggested' &&
+          (state === 'pending' || state === 'moving')
+        if (open || state === 'moved') books.reserve(migration.toServerId, move.connection.id)
+        if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
+      }
+    }
+    const incidents = (await all('incident')).filter(({ status }) => status !== 'closed')
+    for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
+    for (const revoke of await all('revoke')) this.revoker.pending.set(revoke.id, revoke)
+    await this.#trail?.load()
+    this.responder.resume(incidents)
+  }
+
+  run(): void {
+    this.#monitoring = this.monitor.run()
+    this.#tick()
+    this.#trail?.wake()
+  }
+
+  /** One timer for everything that only time can change. */
+  #tick(): void {
+    if (this.#stopping.signal.aborted) return
+    const now = this.#ports.clock.now()
+    const { recheckMs } = this.books.policy.guards
+    if (this.responder.waits) this.responder.wake()
+    else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
+    if ((this.revoker.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.revoker.wake()
+    this.#timer = this.#ports.clock.setTimeout(() => this.#tick(), recheckMs)
+  }
+
+  /** To be told after each published event: the audit trail reads behind the journal. */
+  told(): void {
+    this.#trail?.wake()
+  }
+
+  #note(event: EventDraft): void {
+    // If the store has lost us, the term ends; nobody waits for this one.
+    this.journal.commit([], [event]).catch(() => {})
+  }
+
+  /** Starts nothing more, lets what is under way settle, and after `timeoutMs` ends that too. Never rejects. */
+  async end(timeoutMs: number): Promise<void> {
+    this.#stopping.abort()
+    this.#timer?.cancel()
+    const bound = this.#ports.clock.setTimeout(() => this.#killed.abort(), timeoutMs)
+    const settle = async (): Promise<void> => {
+      await Promise.allSettled([
+        this.#monitoring,
+        this.migrator.settled(),
+        this.responder.settled(),
+        this.revoker.settled(),
+        this.monitor.settled(),
+      ])
+      await this.journal.settled()
+      await this.#trail?.settled()
+    }
+    const killed = new Promise<void>((resolve) =>
+      this.#killed.signal.addEventListener('abort', () => resolve(), { once: true }),
+    )
+    await Promise.race([settle().catch(() => {}), killed])
+    bound.cancel()
+    this.#killed.abort()
+  }
+
+  status(): FleetStatus {
+    const { books } = this
+    const now = this.#ports.clock.now()
+    const counts: Record<VerdictKind, number> = { up: 0, suspect: 0, down: 0, unknown: 0 }
+    for (const { detector } of books.servers.values()) counts[detector.verdict]++
+    return {
+      state: 'leading',
+      at: now,
+      leader: { holder: this.lease.holder, token: this.lease.token, since: this.since },
+      servers: [...books.servers.values()].map((book) => this.#report(book, now)),
+      counts,
+      incidents: [...books.incidents.values()],
+      evacuations: [...books.evacuations.values()],
+      migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
+      guards: this.responder.denials(),
+      pauses: [...books.words.values()].flatMap((word) =>
+        word.kind === 'pause' && (word.until === null || word.until > now)
+          ? { scope: word.scope, reason: word.reason, until: word.until }
+          : [],
+      ),
+      registry: { listedAt: books.listedAt || null, stale: books.stale, skippedRows: books.skippedRows },
+      storeTrouble: this.journal.trouble,
+      lastCheckAt: this.monitor.lastCheckAt,
+      pendingRevokes: this.revoker.pending.size,
+      lastSeq: this.journal.lastSeq,
+    }
+  }
+
+  #report(book: ServerBook, now: number): ServerReport {
+    const { server } = book
+    return {
+      serverId: server.id,
+      name: server.name,
+      host: server.host,
+      region: server.region,
+      status: server.status,
+      verdict: verdictOf(book.detector),
+      cordoned: this.books.isCordoned(server.id),
+      load: this.books.loadOf(book),
+      reserved: this.books.reserved(server.id),
+      capacity: this.books.capacityOf(server),
+      rttMs: book.rttMs,
+      lastSample: book.samples.at(-1) ?? null,
+      incidentId: this.books.incidents.get(server.id)?.id ?? null,
+      penalty: penaltyAt(book.damping, now, this.books.policy.guards.dampingHalfLifeMs),
+    }
+  }
+}
+
+/** Where an operator's word is kept: one a scope, the newest wins. */
+export function wordKey(word: StoreRecords['word']): string {
+  if (word.kind === 'cordon') return `cordon/${word.serverId}`
+  if (word.kind === 'pause') return word.scope === 'all' ? 'pause/all' : `pause/${word.scope.serverId}`
+  return 'policy'
+}

@@ -1,0 +1,99 @@
+import { PintailError } from '../errors.ts'
+import type { CallContext, Clock, Listing, Random, Timer } from '../ports.ts'
+
+/**
+ * The machine's clock, made steady: it starts at the time of day and then follows the monotonic clock, so that a
+ * corrected system time never makes an outage longer or a lease shorter than it was.
+ */
+export const systemClock: Clock = {
+  now: () => performance.timeOrigin + performance.now(),
+  setTimeout(callback, delayMs): Timer {
+    const timer = setTimeout(callback, Math.min(delayMs, 0x7fffffff))
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
+
+/** Rejects with `aborted` when the signal fires. */
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      timer.cancel()
+      reject(aborted(signal))
+    }
+    const timer = clock.setTimeout(() => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    }, delayMs)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+  })
+}
+
+export function aborted(signal: AbortSignal): PintailError {
+  return new PintailError('aborted', 'stopped before it was done', { cause: signal.reason })
+}
+
+/**
+ * Calls the outside world: settles by the time-out or when `parent` fires, even if the callee ignores its signal.
+ * A synchronous throw counts as a rejection.
+ */
+export function callOut<T>(
+  clock: Clock,
+  timeoutMs: number,
+  parent: AbortSignal,
+  what: string,
+  call: (ctx: CallContext) => PromiseLike<T> | T,
+): Promise<T> {
+  if (parent.aborted) return Promise.reject(aborted(parent))
+  return new Promise<T>((resolve, reject) => {
+    const controller = new AbortController()
+    const giveUp = (error: PintailError) => {
+      end()
+      reject(error)
+      controller.abort(error)
+    }
+    const onParent = () => giveUp(aborted(parent))
+    const timer = clock.setTimeout(
+      () => giveUp(new PintailError('timeout', `${what} did not answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+    const end = () => {
+      timer.cancel()
+      parent.removeEventListener('abort', onParent)
+    }
+    parent.addEventListener('abort', onParent, { once: true })
+    const settle =
+      <V>(then: (value: V) => void) =>
+      (value: V) => {
+        end()
+        then(value)
+      }
+    try {
+      Promise.resolve(call({ signal: controller.signal })).then(settle(resolve), settle(reject))
+    } catch (error) {
+      settle(reject)(error)
+    }
+  })
+}
+
+/** All rows of a listing; at most ten million, so that a panel that pages for ever cannot fill the memory. */
+export async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
+  if (!(Symbol.asyncIterator in listing)) {
+    const rows: readonly T[] = await listing
+    if (!Array.isArray(rows)) throw new PintailError('unavailable', 'the listing is not a list of rows')
+    return rows
+  }
+  const rows: T[] = []
+  for await (const row of listing as AsyncIterable<T>) {
+    rows.push(row)
+    if (rows.length > 10_000_000) throw new PintailError('unavailable', 'the listing does not end')
+  }
+  return rows
+}
+
+/** A UUID of version 7 (RFC 9562): sorted by time, unique by the injected randomness. */
+export function newId(now: number, random: Random): string {
+  const hex = (digits: number) => Array.from({ length: digits }, () => Math.floor(random() * 16).toString(16)).join('')
+  const time = Math.floor(now).toString(16).padStart(12, '0')
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(3)}-${'89ab'[Math.floor(random() * 4)]}${hex(3)}-${hex(12)}`
+}

@@ -1,0 +1,85 @@
+/**
+ * What went wrong, for operators. Codes are part of the public surface: they are never renamed within a major version.
+ * `rejected`, `unavailable` and every other throw are the three answers an adapter can give (see `ConnectionMover`).
+ */
+export type ErrorCode =
+  | 'aborted'
+  | 'already_started'
+  | 'conflict'
+  | 'events_lagged'
+  | 'fenced'
+  | 'guard_denied'
+  | 'illegal_transition'
+  | 'internal'
+  | 'invalid_argument'
+  | 'invalid_host'
+  | 'invalid_options'
+  | 'invalid_row'
+  | 'not_found'
+  | 'not_leader'
+  | 'not_started'
+  | 'plan_stale'
+  | 'policy_stale'
+  | 'prober_unavailable'
+  | 'rejected'
+  | 'stopped'
+  | 'target_full'
+  | 'timeout'
+  | 'unavailable'
+  | 'unknown_host'
+  | 'unsupported'
+
+/** One thing wrong in an input: where, what, and what to do about it. */
+export interface Problem {
+  /** Dotted path into the input, e.g. `policy.detect.pingCount`; empty for the input itself. */
+  readonly path: string
+  readonly message: string
+  /** The offending value, shortened to 80 characters; absent when it may hold a secret. */
+  readonly value?: string
+  readonly remedy?: string
+}
+
+export interface PintailErrorOptions {
+  /** The error underneath, for developers. */
+  readonly cause?: unknown
+  /** What the operator can do about it. */
+  readonly remedy?: string
+  /** Every problem found, for `invalid_options` and `invalid_row`. */
+  readonly problems?: readonly Problem[]
+}
+
+// A registered symbol, so that two copies of this package in one process recognise each other's errors.
+const mark = Symbol.for('pintail.error')
+
+/** Every error that Pintail throws on purpose. */
+export class PintailError extends Error {
+  override readonly name = 'PintailError'
+  readonly code: ErrorCode
+  readonly remedy: string | undefined
+  readonly problems: readonly Problem[]
+  readonly [mark] = true
+
+  constructor(code: ErrorCode, message?: string, options: PintailErrorOptions = {}) {
+    super(message ?? code, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.remedy = options.remedy
+    this.problems = options.problems ?? []
+  }
+}
+
+/** True for errors of Pintail, also those of another copy of the package; with `code`, only for that code. */
+export function isPintailError(error: unknown, code?: ErrorCode): error is PintailError {
+  if (typeof error !== 'object' || error === null || !(mark in error)) return false
+  return code === undefined || (error as PintailError).code === code
+}
+
+/** The text of whatever was thrown, on one line and at most 300 characters: safe for logs, events and records. */
+export function errorText(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error)
+  return text.replace(/\s+/g, ' ').slice(0, 300)
+}
+
+/** The answer of a part of the surface that is typed already and built later: never silently nothing. */
+export function unsupported(what: string, comesWith: string): PintailError {
+  return new PintailError('unsupported', `${what} is not built yet`, { remedy: `It comes with ${comesWith}.` })
+}

@@ -1,0 +1,203 @@
+import type { ErrorCode } from './errors.ts'
+import type {
+  ConnectionId,
+  DecisionId,
+  EvacuationId,
+  EvacuationStatus,
+  GuardDenial,
+  IncidentId,
+  MigrationId,
+  MigrationReason,
+  MigrationStatus,
+  Mode,
+  PauseScope,
+  Reason,
+  ServerId,
+  ServerStatus,
+  Token,
+  UnplacedCode,
+  VerdictKind,
+} from './vocabulary.ts'
+
+/**
+ * Every event and its payload. Names are past tense and the same on the wire; payloads are camel case here and snake
+ * case there (`toWire`). All but `warning` and `migration.progress` are journalled first and told afterwards: what a
+ * listener hears has happened, and `events({ after })` replays it.
+ */
+export interface PintailEvents {
+  'server.added': { readonly serverId: ServerId; readonly name: string }
+  'server.removed': { readonly serverId: ServerId; readonly name: string }
+  'server.verdict_changed': {
+    readonly serverId: ServerId
+    /** Null: the verdict for all audiences. */
+    readonly audience: string | null
+    readonly verdict: VerdictKind
+    readonly previous: VerdictKind
+    readonly reasons: readonly [Reason, ...Reason[]]
+  }
+  'server.status_set': {
+    readonly serverId: ServerId
+    readonly status: ServerStatus
+    readonly previous: ServerStatus
+    readonly incidentId: IncidentId
+  }
+  'server.cordoned': { readonly serverId: ServerId }
+  'server.uncordoned': { readonly serverId: ServerId }
+  'incident.opened': {
+    readonly incidentId: IncidentId
+    readonly serverId: ServerId
+    readonly suspectedAt: number
+    readonly reasons: readonly [Reason, ...Reason[]]
+  }
+  /** A guard forbids acting on this incident; told again only when the reasons change. */
+  'incident.held': {
+    readonly incidentId: IncidentId
+    readonly serverId: ServerId
+    readonly guards: readonly GuardDenial[]
+  }
+  'incident.released': { readonly incidentId: IncidentId; readonly serverId: ServerId }
+  'incident.acknowledged': { readonly incidentId: IncidentId; readonly serverId: ServerId }
+  'incident.recovered': {
+    readonly incidentId: IncidentId
+    readonly serverId: ServerId
+    readonly durationMs: number
+    /** True if we set the status back; false if it is the operator's to do, and then `advice` says why. */
+    readonly statusRestored: boolean
+    readonly advice: string | null
+  }
+  /** A rule forbade acting, with what would have happened. Loud on purpose. */
+  'guard.denied': GuardDenial & { readonly serverId: ServerId | null; readonly incidentId: IncidentId | null }
+  'guard.overridden': { readonly incidentId: IncidentId; readonly until: number }
+  'decision.made': {
+    readonly decisionId: DecisionId
+    readonly incidentId: IncidentId | null
+    readonly reason: MigrationReason
+    readonly mode: Mode
+    readonly connections: number
+    readonly placed: number
+    readonly unplaced: number
+  }
+  'evacuation.created': {
+    readonly evacuationId: EvacuationId
+    readonly incidentId: IncidentId | null
+    readonly fromServerIds: readonly ServerId[]
+    readonly status: EvacuationStatus
+    readonly connections: number
+    readonly migrations: number
+    readonly unplaced: number
+  }
+  'evacuation.approved': { readonly evacuationId: EvacuationId }
+  'evacuation.completed': {
+    readonly evacuationId: EvacuationId
+    readonly moved: number
+    readonly unplaced: number
+    readonly durationMs: number
+  }
+  'evacuation.cancelled': { readonly evacuationId: EvacuationId; readonly moved: number; readonly why: string }
+  'migration.created': {
+    readonly id: MigrationId
+    readonly serverId: ServerId
+    readonly status: MigrationStatus
+    readonly fromServerId: ServerId
+    readonly toServerId: ServerId
+    readonly savingsEurHour: number | null
+    readonly evacuationId: EvacuationId
+    readonly reason: MigrationReason
+    readonly connections: number
+  }
+  'migration.status_changed': {
+    readonly id: MigrationId
+    readonly oldStatus: MigrationStatus
+    readonly newStatus: MigrationStatus
+  }
+  /** At most ten a second for one migration, and always one at the end of a phase. */
+  'migration.progress': {
+    readonly id: MigrationId
+    readonly status: MigrationStatus
+    readonly progress: number
+    readonly message: string
+    readonly moved: number
+    readonly failed: number
+    readonly total: number
+  }
+  'migration.completed': {
+    readonly id: MigrationId
+    readonly durationSeconds: number
+    readonly connectionsMoved: number
+    readonly connectionsFailed: number
+    readonly success: true
+  }
+  'migration.failed': {
+    readonly id: MigrationId
+    readonly error: string
+    readonly rollbackSuccess: boolean | null
+    readonly residue: readonly ConnectionId[]
+  }
+  'migration.cancelled': { readonly id: MigrationId; readonly connectionsMoved: number; readonly why: string }
+  'migration.deleted': { readonly id: MigrationId }
+  'move.started': {
+    readonly key: string
+    readonly migrationId: MigrationId
+    readonly connectionId: ConnectionId
+    readonly fromServerId: ServerId
+    readonly toServerId: ServerId
+    readonly fencingToken: Token
+  }
+  'connection.moved': {
+    readonly key: string
+    readonly migrationId: MigrationId
+    readonly connectionId: ConnectionId
+    readonly fromServerId: ServerId
+    readonly toServerId: ServerId
+    readonly reason: MigrationReason
+  }
+  'connection.move_failed': {
+    readonly key: string
+    readonly migrationId: MigrationId
+    readonly connectionId: ConnectionId
+    readonly fromServerId: ServerId
+    readonly toServerId: ServerId
+    readonly reason: MigrationReason
+    readonly permanent: boolean
+    readonly error: string
+  }
+  'connection.skipped': { readonly migrationId: MigrationId; readonly connectionId: ConnectionId; readonly why: string }
+  'connection.unplaced': {
+    readonly connectionId: ConnectionId
+    readonly serverId: ServerId
+    readonly code: UnplacedCode
+    readonly message: string
+    readonly evacuationId: EvacuationId | null
+  }
+  'revoke.pending': { readonly serverId: ServerId; readonly connectionId: ConnectionId; readonly error: string }
+  'revoke.settled': { readonly serverId: ServerId; readonly connectionId: ConnectionId }
+  'pause.set': { readonly scope: PauseScope; readonly reason: string | null; readonly until: number | null }
+  'pause.lifted': { readonly scope: PauseScope }
+  'policy.changed': { readonly version: number }
+  'leader.acquired': { readonly token: Token; readonly holder: string }
+  'leader.lost': { readonly token: Token; readonly holder: string }
+  /** Something is wrong that stopped nothing: a malformed row, a throwing listener, a missing prober. */
+  warning: {
+    readonly code: ErrorCode | 'listener_failed' | 'sink_failed' | 'capability_missing' | 'registry_stale' | 'advice'
+    readonly message: string
+    readonly remedy?: string
+    readonly serverId?: ServerId
+    /** How often since the start, for warnings that repeat. */
+    readonly count?: number
+  }
+}
+
+export type EventType = keyof PintailEvents
+
+/** Told as they happen and never replayed: they carry no sequence number. */
+export type TransientEventType = 'warning' | 'migration.progress'
+
+/** One event with its place in the journal. `seq` is 0 for transient ones. */
+export type PintailEvent = {
+  [T in EventType]: { readonly seq: number; readonly type: T; readonly at: number; readonly data: PintailEvents[T] }
+}[EventType]
+
+/** An event before the journal has given it its number. */
+export type EventDraft = {
+  [T in EventType]: { readonly type: T; readonly at: number; readonly data: PintailEvents[T] }
+}[EventType]

@@ -1,0 +1,44 @@
+import { PintailError } from '../errors.ts'
+import type { ConnectionInput, ConnectionMover, Located } from '../ports.ts'
+import type { Connection, Move } from '../vocabulary.ts'
+import type { MemoryRegistry } from './registry.ts'
+
+/**
+ * Moves connections between the servers of a memory registry: one effect a key, and a lower fencing token is refused.
+ * @param registry where the connections live
+ */
+export function memoryMover(registry: MemoryRegistry): ConnectionMover {
+  const done = new Set<string>()
+  let highest = 0
+  return {
+    confirmation: 'applied',
+    fencing: 'enforced',
+    async move(move) {
+      if (move.fencingToken < highest)
+        throw new PintailError('fenced', `token ${move.fencingToken} is older than ${highest}`)
+      highest = move.fencingToken
+      if (done.has(move.key)) return
+      const home = registry.homeOf(move.connection.id)
+      if (home === null) throw new PintailError('rejected', `there is no connection ${move.connection.id}`)
+      // The host has moved it in the meantime: its word stands.
+      if (home !== move.from.id && home !== move.to.id) throw new PintailError('rejected', `it is on ${home} now`)
+      done.add(move.key)
+      registry.assign(rowOf(move.connection), move.to.id)
+    },
+    async locate(move) {
+      return whereIs(registry.homeOf(move.connection.id), move)
+    },
+    async rollback(move) {
+      if (registry.homeOf(move.connection.id) === move.to.id) registry.assign(rowOf(move.connection), move.from.id)
+    },
+  }
+}
+
+function whereIs(home: string | null, move: Move): Located {
+  if (home === move.to.id) return 'on_target'
+  return home === move.from.id ? 'on_source' : 'absent'
+}
+
+function rowOf({ rawId, ...rest }: Connection): ConnectionInput {
+  return { ...rest, id: rawId }
+}

@@ -1,0 +1,65 @@
+import { PintailError } from '../errors.ts'
+import type { JournalEntry, MigrationStore, StoreKind, StoreRecords } from '../ports.ts'
+
+export interface MemoryStoreOptions {
+  /** Journal entries kept, 1 000–100 000 000; the oldest go first. Default 1 000 000. */
+  readonly journalLimit?: number
+}
+
+/** Everything in memory, gone with the process. Records are frozen by agreement: they are replaced, never changed. */
+export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {}): MigrationStore {
+  const tables = new Map<StoreKind, Map<string, StoreRecords[StoreKind]>>()
+  // Moves are asked for by their migration; a scan over all of them would grow with history.
+  const movesOf = new Map<string, Set<string>>()
+  let journal: JournalEntry[] = []
+  let dropped = 0
+  let highest = 0
+
+  const table = <K extends StoreKind>(kind: K): Map<string, StoreRecords[K]> => {
+    const found = tables.get(kind) ?? new Map()
+    tables.set(kind, found)
+    return found as Map<string, StoreRecords[K]>
+  }
+
+  return {
+    name: 'memory',
+    async commit({ token, writes, journal: drafts }) {
+      if (token < highest) throw new PintailError('fenced', `token ${token} is older than ${highest}`)
+      for (const { kind, id, expected } of writes) {
+        const version = table(kind).get(id)?.version ?? 0
+        if (version !== expected)
+          throw new PintailError('conflict', `${kind} ${id} is at version ${version}, not ${expected}`)
+      }
+      highest = token
+      for (const { kind, id, value } of writes) {
+        if (kind === 'move') {
+          const owner = id.slice(0, id.indexOf('/'))
+          const siblings = movesOf.get(owner) ?? new Set()
+          movesOf.set(owner, siblings)
+          if (value === null) siblings.delete(id)
+          else siblings.add(id)
+        }
+        if (value === null) table(kind).delete(id)
+        else table(kind).set(id, value)
+      }
+      for (const draft of drafts) journal.push({ ...draft, seq: dropped + journal.length + 1 })
+      // In large steps, because shifting one by one would copy the array each time.
+      if (journal.length > journalLimit * 1.25) {
+        dropped += journal.length - journalLimit
+        journal = journal.slice(-journalLimit)
+      }
+      return { lastSeq: dropped + journal.length }
+    },
+    async get(kind, id) {
+      return table(kind).get(id) ?? null
+    },
+    async list(kind, { migrationId }) {
+      if (kind !== 'move' || migrationId === undefined) return [...table(kind).values()]
+      return [...(movesOf.get(migrationId) ?? [])].flatMap((id) => table(kind).get(id) ?? [])
+    },
+    async readJournal({ after, limit }) {
+      const from = Math.max(0, after - dropped)
+      return { entries: journal.slice(from, from + limit), oldestSeq: dropped + 1, lastSeq: dropped + journal.length }
+    },
+  }
+}

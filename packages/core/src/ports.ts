@@ -1,0 +1,344 @@
+import type { PintailError } from './errors.ts'
+import type {
+  ConnectionId,
+  Coordinates,
+  DecisionRecord,
+  Evacuation,
+  Incident,
+  Json,
+  JsonObject,
+  Migration,
+  MigrationReason,
+  Mobility,
+  Move,
+  MoveRecord,
+  Needs,
+  OperatorWord,
+  PendingRevoke,
+  ProbeFailure,
+  Server,
+  ServerId,
+  ServerStatus,
+  Token,
+} from './vocabulary.ts'
+
+/** The last parameter of every call to the outside: when to give up, and which trace the call belongs to. */
+export interface CallContext {
+  /** Fires on time-out, on `stop()` and when the lease is lost. */
+  readonly signal: AbortSignal
+  /** W3C Trace Context, where the host traces. */
+  readonly traceparent?: string
+}
+
+/** One answer, or pages. */
+export type Listing<T> = PromiseLike<readonly T[]> | AsyncIterable<readonly T[]>
+
+// ---------------------------------------------------------------------------------------------------------- registry
+
+/** A server as a registry tells it: plain rows, `null` or absent where nothing is known. */
+export interface ServerInput {
+  /** `"3"` and `3` are one id. */
+  readonly id: string | number
+  /** IPv4, IPv6 or a DNS name, without port. */
+  readonly host: string
+  readonly name?: string | null
+  /** Default `online`. */
+  readonly status?: ServerStatus | null
+  /** The VPN's port, for probers that need one. */
+  readonly port?: number | null
+  readonly region?: string | null
+  /** ISO 3166-1 alpha-2. */
+  readonly country?: string | null
+  readonly coordinates?: Coordinates | null
+  readonly failureDomain?: string | null
+  /** How many connections fit. Absent: `placement.defaultCapacity`. */
+  readonly capacity?: number | null
+  /** How many are there. Absent: counted while planning. */
+  readonly load?: number | null
+  readonly protocols?: readonly string[] | null
+  readonly priceEurHour?: number | null
+  /** The adapter's own, at most 1 KiB of JSON; handed back with each call, never logged or emitted. */
+  readonly meta?: JsonObject | null
+}
+
+export interface ConnectionInput {
+  /** The access (user and credential), not a session: it survives a move. */
+  readonly id: string | number
+  readonly userId?: string | number | null
+  /** The region that the user is in; decides the audience. */
+  readonly region?: string | null
+  readonly needs?: Needs | null
+  readonly mobility?: Mobility | null
+  readonly tier?: number | null
+  readonly preferredServer?: string | number | null
+  readonly meta?: JsonObject | null
+}
+
+/**
+ * Who is where: the host's database or panel. The minimal adapter has the first two methods.
+ * Any throw means *unavailable*: the last known list is kept, marked stale, and nobody is judged by it.
+ */
+export interface ServerRegistry {
+  /** All servers, in any status. An empty list is believed only if it was empty before. Abort: no effect to undo. */
+  listServers(ctx: CallContext): Listing<ServerInput>
+  /** Everybody assigned to this server, as the host's books say at the time of the call. Abort: no effect to undo. */
+  listConnections(server: Server, ctx: CallContext): Listing<ConnectionInput>
+  /** Whether `listConnections` lists everybody assigned (default) or only those active lately. */
+  readonly coverage?: 'assigned' | 'active'
+  /** Writes the status that the host's own code goes by. Abort does not undo: the next listing tells what holds. */
+  setServerStatus?(server: Server, status: ServerStatus, ctx: CallContext): PromiseLike<unknown>
+  /** Yields whenever the servers may have changed; Pintail lists again, at most once a second. */
+  watch?(ctx: CallContext): AsyncIterable<unknown>
+}
+
+// ------------------------------------------------------------------------------------------------------------- mover
+
+export type Located = 'on_target' | 'on_source' | 'on_both' | 'absent'
+export type MoveOutcome = { readonly ok: true } | { readonly ok: false; readonly error: PintailError }
+
+/**
+ * Brings a connection to another server. `move` alone is enough; `npm run docs:mover` prints what each other one buys.
+ *
+ * Errors: `PintailError('rejected')` is permanent for this move; `'unavailable'` means that nothing happened and it
+ * may be tried again; any other throw, an abort or a time-out is ambiguous: Pintail asks `locate`, or else repeats the
+ * call with the same key.
+ */
+export interface ConnectionMover {
+  /**
+   * Gives the connection its access on `move.to`, so that the host's books name it as home. Must have one effect for
+   * one `move.key`, however often it is called. Abort does not undo what has reached the panel.
+   */
+  move(move: Move, ctx: CallContext): PromiseLike<unknown>
+  /** Many at once: one outcome for each move, in order. Throwing means that all are ambiguous. */
+  moveMany?(moves: readonly Move[], ctx: CallContext): PromiseLike<readonly MoveOutcome[]>
+  /** Before the first move of a migration: make the target ready. Must be repeatable. */
+  prepare?(from: Server, to: Server, ctx: CallContext): PromiseLike<unknown>
+  /** After a confirmed move: take back the grant on the source. Must be repeatable. Failing never undoes the move. */
+  complete?(move: Move, ctx: CallContext): PromiseLike<unknown>
+  /** Where the connection is now. `absent` is an answer; not knowing is a throw. */
+  locate?(move: Move, ctx: CallContext): PromiseLike<Located>
+  /** True if the connection is usable on the target. */
+  verify?(move: Move, ctx: CallContext): PromiseLike<boolean>
+  /** Takes back the grant on the target. Resolving means that it is gone. Must be repeatable. */
+  rollback?(move: Move, ctx: CallContext): PromiseLike<unknown>
+  /** `server`: the panel can only move everybody at once, or not say whom it moved where. Default `connection`. */
+  readonly granularity?: 'connection' | 'server'
+  /** What a resolved `move` means: taken on, in force on the server, or used by the client. Default `accepted`. */
+  readonly confirmation?: 'accepted' | 'applied' | 'seen'
+  /** Whether targets refuse a fencing token lower than one they have seen. Default `none`. */
+  readonly fencing?: 'enforced' | 'none'
+}
+
+// ------------------------------------------------------------------------------------------------------------ probers
+
+/** What a prober is to test. `host` has been validated: it is an IP address or a DNS name, and never starts with `-`. */
+export interface ProbeTarget {
+  readonly serverId: ServerId
+  readonly host: string
+  readonly port: number | null
+  /** How many packets, 1..100. */
+  readonly packets: number
+  /** How long to wait for the answer to each packet, milliseconds. */
+  readonly timeoutMs: number
+}
+
+export interface ProbeResult {
+  readonly sent: number
+  readonly received: number
+  /** Round-trip times of the answers, milliseconds. */
+  readonly rttMs: readonly number[]
+  readonly failure?: ProbeFailure | null
+}
+
+/**
+ * A way to test a server. A resolved result is evidence, good or bad. A throw is none: `prober_unavailable` (no such
+ * binary, no permission), `unknown_host` (the name does not resolve), or anything else; no server is judged by it.
+ */
+export interface Prober {
+  readonly name: string
+  /** One check. Must settle when `signal` fires; a result after that is ignored. */
+  probe(target: ProbeTarget, ctx: CallContext): PromiseLike<ProbeResult>
+  /** Large fleets: results as they come, in any order; a target without a result counts as not probed. */
+  probeMany?(
+    targets: readonly ProbeTarget[],
+    ctx: CallContext,
+  ): AsyncIterable<{ readonly target: ProbeTarget; readonly result: ProbeResult }>
+}
+
+/** A sample from elsewhere: a remote vantage, a webhook, the host's own monitoring. */
+export interface SampleInput {
+  readonly serverId: string | number
+  readonly vantage: string
+  readonly prober: string
+  readonly sentAt: number
+  readonly sent: number
+  readonly received: number
+  readonly rttMs?: readonly number[]
+  readonly failure?: ProbeFailure | null
+}
+
+export interface ObservationSource {
+  samples(ctx: CallContext): AsyncIterable<SampleInput>
+}
+
+// ------------------------------------------------------------------------------------------- log, guards, notifier, metrics
+
+/** One line of the audit trail. `id` is stable: the same entry may be written twice, never with another id. */
+export interface LogEntry {
+  readonly id: string
+  readonly at: number
+  readonly type: string
+  readonly connectionId: ConnectionId | null
+  readonly fromServerId: ServerId | null
+  readonly toServerId: ServerId | null
+  readonly reason: MigrationReason | null
+  /** For outcomes of moves; null for everything else. */
+  readonly success: boolean | null
+  readonly data: Json
+}
+
+/** The audit trail, fed from the journal in its order, at least once. A throw is retried, with growing pauses. */
+export interface LogSink {
+  write(entry: LogEntry, ctx: CallContext): PromiseLike<unknown> | undefined
+}
+
+/** What the host knows and Pintail cannot: a scaling event, a full queue, an idle hour, a maintenance window. */
+export interface GuardState {
+  readonly name: string
+  /** The reasons it forbids; absent: all optional ones (not `server-down`, not `manual`). */
+  readonly forbids?: readonly MigrationReason[]
+  readonly active: boolean
+  readonly message: string
+  readonly remedy?: string
+}
+
+export interface GuardSource {
+  /** A throw counts as forbidding the optional reasons, and never the evacuation of a dead server. */
+  current(ctx: CallContext): PromiseLike<readonly GuardState[]>
+}
+
+/** Hands the user the new access, between prepare and complete. */
+export interface ClientNotifier {
+  deliver(move: Move, access: Json, ctx: CallContext): PromiseLike<unknown>
+}
+
+/** A small port for figures; `@pintail/adapters/prometheus` fills it. */
+export interface Metrics {
+  count(name: string, labels: Readonly<Record<string, string>>, by: number): void
+  gauge(name: string, labels: Readonly<Record<string, string>>, value: number): void
+  observe(name: string, labels: Readonly<Record<string, string>>, value: number): void
+}
+
+/** pino's shape; silent by default. */
+export interface Logger {
+  debug(data: object, message: string): void
+  info(data: object, message: string): void
+  warn(data: object, message: string): void
+  error(data: object, message: string): void
+}
+
+// --------------------------------------------------------------------------------------------------------- store, leases
+
+/** Everything that is kept, by kind. */
+export interface StoreRecords {
+  incident: Incident
+  evacuation: Evacuation
+  migration: Migration
+  move: MoveRecord
+  decision: DecisionRecord
+  revoke: PendingRevoke
+  word: OperatorWord
+  cursor: Cursor
+}
+
+/** How far a reader of the journal has come, so that it goes on there after a restart. */
+export interface Cursor {
+  readonly name: string
+  readonly seq: number
+  readonly version: number
+}
+export type StoreKind = keyof StoreRecords
+
+/** `expected` is the version that must be there: 0 for a record that must not exist yet. A null value deletes. */
+export type StoreWrite = {
+  [K in StoreKind]: {
+    readonly kind: K
+    readonly id: string
+    readonly expected: number
+    readonly value: StoreRecords[K] | null
+  }
+}[StoreKind]
+
+export interface JournalDraft {
+  readonly at: number
+  readonly type: string
+  readonly data: object
+}
+
+export interface JournalEntry extends JournalDraft {
+  /** Rises by one from 1, without gaps. */
+  readonly seq: number
+}
+
+export interface JournalPage {
+  readonly entries: readonly JournalEntry[]
+  /** The oldest entry still kept; a cursor before it has missed something. */
+  readonly oldestSeq: number
+  readonly lastSeq: number
+}
+
+/**
+ * Where the state and the journal live.
+ * `commit` is atomic: all writes and all entries, or none. It rejects with `conflict` if a version does not match,
+ * with `fenced` if a higher token has committed, with `unavailable` if nothing was written; any other throw is
+ * ambiguous. Records are plain JSON, are never changed in place, and come back equal.
+ */
+export interface MigrationStore {
+  readonly name: string
+  commit(
+    batch: { readonly token: Token; readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] },
+    ctx: CallContext,
+  ): PromiseLike<{ readonly lastSeq: number }>
+  get<K extends StoreKind>(kind: K, id: string, ctx: CallContext): PromiseLike<StoreRecords[K] | null>
+  /** All records of a kind, oldest first; of moves only those of one migration where `migrationId` is given. */
+  list<K extends StoreKind>(
+    kind: K,
+    filter: { readonly migrationId?: string },
+    ctx: CallContext,
+  ): Listing<StoreRecords[K]>
+  readJournal(query: { readonly after: number; readonly limit: number }, ctx: CallContext): PromiseLike<JournalPage>
+}
+
+export interface Lease {
+  readonly token: Token
+  readonly holder: string
+  /** How long it holds from the time of the call, milliseconds. */
+  readonly ttlMs: number
+}
+
+/** The leader's sole right to act. */
+export interface LeaseStore {
+  /** The lease, with a token higher than any before; null while somebody else holds it. */
+  acquire(holder: string, ttlMs: number, ctx: CallContext): PromiseLike<Lease | null>
+  /** False: it is lost, for good. */
+  renew(lease: Lease, ctx: CallContext): PromiseLike<boolean>
+  release(lease: Lease, ctx: CallContext): PromiseLike<unknown>
+}
+
+// ---------------------------------------------------------------------------------------------------- clock, randomness
+
+/** Cancels a timer; twice is harmless. */
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Milliseconds since 1970; must never run backwards within a process. */
+  now(): number
+  setTimeout(callback: () => void, delayMs: number): Timer
+  /** Runs the callback after everything that is ready now, before time passes. Default: `setImmediate`. */
+  defer?(callback: () => void): void
+}
+
+/** Uniform in [0, 1). */
+export type Random = () => number

@@ -1,0 +1,680 @@
+/**
+ * The words of Pintail, as types. Imports nothing; everything else imports this.
+ * Times are milliseconds since 1970 (`number`); `toWire` turns them into ISO 8601.
+ */
+
+declare const brand: unique symbol
+/** A string that only a parser may mint, so that a server's id is never handed in where a connection's is meant. */
+type Id<Kind extends string> = string & { readonly [brand]: Kind }
+
+export type ServerId = Id<'server'>
+export type ConnectionId = Id<'connection'>
+export type IncidentId = Id<'incident'>
+export type EvacuationId = Id<'evacuation'>
+export type MigrationId = Id<'migration'>
+export type DecisionId = Id<'decision'>
+/** A store-wide rising number: the leader's sole right to act. A target with enforced fencing refuses a lower one. */
+export type Token = number & { readonly [brand]: 'token' }
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+export type JsonObject = { readonly [key: string]: Json }
+
+// ---------------------------------------------------------------------------------------------- servers, connections
+
+/** The registry's word about a server; adapters map theirs onto it. */
+export type ServerStatus = 'online' | 'offline' | 'maintenance'
+
+/** Degrees. */
+export interface Coordinates {
+  readonly latitude: number
+  readonly longitude: number
+}
+
+/** A VPN server, as parsed from a registry's row. */
+export interface Server {
+  readonly id: ServerId
+  /** The id as the registry gave it (`3` and `"3"` are one server): for adapters whose own calls want a number. */
+  readonly rawId: string | number
+  /** A validated IPv4, IPv6 or DNS name. */
+  readonly host: string
+  readonly name: string
+  readonly status: ServerStatus
+  readonly port: number | null
+  readonly region: string | null
+  readonly country: string | null
+  readonly coordinates: Coordinates | null
+  /** What fails together: a rack, a data centre, a provider. */
+  readonly failureDomain: string | null
+  /** How many connections fit; null: unknown. */
+  readonly capacity: number | null
+  /** How many are there; null: Pintail counts them while planning. */
+  readonly load: number | null
+  readonly protocols: readonly string[]
+  readonly priceEurHour: number | null
+  readonly meta: JsonObject | null
+}
+
+/** `free`: may be moved for any reason. `failure-only`: only off a server that is down. `pinned`: never. */
+export type Mobility = 'free' | 'failure-only' | 'pinned'
+
+/** What a connection needs of a server; an absent list means that anything will do. */
+export interface Needs {
+  /** All of these must be among the server's protocols. */
+  readonly protocols?: readonly string[]
+  /** The server's country must be one of these. */
+  readonly countries?: readonly string[]
+  /** The server's region must be one of these. */
+  readonly regions?: readonly string[]
+}
+
+/** One user's assignment to a server: what is moved. Its id survives the move. */
+export interface Connection {
+  readonly id: ConnectionId
+  readonly rawId: string | number
+  readonly userId: string | null
+  readonly region: string | null
+  readonly needs: Needs
+  readonly mobility: Mobility
+  /** Higher tiers are placed first when room is short. Default 0. */
+  readonly tier: number
+  readonly preferredServer: ServerId | null
+  readonly meta: JsonObject | null
+}
+
+// ---------------------------------------------------------------------------------------------------- probes, verdicts
+
+/** Why a probe got no answer. Only these count against a server; a prober that could not try at all throws instead. */
+export type ProbeFailureKind = 'no_reply' | 'refused' | 'unreachable' | 'wrong_answer' | 'too_slow'
+
+export interface ProbeFailure {
+  readonly kind: ProbeFailureKind
+  /** The layer that failed, e.g. `icmp`, `tcp`, `tls`, `handshake`. */
+  readonly layer: string
+  readonly detail?: string
+}
+
+/** The raw outcome of one check: N packets of one prober from one vantage. */
+export interface Sample {
+  readonly serverId: ServerId
+  readonly vantage: string
+  readonly prober: string
+  /** When the first packet was sent. */
+  readonly sentAt: number
+  readonly sent: number
+  readonly received: number
+  /** Round-trip times of the answers, milliseconds. */
+  readonly rttMs: readonly number[]
+  readonly failure: ProbeFailure | null
+}
+
+export type VerdictKind = 'up' | 'suspect' | 'down' | 'unknown'
+
+export type ReasonCode =
+  | 'not_probed_yet'
+  | 'answers'
+  | 'no_reply'
+  | 'packet_loss'
+  | 'latency'
+  | 'recovering'
+  | 'vantage_unhealthy'
+  | 'prober_failed'
+  | 'gone_from_registry'
+
+/** One piece of evidence, for machines (`code`, `values`) and for people (`message`). */
+export interface Reason {
+  readonly code: ReasonCode
+  readonly message: string
+  readonly values?: Readonly<Record<string, number | string>>
+}
+
+/** What the samples mean. Judgements carry reasons. */
+export interface Verdict {
+  readonly verdict: VerdictKind
+  readonly since: number
+  readonly reasons: readonly [Reason, ...Reason[]]
+}
+
+// ------------------------------------------------------------------------------------------------------------- guards
+
+export type GuardCode =
+  | 'no_control'
+  | 'too_few_servers'
+  | 'mass_failure'
+  | 'all_down'
+  | 'paused'
+  | 'host'
+  | 'cooldown'
+  | 'source_busy'
+  | 'registry_stale'
+  | 'no_limit'
+
+/** A rule that forbids acting now, with a reason. */
+export interface GuardDenial {
+  readonly guard: GuardCode
+  readonly message: string
+  readonly remedy: string
+  readonly values?: Readonly<Record<string, number | string>>
+}
+
+/** How far Pintail goes by itself: decide and journal; propose and wait for a person; act. Seed 004's levels 0, 1, 2. */
+export type Mode = 'observe' | 'suggest' | 'auto'
+
+// --------------------------------------------------------------------------------------------------- ranking, placement
+
+export type Factor = 'headroom' | 'latency' | 'stability' | 'region' | 'failure_domain' | 'cost' | 'preference'
+
+/** One factor's part in a score: `value` 0..1 times `weight`. `note` says what the value rests on. */
+export interface Contribution {
+  readonly factor: Factor
+  readonly value: number
+  readonly weight: number
+  readonly note: string
+}
+
+export type ExclusionCode =
+  | 'is_source'
+  | 'not_online'
+  | 'maintenance'
+  | 'cordoned'
+  | 'down'
+  | 'suspect'
+  | 'unknown'
+  | 'damped'
+  | 'protocol_missing'
+  | 'country_not_allowed'
+  | 'region_not_allowed'
+  | 'full'
+  | 'capacity_unknown'
+  | 'load_unknown'
+  | 'refused_before'
+
+/** A server as a target for one cohort: either its score with all contributions, or why it is none. */
+export type Candidate =
+  | { readonly serverId: ServerId; readonly score: number; readonly contributions: readonly Contribution[] }
+  | { readonly serverId: ServerId; readonly excluded: ExclusionCode; readonly message: string }
+
+export type UnplacedCode = 'pinned' | 'no_capacity' | 'no_candidate' | 'refused_everywhere'
+
+export interface Unplaced {
+  readonly connectionId: ConnectionId
+  readonly code: UnplacedCode
+  readonly message: string
+}
+
+/** Connections with identical needs, ranked and placed together. */
+export interface CohortDecision {
+  readonly cohort: string
+  readonly region: string | null
+  readonly connections: number
+  /** The twenty best, best first. */
+  readonly candidates: readonly Candidate[]
+  /** How many servers were excluded, by reason. */
+  readonly exclusions: Readonly<Partial<Record<ExclusionCode, number>>>
+  readonly placed: readonly { readonly serverId: ServerId; readonly connections: number }[]
+  readonly unplaced: Readonly<Partial<Record<UnplacedCode, number>>>
+}
+
+// ---------------------------------------------------------------------------------------------------------- the records
+
+export type MigrationReason =
+  | 'server-down'
+  | 'degraded'
+  | 'cost-optimization'
+  | 'manual'
+  | 'rebalancing'
+  | 'maintenance'
+  | 'failback'
+  | 'user-request'
+
+export type TriggeredBy = 'system' | 'admin' | 'user'
+
+export type MigrationStatus =
+  | 'suggested'
+  | 'approved'
+  | 'scheduled'
+  | 'preparing'
+  | 'transferring'
+  | 'completing'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+
+/** A group of connections going from one server to one other: seed 004's record, in camel case. */
+export interface Migration {
+  readonly id: MigrationId
+  readonly evacuationId: EvacuationId
+  readonly decisionId: DecisionId
+  readonly fromServerId: ServerId
+  readonly fromServerName: string
+  readonly toServerId: ServerId
+  readonly toServerName: string
+  readonly status: MigrationStatus
+  readonly reason: MigrationReason
+  readonly triggeredBy: TriggeredBy
+  readonly notes: string | null
+  readonly savingsEurHour: number | null
+  readonly savingsEurMonth: number | null
+  readonly createdAt: number
+  readonly approvedAt: number | null
+  readonly scheduledAt: number | null
+  readonly startedAt: number | null
+  readonly completedAt: number | null
+  /** A retry waits until then. */
+  readonly notBefore: number | null
+  readonly connectionCountAtStart: number
+  readonly connectionsMoved: number
+  readonly connectionsFailed: number
+  /** Connections that needed no move any more: deleted or moved by the host, or spared by a recovery. */
+  readonly connectionsSkipped: number
+  /** 0..100. */
+  readonly progress: number
+  readonly retryCount: number
+  readonly maxRetries: number
+  readonly retryOf: MigrationId | null
+  readonly errorMessage: string | null
+  /** What happened, not what was hoped: null while there was nothing to roll back. */
+  readonly rollbackSuccess: boolean | null
+  /** Connections that may hold a grant on the target after a failed migration. */
+  readonly residue: readonly ConnectionId[]
+  readonly warnings: readonly string[]
+  readonly version: number
+}
+
+/** States own their data. `moving` is written before the effect, the others after it. */
+export type MoveState =
+  | { readonly state: 'pending' }
+  | { readonly state: 'moving'; readonly token: Token; readonly since: number }
+  | { readonly state: 'moved'; readonly at: number; readonly startedAt: number }
+  | { readonly state: 'failed'; readonly at: number; readonly permanent: boolean; readonly error: string }
+  | { readonly state: 'skipped'; readonly at: number; readonly why: string }
+
+/** One connection's part of a migration; it settles singly. */
+export interface MoveRecord {
+  /** `migration/connection`: the record's id. The key handed to the mover adds the attempt. */
+  readonly id: string
+  readonly migrationId: MigrationId
+  readonly connection: Connection
+  /** Rises only after a confirmed rollback, so that a repeated call carries the same key. */
+  readonly attempt: number
+  readonly tries: number
+  readonly state: MoveState
+  readonly version: number
+}
+
+export type EvacuationStatus = 'suggested' | 'running' | 'completed' | 'cancelled'
+
+/** All migrations of one incident, drain or request. */
+export interface Evacuation {
+  readonly id: EvacuationId
+  readonly incidentId: IncidentId | null
+  readonly decisionId: DecisionId
+  readonly fromServerIds: readonly ServerId[]
+  readonly reason: MigrationReason
+  readonly mode: Mode
+  readonly status: EvacuationStatus
+  readonly triggeredBy: TriggeredBy
+  readonly createdAt: number
+  readonly approvedAt: number | null
+  readonly endedAt: number | null
+  /** Why it was cancelled; set as soon as nothing more is started, while what is under way still settles. */
+  readonly cancelledWhy: string | null
+  readonly connections: number
+  readonly moved: number
+  readonly unplaced: readonly Unplaced[]
+  /** Listings of the source in a row that found nobody left to plan; two end the evacuation. */
+  readonly emptyListings: number
+  /** Not listed and planned again before then. */
+  readonly nextLookAt: number
+  readonly version: number
+}
+
+/** What to plan: whole servers, or some connections of one. */
+export interface PlanRequest {
+  readonly drain: readonly (string | number)[]
+  /** Only these of their connections. Default: all. */
+  readonly connections?: readonly (string | number)[]
+  /** Default `manual`. */
+  readonly reason?: MigrationReason
+}
+
+export type IncidentStatus = 'open' | 'recovered' | 'closed'
+
+/** A status that we wrote into the registry: restored only if nobody changed it since. */
+export interface StatusWrite {
+  readonly status: ServerStatus
+  readonly previous: ServerStatus
+  readonly at: number
+  /** False between the intent and the registry's answer. */
+  readonly confirmed: boolean
+  /** When the registry was first seen to show it; null: not yet. */
+  readonly seenAt: number | null
+  /** When the registry was first seen to show something else after that: then it is not ours any more. */
+  readonly changedAt: number | null
+  readonly restoredAt: number | null
+}
+
+/** From a confirmed `down` to the confirmed recovery of a server. */
+export interface Incident {
+  readonly id: IncidentId
+  readonly serverId: ServerId
+  readonly serverName: string
+  readonly status: IncidentStatus
+  /** When the first check failed. */
+  readonly suspectedAt: number
+  readonly openedAt: number
+  readonly recoveredAt: number | null
+  readonly reasons: readonly [Reason, ...Reason[]]
+  /** The last samples before the verdict. */
+  readonly evidence: readonly Sample[]
+  /** The host that answered since the suspicion began, so that the prober is not the broken one. */
+  readonly control: { readonly host: string; readonly at: number } | null
+  /** Why nothing is done now; empty: nothing forbids it. */
+  readonly heldBy: readonly GuardDenial[]
+  /** The answer to why; null until the guards allowed a decision. */
+  readonly decisionId: DecisionId | null
+  readonly evacuationId: EvacuationId | null
+  readonly statusWrite: StatusWrite | null
+  readonly acknowledgedAt: number | null
+  /** The operator's explicit leave to act against the mass-failure guard, until then. */
+  readonly overrideUntil: number | null
+  readonly version: number
+}
+
+/** The record of why: one an incident and plan. */
+export interface DecisionRecord {
+  readonly id: DecisionId
+  readonly at: number
+  readonly reason: MigrationReason
+  readonly mode: Mode
+  readonly incidentId: IncidentId | null
+  readonly evacuationId: EvacuationId | null
+  readonly fromServerIds: readonly ServerId[]
+  readonly verdicts: readonly { readonly serverId: ServerId; readonly verdict: Verdict }[]
+  readonly evidence: readonly Sample[]
+  readonly control: { readonly host: string; readonly at: number } | null
+  /** What was asked and what it answered: null means that it allowed. */
+  readonly guards: readonly { readonly guard: GuardCode; readonly denial: GuardDenial | null }[]
+  readonly cohorts: readonly CohortDecision[]
+  readonly connections: number
+  readonly placed: number
+  readonly unplaced: number
+  readonly coverage: Coverage
+  readonly policyVersion: number
+  readonly version: number
+}
+
+/** What a list of connections covers: everybody assigned, or only those seen lately; as of when. */
+export interface Coverage {
+  readonly kind: 'assigned' | 'active'
+  readonly asOf: number
+  /** True if the list was kept from before the failure because the registry did not answer. */
+  readonly remembered: boolean
+}
+
+/** A grant on the source that still has to be taken back: a durable obligation, also toward a dead server. */
+export interface PendingRevoke {
+  readonly id: string
+  readonly migrationId: MigrationId
+  readonly serverId: ServerId
+  readonly move: Move
+  readonly createdAt: number
+  /** Not before: now for a dead source, after the grace for a living one whose user may not have followed yet. */
+  readonly dueAt: number
+  readonly tries: number
+  readonly lastError: string | null
+  readonly version: number
+}
+
+/** What the operator said; it outlives restarts. */
+export type OperatorWord =
+  | { readonly kind: 'cordon'; readonly serverId: ServerId; readonly at: number; readonly version: number }
+  | {
+      readonly kind: 'pause'
+      readonly scope: PauseScope
+      readonly reason: string | null
+      readonly at: number
+      readonly until: number | null
+      readonly version: number
+    }
+  | { readonly kind: 'policy'; readonly patch: JsonObject; readonly at: number; readonly version: number }
+
+/** Everything, or one server as the source of moves. */
+export type PauseScope = 'all' | { readonly serverId: ServerId }
+
+/** What the mover is asked to do: bring one connection from one server to another. */
+export interface Move {
+  /** `migration/connection/attempt`: the same key never has more than one effect. */
+  readonly key: string
+  readonly connection: Connection
+  readonly from: Server
+  readonly to: Server
+  readonly reason: MigrationReason
+  readonly attempt: number
+  readonly fencingToken: Token
+  readonly sourceAlive: boolean
+}
+
+// ----------------------------------------------------------------------------------------------------------------- plan
+
+/** Which connection goes where, and why. A plan is a value: `execute` refuses it when the world has changed. */
+export interface Plan {
+  readonly fingerprint: string
+  readonly createdAt: number
+  readonly reason: MigrationReason
+  readonly fromServerIds: readonly ServerId[]
+  readonly placements: readonly PlannedMigration[]
+  readonly unplaced: readonly Unplaced[]
+  readonly cohorts: readonly CohortDecision[]
+  readonly coverage: Coverage
+  /** What the fingerprint was made of: `execute` compares piece by piece and names what differs. */
+  readonly basis: Readonly<Record<string, string>>
+}
+
+export interface PlannedMigration {
+  readonly fromServerId: ServerId
+  readonly toServerId: ServerId
+  readonly connections: readonly Connection[]
+  /** Connections on the target before and after, and how many fit (null: unknown). */
+  readonly loadBefore: number
+  readonly loadAfter: number
+  readonly capacity: number | null
+}
+
+// --------------------------------------------------------------------------------------------------------------- policy
+
+export type DetectPreset = 'default' | 'seed-budget' | 'seed'
+
+/** Fast confirmation: from the first failing check on, dense checks of one packet until cleared or confirmed. */
+export interface ConfirmPolicy {
+  /** Milliseconds between dense checks, 20–60 000. Default 200. */
+  readonly intervalMs: number
+  /** How long every answer must stay away before `down`, milliseconds, 0–3 600 000. Default 7 000. */
+  readonly durationMs: number
+  /** How long to wait for the answer to a dense check, milliseconds, 20–60 000. Default 1 000. */
+  readonly timeoutMs: number
+}
+
+export interface DetectPolicy {
+  readonly preset: DetectPreset
+  /** Pause between the checks of a server, milliseconds, 50–86 400 000. Default 5 000; seed 000's CHECK_INTERVAL. */
+  readonly checkIntervalMs: number
+  /** Failing checks in a row before `down`, 1–100. Default 3; seed 000's MIGRATION_THRESHOLD. */
+  readonly migrationThreshold: number
+  /** Passing checks in a row before a `down` server is `up`, 1–100. Default 2. */
+  readonly recoveryThreshold: number
+  /** Packets a check, 1–100. Default 1 (preset `seed`: 5); seed 000's PING_COUNT. */
+  readonly pingCount: number
+  /** How long to wait for each answer, milliseconds, 20–60 000. Default 3 000; seed 000's PING_TIMEOUT. */
+  readonly pingTimeoutMs: number
+  /** A check fails at this loss or more, percent, 0–100. Default 50: seed 000's PACKET_LOSS_THRESHOLD. */
+  readonly packetLossThresholdPercent: number
+  /** A check fails above this mean round trip, milliseconds, 1–60 000. Default 300: calls stay intelligible below it. */
+  readonly latencyThresholdMs: number
+  /** Each check is moved by up to this share of the interval, 0–0.5, so that a fleet is not probed in bursts. Default 0.1. */
+  readonly jitter: number
+  /** Null: no fast confirmation, exactly seed 000. */
+  readonly confirm: ConfirmPolicy | null
+  /** Hosts known to be reachable; while all of them fail, this prober is the broken one. At most 16. */
+  readonly canaries: readonly { readonly host: string; readonly port?: number }[]
+  /** Probes in flight at once, 1–10 000. Default 256. */
+  readonly maxConcurrentProbes: number
+}
+
+export interface GuardPolicy {
+  /** At most this share of the fleet may be down or suspect while Pintail acts, 0–1: `max(1, floor(p·N))`. Default 0.3. */
+  readonly massFailureRatio: number
+  /** `auto` needs at least this many servers or a canary, 1–1 000. Default 3: one alone cannot doubt itself. */
+  readonly minServers: number
+  /** Pause between looks at what is held or waiting, milliseconds, 50–3 600 000. Default 1 000. */
+  readonly recheckMs: number
+  /** Damping: the penalty of one outage halves in this time, milliseconds. Default 1 800 000. */
+  readonly dampingHalfLifeMs: number
+  /** Above this sum of penalties (each outage adds 1) a server is no target, 1–100. Default 3. */
+  readonly dampingCeiling: number
+}
+
+export type RankingWeights = Readonly<Record<Factor, number>>
+
+export interface PlacementPolicy {
+  /** Targets are filled up to this share of their capacity, 0.01–1; hard for optional moves, soft for failures. Default 0.9. */
+  readonly fillLimit: number
+  /** For servers without `capacity`; null: no limit is assumed. 0–10 000 000. Default null. */
+  readonly defaultCapacity: number | null
+  /** Most arrivals of one evacuation on one target, 1–10 000 000; required in `auto` where capacity is unknown. Default null. */
+  readonly maxArrivals: number | null
+  /** Slots kept free for the host's own users on each target, 0–1 000 000. Default 0. */
+  readonly hostHeadroom: number
+  /** Weights of the ranking factors, 0–100 each; only their ratios matter. */
+  readonly weights: RankingWeights
+}
+
+export interface MigrationPolicy {
+  /** Calls of the mover in flight at once, 1–10 000. Default 100. */
+  readonly concurrency: number
+  /** The same for one target, 1–10 000. Default 100. */
+  readonly concurrencyPerTarget: number
+  /** For each call of the mover, milliseconds, 10–3 600 000. Default 20 000 (VPN Duck's). */
+  readonly timeoutMs: number
+  /** Tries of one move within one run of its migration, 1–20. Default 3. */
+  readonly moveTries: number
+  /** Retries of a whole migration, 0–20. Default 3: seed 004's max_retries. */
+  readonly maxRetries: number
+  /** First pause before a retry, milliseconds, 1–3 600 000; doubles each time, ± half at random. Default 1 000. */
+  readonly backoffMs: number
+  /** Longest pause before a retry, milliseconds. Default 60 000. */
+  readonly backoffMaxMs: number
+  /** Targets tried for one connection before it is reported as refused everywhere, 1–100. Default 3. */
+  readonly targetsPerConnection: number
+  /** Quiet time between optional moves of one server, milliseconds. Default 1 800 000: seed 004's 30 minutes. */
+  readonly cooldownMs: number
+  /** A grant on a living source is taken back this long after the move, unless the mover has seen the user arrive. Default 86 400 000. */
+  readonly revokeGraceMs: number
+  /** Pause between looks for room for users who found none, milliseconds, 50–86 400 000. Default 30 000. */
+  readonly retryUnplacedMs: number
+}
+
+export interface FailbackPolicy {
+  /** Whether users go home after a recovery. Default `never`. */
+  readonly strategy: 'never' | 'gradual' | 'immediate' | 'best-score'
+  /** Set servers online that recover although we did not set them offline. Default false: it is advice. */
+  readonly adoptInactive: boolean
+}
+
+export interface AdvicePolicy {
+  /** Whether cost and balance advice is made. Default false. */
+  readonly enabled: boolean
+}
+
+/** Plain JSON: defaults ← preset ← code or file ← the operator's stored patch. */
+export interface Policy {
+  readonly mode: Readonly<Record<MigrationReason, Mode>>
+  /** Pause between `start()` and the first check, milliseconds, 0–3 600 000. Default 0 (presets of seed 000: 30 000). */
+  readonly startupDelayMs: number
+  /** Pause between readings of the server list, milliseconds, 50–86 400 000. Default 15 000. */
+  readonly registryRefreshMs: number
+  readonly detect: DetectPolicy
+  readonly guards: GuardPolicy
+  readonly placement: PlacementPolicy
+  readonly migration: MigrationPolicy
+  readonly failback: FailbackPolicy
+  readonly advice: AdvicePolicy
+}
+
+type Loose<T> = { readonly [K in keyof T]?: T[K] }
+
+/** What code, file or patch may say: any part of the policy. `mode` may be one word, or one a reason with a `default`. */
+export interface PolicyInput {
+  readonly mode?: Mode | ({ readonly default?: Mode } & Loose<Policy['mode']>)
+  readonly startupDelayMs?: number
+  readonly registryRefreshMs?: number
+  readonly detect?: Loose<Omit<DetectPolicy, 'confirm'>> & { readonly confirm?: Loose<ConfirmPolicy> | null }
+  readonly guards?: Loose<GuardPolicy>
+  readonly placement?: Loose<Omit<PlacementPolicy, 'weights'>> & { readonly weights?: Loose<RankingWeights> }
+  readonly migration?: Loose<MigrationPolicy>
+  readonly failback?: Loose<FailbackPolicy>
+  readonly advice?: Loose<AdvicePolicy>
+}
+
+/** Where a value of the policy comes from. */
+export type PolicySource = 'default' | 'preset' | 'code' | 'patch'
+
+export interface PolicyView {
+  readonly policy: Policy
+  /** By dotted path, e.g. `detect.pingCount`. */
+  readonly sources: Readonly<Record<string, PolicySource>>
+  /** Rises with each stored patch; hand it back as `ifVersion`. */
+  readonly version: number
+}
+
+// --------------------------------------------------------------------------------------------------------------- status
+
+/** `idle` before `start()`, `standby` while another engine leads or nobody can be asked who does. */
+export type EngineState = 'idle' | 'standby' | 'leading' | 'stopping' | 'stopped'
+
+export interface ServerReport {
+  readonly serverId: ServerId
+  readonly name: string
+  readonly host: string
+  readonly region: string | null
+  readonly status: ServerStatus
+  readonly verdict: Verdict
+  readonly cordoned: boolean
+  /** Connections there, reservations included; null: not counted. */
+  readonly load: number | null
+  readonly reserved: number
+  readonly capacity: number | null
+  /** Smoothed round trip, milliseconds. */
+  readonly rttMs: number | null
+  readonly lastSample: Sample | null
+  readonly incidentId: IncidentId | null
+  /** Left-over damping penalty; at `guards.dampingCeiling` the server is no target. */
+  readonly penalty: number
+}
+
+/** What is so now, in one look. Plain data. */
+export interface FleetStatus {
+  readonly state: EngineState
+  readonly at: number
+  readonly leader: { readonly holder: string; readonly token: Token; readonly since: number } | null
+  readonly servers: readonly ServerReport[]
+  readonly counts: Readonly<Record<VerdictKind, number>>
+  readonly incidents: readonly Incident[]
+  readonly evacuations: readonly Evacuation[]
+  /** Open ones, with the figures of this moment. */
+  readonly migrations: readonly Migration[]
+  /** Guards that forbid something now, and for which servers. */
+  readonly guards: readonly { readonly guard: GuardCode; readonly servers: readonly ServerId[] }[]
+  readonly pauses: readonly {
+    readonly scope: PauseScope
+    readonly reason: string | null
+    readonly until: number | null
+  }[]
+  readonly registry: { readonly listedAt: number | null; readonly stale: boolean; readonly skippedRows: number }
+  /** Why nothing can be written, and so nothing moved; null: all is well. */
+  readonly storeTrouble: string | null
+  /** When the last check came back: the dead man's switch. */
+  readonly lastCheckAt: number | null
+  readonly pendingRevokes: number
+  /** Of the newest journal entry; hand it to `events({ after })` to go on from this picture. */
+  readonly lastSeq: number
+}
