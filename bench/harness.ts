@@ -70,8 +70,7 @@ function rounded(value: number, digits = 4): number {
 
 /** Whether a figure meets its aim. Throws on an aim that it cannot read: an aim must not be met by accident. */
 export function meets(aim: string, { value, ratio }: Pick<Measurement, 'value' | 'ratio'>): boolean {
-  const [, subject, comparison, bound] =
-    /^(value|ratio)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)$/.exec(aim) ?? []
+  const [, subject, comparison, bound] = /^(value|ratio)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)$/.exec(aim) ?? []
   if (!subject || !comparison || bound === undefined) throw new Error(`cannot read the aim "${aim}"`)
   const figure = subject === 'ratio' ? ratio : value
   if (figure === undefined) throw new Error(`the aim "${aim}" needs a ratio`)

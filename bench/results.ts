@@ -20,8 +20,7 @@ const titles = ['bench', 'case', 'metric', 'value', 'unit', 'peer', 'ratio', 'ai
 function cells(line: BenchLine): string[] {
   const { bench } = line
   const given: Partial<Measurement & Skipped> = line
-  if (given.skipped !== undefined)
-    return [bench, line.case, given.metric ?? '', `skipped: ${given.skipped}`, '', '', '', '', '']
+  if (given.skipped !== undefined) return [bench, line.case, given.metric ?? '', `skipped: ${given.skipped}`, '', '', '', '', '']
   const { metric = '', value, unit = '', peer = '', ratio, aim = '', ok } = given
   const verdict = ok === undefined ? '' : ok ? 'yes' : 'NO'
   return [bench, line.case, metric, String(value), unit, peer, ratio === undefined ? '' : String(ratio), aim, verdict]

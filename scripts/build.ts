@@ -4,8 +4,6 @@ import { publicPackages } from './lib/packages.ts'
 import { writeReport } from './lib/report.ts'
 import { runSteps } from './lib/steps.ts'
 
-const tally = await runSteps(
-  publicPackages().map((one) => ({ name: `build ${one.name}`, run: () => buildPackage(one) })),
-)
+const tally = await runSteps(publicPackages().map((one) => ({ name: `build ${one.name}`, run: () => buildPackage(one) })))
 writeReport('build', { passed: tally.failed === 0 ? 1 : 0, failed: tally.failed === 0 ? 0 : 1, skipped: 0 })
 process.exitCode = tally.failed === 0 ? 0 : 1

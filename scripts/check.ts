@@ -22,10 +22,7 @@ async function tool(name: string, args: readonly string[], remedy?: string): Pro
 }
 
 /** Every package is looked at, also after a bad one. */
-async function each(
-  packages: readonly Package[],
-  check: (one: Package) => Promise<Finding> | Finding,
-): Promise<Finding> {
+async function each(packages: readonly Package[], check: (one: Package) => Promise<Finding> | Finding): Promise<Finding> {
   const problems: string[] = []
   const remedies = new Set<string>()
   for (const one of packages) {
@@ -63,16 +60,11 @@ const steps: Step[] = [
   {
     name: 'lint and format',
     run: () =>
-      tool(
-        'biome',
-        ['check', '--error-on-warnings', '--max-diagnostics=20', '.'],
-        'npm run format mends what can be mended by itself',
-      ),
+      tool('biome', ['check', '--error-on-warnings', '--max-diagnostics=20', '.'], 'npm run format mends what can be mended by itself'),
   },
   {
     name: 'import rules',
-    run: () =>
-      tool('biome', ['lint', ...importRules.map((rule) => `--only=${rule}`), '--max-diagnostics=50', 'packages']),
+    run: () => tool('biome', ['lint', ...importRules.map((rule) => `--only=${rule}`), '--max-diagnostics=50', 'packages']),
   },
   { name: 'types', run: () => tool('tsc', ['-p', join(root, 'tsconfig.json')]) },
   { name: 'unused code', run: () => tool('knip', ['--no-config-hints']) },
@@ -94,8 +86,7 @@ const steps: Step[] = [
   {
     name: 'API snapshots',
     needs: 'build',
-    run: () =>
-      each(packages, (one) => compareSnapshots(fromRoot(snapshotPath(one)), generateSnapshot(one), readSnapshot(one))),
+    run: () => each(packages, (one) => compareSnapshots(fromRoot(snapshotPath(one)), generateSnapshot(one), readSnapshot(one))),
   },
   {
     name: 'API changes are announced',

@@ -43,9 +43,7 @@ async function namespacesWork(): Promise<string[]> {
   if (made.code === 0) await run('ip', ['netns', 'delete', name], { env })
   return made.code === 0
     ? []
-    : [
-        `network namespaces: ${made.output.trim()}; remedy: a machine, or a container with CAP_SYS_ADMIN and CAP_NET_ADMIN`,
-      ]
+    : [`network namespaces: ${made.output.trim()}; remedy: a machine, or a container with CAP_SYS_ADMIN and CAP_NET_ADMIN`]
 }
 
 const wantsInstall = args.includes(installFlag)
@@ -58,10 +56,7 @@ if (missing.length > 0) {
   process.exitCode = 2
 } else {
   process.env.PATH = sbin
-  const { code, skipped } = await runVitest('lab', [
-    '--config=lab/vitest.config.ts',
-    ...args.filter((arg) => arg !== installFlag),
-  ])
+  const { code, skipped } = await runVitest('lab', ['--config=lab/vitest.config.ts', ...args.filter((arg) => arg !== installFlag)])
   for (const line of leftOutLines(skipped)) console.log(line)
   process.exitCode = code
 }

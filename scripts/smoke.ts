@@ -18,8 +18,7 @@ const specifiers = specifiersOf(packages)
 
 /** The versions that we test with ourselves. */
 function versionsBeside(): Record<string, string> {
-  const read = (path: string) =>
-    JSON.parse(readFileSync(join(root, path), 'utf8')) as { devDependencies: Record<string, string> }
+  const read = (path: string) => JSON.parse(readFileSync(join(root, path), 'utf8')) as { devDependencies: Record<string, string> }
   const fastify = read('packages/fastify-plugin/package.json').devDependencies.fastify
   const node = read('package.json').devDependencies['@types/node']
   if (!fastify || !node) throw new Error('fastify or @types/node is no devDependency any more')

@@ -23,12 +23,8 @@ export type Surface = {
 
 /** A surface that differs from the last release must be announced by a pending changeset that names the package. */
 export function checkAnnounced(surfaces: readonly Surface[], changesets: readonly string[]): Finding {
-  const announced = new Set(
-    changesets.flatMap((text) => [...packagesOf(text)].filter(([, bump]) => bump !== 'none').map(([name]) => name)),
-  )
-  const silent = surfaces.filter(
-    ({ name, current, released }) => released?.snapshot !== current && !announced.has(name),
-  )
+  const announced = new Set(changesets.flatMap((text) => [...packagesOf(text)].filter(([, bump]) => bump !== 'none').map(([name]) => name)))
+  const silent = surfaces.filter(({ name, current, released }) => released?.snapshot !== current && !announced.has(name))
   if (silent.length === 0) return { ok: true }
   return {
     ok: false,

@@ -2,14 +2,7 @@ import { expect, test } from 'vitest'
 import { checkDependencies, checkLineLimit, checkNoZodTypes, coreLineLimit, countsAsCore, linesOf } from './core.ts'
 
 test('tests, typed tests and testing/ do not count as core, the rest does', () => {
-  const paths = [
-    'index.ts',
-    'decide/guard.ts',
-    'decide/guard.test.ts',
-    'index.test-d.ts',
-    'testing/fleet.ts',
-    'notes.md',
-  ]
+  const paths = ['index.ts', 'decide/guard.ts', 'decide/guard.test.ts', 'index.test-d.ts', 'testing/fleet.ts', 'notes.md']
   expect(paths.filter(countsAsCore)).toEqual(['index.ts', 'decide/guard.ts'])
   expect(countsAsCore('engine/testing/x.ts')).toBe(true)
 })

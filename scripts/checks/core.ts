@@ -19,9 +19,7 @@ export function linesOf(text: string): number {
 }
 
 export function checkLineLimit(files: ReadonlyMap<string, string>): Finding {
-  const counted = [...files]
-    .filter(([path]) => countsAsCore(path))
-    .map(([path, text]) => ({ path, lines: linesOf(text) }))
+  const counted = [...files].filter(([path]) => countsAsCore(path)).map(([path, text]) => ({ path, lines: linesOf(text) }))
   const total = counted.reduce((sum, { lines }) => sum + lines, 0)
   const note = `${total} of ${coreLineLimit} lines in ${counted.length} files`
   if (total <= coreLineLimit) return { ok: true, note }
@@ -46,9 +44,7 @@ export function checkDependencies(manifest: Manifest & Record<string, unknown>):
 
 /** A user's zod need not be ours: a zod type in a declaration would tie the two versions together. */
 export function checkNoZodTypes({ packages, files }: Reachable): Finding {
-  const users = [...packages]
-    .filter(([name]) => name === 'zod' || name.startsWith('zod/'))
-    .flatMap(([, paths]) => paths)
+  const users = [...packages].filter(([name]) => name === 'zod' || name.startsWith('zod/')).flatMap(([, paths]) => paths)
   if (users.length === 0) return { ok: true, note: `${files.size} declaration files` }
   return {
     ok: false,

@@ -55,14 +55,10 @@ const exitWithinMs = 10_000
 
 /** Importing starts no timer and no handle, touches no global state, and lets the process end. */
 export async function checkImport(folder: string, specifier: string): Promise<Finding> {
-  const { code, output, timedOut } = await run(
-    process.execPath,
-    ['--input-type=module', '-e', importProgram(specifier)],
-    {
-      cwd: folder,
-      timeoutMs: exitWithinMs,
-    },
-  )
+  const { code, output, timedOut } = await run(process.execPath, ['--input-type=module', '-e', importProgram(specifier)], {
+    cwd: folder,
+    timeoutMs: exitWithinMs,
+  })
   if (timedOut) return { ok: false, problem: `the process did not end within ${exitWithinMs} ms:\n${output}` }
   if (code !== 0) return { ok: false, problem: output }
   const { exports, changes } = JSON.parse(output) as { exports: string[]; changes: string[] }
@@ -101,5 +97,4 @@ export async function checkTypes(folder: string, specifiers: readonly string[]):
 export const specifiersOf = (packages: readonly Package[]): string[] =>
   packages.flatMap(({ name, entries }) => entries.map(({ subpath }) => specifierOf(name, subpath)))
 
-const writeJson = (path: string, value: unknown): Promise<void> =>
-  writeFile(path, `${JSON.stringify(value, null, 2)}\n`)
+const writeJson = (path: string, value: unknown): Promise<void> => writeFile(path, `${JSON.stringify(value, null, 2)}\n`)

@@ -10,17 +10,13 @@ test('a line names a package and its commands; comments and empty lines say noth
 
 test('a package is missing if any of its commands is', () => {
   const packages = parsePackages('wireguard-tools wg wg-quick\nfping fping')
-  expect(missingPackages(packages, (command) => command !== 'wg')).toEqual([
-    { name: 'wireguard-tools', commands: ['wg'] },
-  ])
+  expect(missingPackages(packages, (command) => command !== 'wg')).toEqual([{ name: 'wireguard-tools', commands: ['wg'] }])
   expect(missingPackages(packages, () => true)).toEqual([])
 })
 
 test('each package of the lab brings a command that can be looked for', () => {
   const packages = labPackages()
-  expect(packages.flatMap(({ commands }) => commands)).toEqual(
-    expect.arrayContaining(['ip', 'nft', 'ping', 'fping', 'wireguard-go', 'wg']),
-  )
+  expect(packages.flatMap(({ commands }) => commands)).toEqual(expect.arrayContaining(['ip', 'nft', 'ping', 'fping', 'wireguard-go', 'wg']))
   expect(packages.filter(({ commands }) => commands.length === 0)).toEqual([])
 })
 

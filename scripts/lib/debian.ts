@@ -16,8 +16,7 @@ export function parsePackages(text: string): DebianPackage[] {
     })
 }
 
-export const labPackages = (): DebianPackage[] =>
-  parsePackages(readFileSync(join(root, 'lab', 'debian-packages.txt'), 'utf8'))
+export const labPackages = (): DebianPackage[] => parsePackages(readFileSync(join(root, 'lab', 'debian-packages.txt'), 'utf8'))
 
 /** Where an administrator's commands are, also for a shell whose PATH leaves them out. */
 const administrators = ['/usr/local/sbin', '/usr/sbin', '/sbin']
@@ -36,10 +35,7 @@ function isExecutable(file: string): boolean {
 }
 
 /** The packages of which a command is missing. */
-export function missingPackages(
-  packages: readonly DebianPackage[],
-  has: (command: string) => boolean,
-): DebianPackage[] {
+export function missingPackages(packages: readonly DebianPackage[], has: (command: string) => boolean): DebianPackage[] {
   return packages
     .map(({ name, commands }) => ({ name, commands: commands.filter((command) => !has(command)) }))
     .filter(({ commands }) => commands.length > 0)

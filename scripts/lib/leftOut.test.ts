@@ -22,13 +22,10 @@ test('a file that does not load counts as one failure', () => {
 })
 
 test('left out tests are counted by what they need, the most wanted first', () => {
-  expect(
-    leftOutLines([
-      'icmp › one [needs: a ping binary]',
-      'store [needs: PostgreSQL]',
-      'icmp › two [needs: a ping binary]',
-    ]),
-  ).toEqual(['left out: 2 tests that need a ping binary', 'left out: 1 test that needs PostgreSQL'])
+  expect(leftOutLines(['icmp › one [needs: a ping binary]', 'store [needs: PostgreSQL]', 'icmp › two [needs: a ping binary]'])).toEqual([
+    'left out: 2 tests that need a ping binary',
+    'left out: 1 test that needs PostgreSQL',
+  ])
 })
 
 test('a skipped test that says no need is named', () => {

@@ -24,8 +24,7 @@ export function readReport(folder: string, name: string): Tally | undefined {
 
 /** A part that reported nothing, or no failure in spite of its exit code, counts as one failure: it did not run to its end. */
 export function settle(report: Tally | undefined, code: number): Tally {
-  if (report === undefined)
-    return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 }
+  if (report === undefined) return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 }
   if (code !== 0 && report.failed === 0) return { ...report, failed: 1 }
   return report
 }
@@ -40,5 +39,4 @@ export function sum(tallies: readonly Tally[]): Tally {
   return total
 }
 
-export const tallyLine = ({ passed, failed, skipped }: Tally): string =>
-  `${passed} passed, ${failed} failed, ${skipped} skipped`
+export const tallyLine = ({ passed, failed, skipped }: Tally): string => `${passed} passed, ${failed} failed, ${skipped} skipped`

@@ -11,11 +11,9 @@ export type VitestOutcome = { code: number; skipped: readonly string[] }
 export function runVitest(name: string, args: readonly string[]): Promise<VitestOutcome> {
   return inTemporaryFolder(async (folder) => {
     const file = join(folder, 'vitest.json')
-    const { code } = await runTool(
-      'vitest',
-      ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args],
-      { output: 'show' },
-    )
+    const { code } = await runTool('vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args], {
+      output: 'show',
+    })
     const report = readVitestReport(file)
     const skipped = report ? skippedTests(report) : []
     writeReport(name, settle(report && tallyOf(report), code))

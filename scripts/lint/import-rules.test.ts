@@ -32,14 +32,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     forbidden: ['zod', 'node:fs', '@pintail/adapters/jsonl', '../../adapters/src/jsonl/index.ts'],
   },
   'core/src/create.ts': {
-    allowed: [
-      './engine/pintail.ts',
-      './memory/store.ts',
-      './probers/icmp.ts',
-      './options.ts',
-      './ports.ts',
-      './errors.ts',
-    ],
+    allowed: ['./engine/pintail.ts', './memory/store.ts', './probers/icmp.ts', './options.ts', './ports.ts', './errors.ts'],
     forbidden: ['./index.ts', './decide/guard.ts', './testing/index.ts', './resilience/retry.ts', 'zod', 'node:fs'],
   },
   'core/src/newcomer.ts': { allowed: [], forbidden: ['./vocabulary.ts', 'zod', 'node:fs'] },
@@ -54,15 +47,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/wire.ts': {
     allowed: ['./vocabulary.ts', './events.ts'],
-    forbidden: [
-      './errors.ts',
-      './ports.ts',
-      './index.ts',
-      './engine/pintail.ts',
-      'zod',
-      'node:util',
-      'node:fs/promises',
-    ],
+    forbidden: ['./errors.ts', './ports.ts', './index.ts', './engine/pintail.ts', 'zod', 'node:util', 'node:fs/promises'],
   },
   'core/src/decide/guard.ts': {
     allowed: ['../vocabulary.ts', './quorum.ts'],
@@ -114,25 +99,11 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/probers/icmp.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', '../rows.ts', './tcp.ts', 'node:net'],
-    forbidden: [
-      '../decide/guard.ts',
-      '../engine/monitor.ts',
-      '../options.ts',
-      '../memory/store.ts',
-      '../index.ts',
-      'zod',
-    ],
+    forbidden: ['../decide/guard.ts', '../engine/monitor.ts', '../options.ts', '../memory/store.ts', '../index.ts', 'zod'],
   },
   'core/src/memory/store.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './log.ts', 'node:crypto'],
-    forbidden: [
-      '../decide/guard.ts',
-      '../engine/journal.ts',
-      '../resilience/retry.ts',
-      '../index.ts',
-      'zod',
-      'p-queue',
-    ],
+    forbidden: ['../decide/guard.ts', '../engine/journal.ts', '../resilience/retry.ts', '../index.ts', 'zod', 'p-queue'],
   },
   'core/src/resilience/retry.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './fallback.ts', 'node:timers/promises'],
@@ -186,12 +157,8 @@ const files: Record<string, Case[]> = {
       file,
       [
         ...allowed.flatMap((from, index) => waysToImport(from, index)).map((line) => ({ line })),
-        ...forbidden
-          .flatMap((from, index) => waysToImport(from, allowed.length + index))
-          .map((line) => ({ line, caughtBy: importRule })),
-        ...(file === 'core/src/wire.ts'
-          ? [{ line: 'export const tick = process.uptime()', caughtBy: globalRule }]
-          : []),
+        ...forbidden.flatMap((from, index) => waysToImport(from, allowed.length + index)).map((line) => ({ line, caughtBy: importRule })),
+        ...(file === 'core/src/wire.ts' ? [{ line: 'export const tick = process.uptime()', caughtBy: globalRule }] : []),
         // The rule above does not see this way, so a plugin forbids it whole.
         { line: `export type Inline = import('./x.ts').X`, caughtBy: plugin },
       ],

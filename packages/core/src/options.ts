@@ -178,9 +178,7 @@ const optionsSchema = z.strictObject({
     .min(1)
     .max(16)
     .optional(),
-  vantage: z
-    .strictObject({ name: z.string().min(1).max(100), region: z.string().min(1).max(100).optional() })
-    .optional(),
+  vantage: z.strictObject({ name: z.string().min(1).max(100), region: z.string().min(1).max(100).optional() }).optional(),
   log: port('write').optional(),
   logger: port('debug', 'info', 'warn', 'error').optional(),
   store: port('commit', 'get', 'list', 'readJournal').optional(),
@@ -200,9 +198,7 @@ function distance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++)
-      next.push(
-        Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)),
-      )
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)))
     row = next
   }
   return row[b.length] ?? 0
@@ -221,12 +217,7 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly st
   }
   unwrap()
   for (const key of path) {
-    inner =
-      inner instanceof z.ZodObject
-        ? inner.shape[key as string]
-        : inner instanceof z.ZodArray
-          ? (inner.element as z.ZodType)
-          : inner
+    inner = inner instanceof z.ZodObject ? inner.shape[key as string] : inner instanceof z.ZodArray ? (inner.element as z.ZodType) : inner
     unwrap()
   }
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
@@ -238,9 +229,7 @@ function problemsOf(schema: z.ZodType, error: z.ZodError, input: unknown): Probl
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => {
         const known = knownKeys(schema, issue.path)
-        const near = known
-          .map((name) => [distance(key.toLowerCase(), name.toLowerCase()), name] as const)
-          .sort((a, b) => a[0] - b[0])[0]
+        const near = known.map((name) => [distance(key.toLowerCase(), name.toLowerCase()), name] as const).sort((a, b) => a[0] - b[0])[0]
         const remedy = near && near[0] <= 3 ? `Did you mean ${near[1]}?` : `Known here: ${known.join(', ')}.`
         return { path: [...path, key].join('.'), message: 'is not known', remedy }
       })
@@ -262,8 +251,7 @@ function remedyFor(issue: z.core.$ZodIssue): { remedy?: string } {
 
 function refuse(what: string, problems: readonly Problem[]): PintailError {
   const lines = problems.map(
-    (p) =>
-      `  ${p.path || what}: ${p.message}${p.value === undefined ? '' : ` (was ${p.value})`}${p.remedy ? ` ${p.remedy}` : ''}`,
+    (p) => `  ${p.path || what}: ${p.message}${p.value === undefined ? '' : ` (was ${p.value})`}${p.remedy ? ` ${p.remedy}` : ''}`,
   )
   return new PintailError(
     'invalid_options',
@@ -397,10 +385,7 @@ export function resolvePolicy(code: PolicyInput = {}, patch: PolicyInput = {}): 
     ['code', spreadMode(code)],
     ['patch', spreadMode(patch)],
   ] as const satisfies readonly (readonly [PolicySource, Tree])[]
-  const policy = layers.reduce<Tree>(
-    (base, [source, layer]) => lay(base, layer, source, sources),
-    {},
-  ) as unknown as Policy
+  const policy = layers.reduce<Tree>((base, [source, layer]) => lay(base, layer, source, sources), {}) as unknown as Policy
   return { policy, sources }
 }
 

@@ -301,11 +301,7 @@ export interface MigrationStore {
   ): PromiseLike<{ readonly lastSeq: number }>
   get<K extends StoreKind>(kind: K, id: string, ctx: CallContext): PromiseLike<StoreRecords[K] | null>
   /** All records of a kind, oldest first; of moves only those of one migration where `migrationId` is given. */
-  list<K extends StoreKind>(
-    kind: K,
-    filter: { readonly migrationId?: string },
-    ctx: CallContext,
-  ): Listing<StoreRecords[K]>
+  list<K extends StoreKind>(kind: K, filter: { readonly migrationId?: string }, ctx: CallContext): Listing<StoreRecords[K]>
   readJournal(query: { readonly after: number; readonly limit: number }, ctx: CallContext): PromiseLike<JournalPage>
 }
 

@@ -1,25 +1,13 @@
 import type { Problem } from './errors.ts'
 import { PintailError } from './errors.ts'
 import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
-import type {
-  Connection,
-  ConnectionId,
-  JsonObject,
-  Mobility,
-  Needs,
-  Sample,
-  Server,
-  ServerId,
-  ServerStatus,
-} from './vocabulary.ts'
+import type { Connection, ConnectionId, JsonObject, Mobility, Needs, Sample, Server, ServerId, ServerStatus } from './vocabulary.ts'
 
 /**
  * The only place that mints ids: plain rows in, `Server` and `Connection` out, or every problem of the row.
  * Written by hand, because a listing may have a million rows.
  */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems: readonly Problem[] }
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const hostLabel = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
@@ -86,10 +74,7 @@ class Row {
 
   id(field: string): { id: string; raw: string | number } {
     const raw = this.row[field]
-    if (
-      (typeof raw === 'string' && raw.length >= 1 && raw.length <= 200) ||
-      (typeof raw === 'number' && Number.isSafeInteger(raw))
-    )
+    if ((typeof raw === 'string' && raw.length >= 1 && raw.length <= 200) || (typeof raw === 'number' && Number.isSafeInteger(raw)))
       return { id: String(raw), raw }
     this.problem(field, raw, 'must be a string of 1 to 200 characters or a whole number')
     return { id: '', raw: '' }
@@ -121,12 +106,7 @@ class Row {
 
   words(value: unknown, field: string): readonly string[] | null {
     if (value === undefined || value === null) return null
-    if (
-      Array.isArray(value) &&
-      value.length <= 100 &&
-      value.every((item) => typeof item === 'string' && item.length <= 100)
-    )
-      return value
+    if (Array.isArray(value) && value.length <= 100 && value.every((item) => typeof item === 'string' && item.length <= 100)) return value
     this.problem(field, value, 'must be a list of at most 100 strings')
     return null
   }
@@ -163,8 +143,7 @@ export function parseServer(input: ServerInput): Parsed<Server> {
     row.problem('host', row.row.host, (error as Error).message)
   }
   const at = row.row.coordinates as Record<string, unknown> | null | undefined
-  const degrees = (value: unknown, most: number): value is number =>
-    typeof value === 'number' && Math.abs(value) <= most
+  const degrees = (value: unknown, most: number): value is number => typeof value === 'number' && Math.abs(value) <= most
   const located = at && degrees(at.latitude, 90) && degrees(at.longitude, 180)
   if (at !== undefined && at !== null && !located)
     row.problem('coordinates', at, 'must have latitude (-90 to 90) and longitude (-180 to 180)')
@@ -202,8 +181,7 @@ export function parseConnection(input: ConnectionInput): Parsed<Connection> {
     const regions = row.words(given.regions, 'needs.regions')
     needs = { ...(protocols && { protocols }), ...(countries && { countries }), ...(regions && { regions }) }
   }
-  const optionalId = (field: string) =>
-    row.row[field] === undefined || row.row[field] === null ? null : row.id(field).id
+  const optionalId = (field: string) => (row.row[field] === undefined || row.row[field] === null ? null : row.id(field).id)
   const connection = {
     id: id as ConnectionId,
     rawId: raw,
@@ -226,14 +204,9 @@ export function parseSample(input: SampleInput): Parsed<Sample> {
   const received = row.number('received', 0, 10_000, true)
   const sentAt = row.number('sentAt', 0, 8.64e15, false)
   const rttMs = row.row.rttMs ?? []
-  if (sent === null || received === null || sentAt === null)
-    row.problem('', undefined, 'sent, received and sentAt are needed')
+  if (sent === null || received === null || sentAt === null) row.problem('', undefined, 'sent, received and sentAt are needed')
   else if (received > sent) row.problem('received', received, `must not be more than sent (${sent})`)
-  if (
-    !Array.isArray(rttMs) ||
-    rttMs.length > (received ?? 0) ||
-    !rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7)
-  )
+  if (!Array.isArray(rttMs) || rttMs.length > (received ?? 0) || !rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7))
     row.problem('rttMs', rttMs, 'must be a list of milliseconds, at most one for each answer')
   const sample = {
     serverId: id as ServerId,

@@ -25,9 +25,7 @@ export type Wire<T> = T extends string | number | boolean | null
   : T extends readonly (infer Item)[]
     ? readonly Wire<Item>[]
     : {
-        readonly [K in keyof T as K extends string ? Snake<K> : never]: K extends `${string}At`
-          ? string | null
-          : Wire<T[K]>
+        readonly [K in keyof T as K extends string ? Snake<K> : never]: K extends `${string}At` ? string | null : Wire<T[K]>
       }
 
 /** Seed 004's own names for what we call otherwise, by event. */

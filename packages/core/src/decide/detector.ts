@@ -43,10 +43,7 @@ export function newDetector(now: number): DetectorState {
  * Seed 000's rule for one check: it fails if nothing came back, at `packetLossThresholdPercent` or more loss, or above
  * `latencyThresholdMs` mean round trip. (VPN Duck: available = loss < threshold AND mean latency ≤ threshold.)
  */
-export function judgeCheck(
-  sample: Sample,
-  policy: DetectPolicy,
-): { readonly passed: boolean; readonly reason: Reason } {
+export function judgeCheck(sample: Sample, policy: DetectPolicy): { readonly passed: boolean; readonly reason: Reason } {
   const { sent, received, rttMs, failure } = sample
   const lossPercent = sent === 0 ? 100 : ((sent - received) * 100) / sent
   const values = { sent, received, lossPercent: round(lossPercent), prober: sample.prober, vantage: sample.vantage }
@@ -98,8 +95,7 @@ export function step(state: DetectorState, sample: Sample, policy: DetectPolicy,
   }
   const failures = state.failures + 1
   const suspectedAt = state.suspectedAt ?? sample.sentAt
-  const enough =
-    failures >= policy.migrationThreshold && sample.sentAt - suspectedAt >= (policy.confirm?.durationMs ?? 0)
+  const enough = failures >= policy.migrationThreshold && sample.sentAt - suspectedAt >= (policy.confirm?.durationMs ?? 0)
   const verdict = state.verdict === 'down' || enough ? 'down' : 'suspect'
   const tally: Reason = {
     ...reason,

@@ -1,16 +1,7 @@
 import type { Migration, MigrationStatus } from '../vocabulary.ts'
 
 /** What can happen to a migration. */
-export type Trigger =
-  | 'approve'
-  | 'schedule'
-  | 'start'
-  | 'prepared'
-  | 'transferred'
-  | 'complete'
-  | 'retry'
-  | 'fail'
-  | 'cancel'
+export type Trigger = 'approve' | 'schedule' | 'start' | 'prepared' | 'transferred' | 'complete' | 'retry' | 'fail' | 'cancel'
 
 /** Transitions are data: seed 004's diagram, with `retry` going back to `scheduled`. */
 export const transitions = {

@@ -63,24 +63,17 @@ export function place(input: PlacementInput): PlacementOutput {
   const context = contextOf(input, sources)
   const open = input.targets.filter((target) => excludeTarget(target, context) === null)
   const works = group(input).map((cohort): Work => {
-    const targets = isFixed(cohort, input)
-      ? []
-      : open.filter((target) => excludeForCohort(cohort, target.server) === null)
+    const targets = isFixed(cohort, input) ? [] : open.filter((target) => excludeForCohort(cohort, target.server) === null)
     return { cohort, targets, flow: new Map(), left: cohort.connections.length }
   })
   // Higher tiers first; within a tier those with the fewest choices, so that others do not take them away.
   works.sort(
-    (a, b) =>
-      b.cohort.sample.tier - a.cohort.sample.tier ||
-      a.targets.length - b.targets.length ||
-      compareIds(a.cohort.key, b.cohort.key),
+    (a, b) => b.cohort.sample.tier - a.cohort.sample.tier || a.targets.length - b.targets.length || compareIds(a.cohort.key, b.cohort.key),
   )
   const arrivals = new Map<ServerId, number>()
   const limits = reason === 'server-down' ? [policy.fillLimit, 1] : [policy.fillLimit]
   for (const fill of limits) {
-    const room = new Map(
-      open.map((target) => [target.server.id, roomOf(target, fill, policy) - (arrivals.get(target.server.id) ?? 0)]),
-    )
+    const room = new Map(open.map((target) => [target.server.id, roomOf(target, fill, policy) - (arrivals.get(target.server.id) ?? 0)]))
     for (const work of works) {
       pour(work, room, arrivals, context)
       while (work.left > 0 && augment(work, works, room, arrivals)) {}
@@ -91,10 +84,7 @@ export function place(input: PlacementInput): PlacementOutput {
 
 /** How many more connections a target takes: within its fill limit, its host's headroom and the limit of arrivals. */
 export function roomOf(target: Target, fill: number, policy: PlacementPolicy): number {
-  const capacity =
-    target.capacity === null
-      ? Number.POSITIVE_INFINITY
-      : Math.floor(target.capacity * fill + 1e-9) - policy.hostHeadroom
+  const capacity = target.capacity === null ? Number.POSITIVE_INFINITY : Math.floor(target.capacity * fill + 1e-9) - policy.hostHeadroom
   return Math.max(0, Math.min(capacity - (target.load ?? 0), policy.maxArrivals ?? Number.POSITIVE_INFINITY))
 }
 
@@ -158,11 +148,7 @@ function pour(work: Work, room: Map<ServerId, number>, arrivals: Map<ServerId, n
     let best: (typeof seats)[number] | undefined
     for (const seat of seats) {
       if ((room.get(seat.target.server.id) ?? 0) < 1) continue
-      if (
-        !best ||
-        seat.now > best.now ||
-        (seat.now === best.now && compareIds(seat.target.server.id, best.target.server.id) < 0)
-      )
+      if (!best || seat.now > best.now || (seat.now === best.now && compareIds(seat.target.server.id, best.target.server.id) < 0))
         best = seat
     }
     if (!best) return
@@ -171,13 +157,7 @@ function pour(work: Work, room: Map<ServerId, number>, arrivals: Map<ServerId, n
   }
 }
 
-function put(
-  work: Work,
-  id: ServerId,
-  count: number,
-  room: Map<ServerId, number>,
-  arrivals: Map<ServerId, number>,
-): void {
+function put(work: Work, id: ServerId, count: number, room: Map<ServerId, number>, arrivals: Map<ServerId, number>): void {
   work.left -= count
   work.flow.set(id, (work.flow.get(id) ?? 0) + count)
   room.set(id, (room.get(id) ?? 0) - count)
@@ -185,12 +165,7 @@ function put(
 }
 
 /** One augmenting path: a full target, somebody on it who could go elsewhere, and so on to a target with room. */
-function augment(
-  work: Work,
-  works: readonly Work[],
-  room: Map<ServerId, number>,
-  arrivals: Map<ServerId, number>,
-): boolean {
+function augment(work: Work, works: readonly Work[], room: Map<ServerId, number>, arrivals: Map<ServerId, number>): boolean {
   interface Step {
     readonly id: ServerId
     /** Who would come to `id`, and from where. */
@@ -210,8 +185,7 @@ function augment(
   for (let next = queue.shift(); next; next = queue.shift()) {
     if ((room.get(next.id) ?? 0) >= 1) {
       let count = Math.min(work.left, room.get(next.id) ?? 0)
-      for (let step: Step = next; step.before; step = step.before)
-        count = Math.min(count, step.mover.flow.get(step.before.id) ?? 0)
+      for (let step: Step = next; step.before; step = step.before) count = Math.min(count, step.mover.flow.get(step.before.id) ?? 0)
       room.set(next.id, (room.get(next.id) ?? 0) - count)
       arrivals.set(next.id, (arrivals.get(next.id) ?? 0) + count)
       for (let step: Step | null = next; step; step = step.before) {
@@ -269,8 +243,7 @@ function whyUnplaced(
   if (isPinned(cohort.sample, input.reason)) return ['pinned', `its mobility is ${cohort.sample.mobility}`]
   if (cohort.refusedBy.size >= input.targetsPerConnection || (cohort.refusedBy.size > 0 && targets.length === 0))
     return ['refused_everywhere', `refused by ${[...cohort.refusedBy].sort().join(', ')}`]
-  if (targets.length > 0)
-    return ['no_capacity', `no room left on ${targets.length} possible target${targets.length === 1 ? '' : 's'}`]
+  if (targets.length > 0) return ['no_capacity', `no room left on ${targets.length} possible target${targets.length === 1 ? '' : 's'}`]
   const counts = Object.entries(exclusions).map(([code, count]) => `${count} ${code}`)
   return ['no_candidate', `no server is a target: ${counts.join(', ') || 'there is none'}`]
 }

@@ -1,13 +1,4 @@
-import type {
-  Candidate,
-  Connection,
-  Contribution,
-  ExclusionCode,
-  RankingWeights,
-  Server,
-  ServerId,
-  VerdictKind,
-} from '../vocabulary.ts'
+import type { Candidate, Connection, Contribution, ExclusionCode, RankingWeights, Server, ServerId, VerdictKind } from '../vocabulary.ts'
 
 /** Connections with identical needs. */
 export interface Cohort {
@@ -55,8 +46,7 @@ export function excludeTarget(target: Target, context: RankingContext): readonly
   if (target.cordoned) return ['cordoned', 'an operator has cordoned it']
   if (target.verdict !== 'up') return [target.verdict, `its verdict is ${target.verdict}`]
   if (target.instability >= 1) return ['damped', 'it has failed too often lately']
-  if (!target.limited)
-    return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
+  if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
   if (target.load === null) return ['load_unknown', 'its connections could not be counted']
   return null
 }
@@ -81,24 +71,14 @@ function headroom(target: Target, arriving: number, context: RankingContext): Co
     const mean = context.meanLoad + 1
     return part('headroom', mean / (mean + load), context, `${load} connections, capacity unknown`)
   }
-  return part(
-    'headroom',
-    target.capacity === 0 ? 0 : 1 - load / target.capacity,
-    context,
-    `${load} of ${target.capacity} taken`,
-  )
+  return part('headroom', target.capacity === 0 ? 0 : 1 - load / target.capacity, context, `${load} of ${target.capacity} taken`)
 }
 
 /**
  * Soft rules: each factor 0..1 times its weight, and what it rests on. Unknown is neutral (0.5) and says so.
  * @param arriving how many connections the plan has already put there
  */
-export function contributionsOf(
-  cohort: Cohort,
-  target: Target,
-  arriving: number,
-  context: RankingContext,
-): Contribution[] {
+export function contributionsOf(cohort: Cohort, target: Target, arriving: number, context: RankingContext): Contribution[] {
   const { sample } = cohort
   const { server, rttMs } = target
   const latency =
@@ -136,9 +116,7 @@ export function contributionsOf(
       'stability',
       1 - target.instability,
       context,
-      target.instability === 0
-        ? 'no outage lately'
-        : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
+      target.instability === 0 ? 'no outage lately' : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
     ),
     region,
     failureDomain,
@@ -154,12 +132,7 @@ export function scoreOf(contributions: readonly Contribution[]): number {
 }
 
 /** How much one more arrival lowers the score: only headroom depends on it. */
-export function scoreWithout(
-  contributions: readonly Contribution[],
-  target: Target,
-  arriving: number,
-  context: RankingContext,
-): number {
+export function scoreWithout(contributions: readonly Contribution[], target: Target, arriving: number, context: RankingContext): number {
   return scoreOf([headroom(target, arriving, context), ...contributions.slice(1)])
 }
 

@@ -32,14 +32,7 @@ export class Journal {
   trouble: string | null = null
   lastSeq = 0
 
-  constructor(
-    store: MigrationStore,
-    bus: Bus,
-    clock: Clock,
-    token: Token,
-    stopped: AbortSignal,
-    lost: (error: unknown) => void,
-  ) {
+  constructor(store: MigrationStore, bus: Bus, clock: Clock, token: Token, stopped: AbortSignal, lost: (error: unknown) => void) {
     this.#store = store
     this.#bus = bus
     this.#clock = clock
@@ -119,19 +112,13 @@ export class Journal {
   }
 
   async #isKept({ kind, id, value }: StoreWrite): Promise<boolean> {
-    const kept = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
-      this.#store.get(kind, id, ctx),
-    )
+    const kept = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) => this.#store.get(kind, id, ctx))
     return value === null ? kept === null : kept?.version === value.version
   }
 
   async #lastSeq(): Promise<number | null> {
     const query = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
-    return (
-      await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
-        this.#store.readJournal(query, ctx),
-      )
-    ).lastSeq
+    return (await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) => this.#store.readJournal(query, ctx))).lastSeq
   }
 }
 

@@ -3,17 +3,7 @@ import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.t
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, ConnectionMover, Located, Random, StoreWrite } from '../ports.ts'
-import type {
-  ConnectionId,
-  Migration,
-  MigrationId,
-  Move,
-  MoveRecord,
-  MoveState,
-  Server,
-  ServerId,
-  Token,
-} from '../vocabulary.ts'
+import type { ConnectionId, Migration, MigrationId, Move, MoveRecord, MoveState, Server, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Bus } from './bus.ts'
 import { type Journal, put } from './journal.ts'
@@ -171,11 +161,7 @@ export class Migrator {
     const from = this.#books.servers.get(migration.fromServerId)?.server
     const to = this.#books.servers.get(migration.toServerId)?.server
     if (!from || !to)
-      return this.#leave(
-        migration,
-        'fail',
-        `server ${from ? migration.toServerId : migration.fromServerId} is gone from the registry`,
-      )
+      return this.#leave(migration, 'fail', `server ${from ? migration.toServerId : migration.fromServerId} is gone from the registry`)
     const moves = this.#books.movesOf(migration.id)
     const run: Run = {
       migration,
@@ -217,8 +203,7 @@ export class Migrator {
   /** A fresh look at the target, then the mover's own preparation. */
   async #prepare(run: Run): Promise<{ message: string; retry: boolean } | null> {
     const sample = await this.#monitor.probeNow(run.to.id)
-    if (this.#books.servers.get(run.to.id)?.detector.verdict === 'down')
-      return { message: `target ${run.to.id} is down`, retry: false }
+    if (this.#books.servers.get(run.to.id)?.detector.verdict === 'down') return { message: `target ${run.to.id} is down`, retry: false }
     if (sample === null) return { message: `target ${run.to.id} could not be probed before the move`, retry: true }
     const { passed, reason } = judgeCheck(sample, this.#books.policy.detect)
     if (!passed) return { message: `target ${run.to.id} failed a fresh check: ${reason.message}`, retry: true }
@@ -262,9 +247,7 @@ export class Migrator {
     if (halted?.as === 'cancel') return this.#leave(run.migration, 'cancel', halted.why, run)
     if (halted?.as === 'fail') return this.#leave(run.migration, 'fail', halted.why, run)
     if (run.moved === 0 && run.failed > 0) {
-      const failures = this.#books
-        .movesOf(run.migration.id)
-        .flatMap(({ state }) => (state.state === 'failed' ? state : []))
+      const failures = this.#books.movesOf(run.migration.id).flatMap(({ state }) => (state.state === 'failed' ? state : []))
       const message = `none of ${run.failed} connections could be moved: ${failures[0]?.error ?? 'unknown'}`
       return this.#retryOr(
         run,
@@ -281,8 +264,7 @@ export class Migrator {
   async #complete(run: Run): Promise<void> {
     const owed = this.#revoker.owe(run.migration, this.#movedOf(run))
     const warnings = [...run.migration.warnings]
-    if (run.failed > 0)
-      warnings.push(`${run.failed} connection${run.failed === 1 ? '' : 's'} could not be moved and are planned anew`)
+    if (run.failed > 0) warnings.push(`${run.failed} connection${run.failed === 1 ? '' : 's'} could not be moved and are planned anew`)
     await this.#step(run, 'complete', { ...figures(run), progress: 100, warnings }, owed)
     this.#tell(run, true)
     this.#revoker.wake()
@@ -297,8 +279,7 @@ export class Migrator {
   async #retryOr(run: Run, otherwise: 'fail', message: string, retry: boolean): Promise<void> {
     const { migration } = run
     const { maxRetries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
-    if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries))
-      return this.#leave(migration, otherwise, message, run)
+    if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries)) return this.#leave(migration, otherwise, message, run)
     const notBefore = this.#clock.now() + backoffMs(migration.retryCount, first, backoffMaxMs, this.#random())
     const again = this.#books.movesOf(migration.id).filter(({ state }) => state.state === 'failed' && !state.permanent)
     const writes = again.map((record) => {
@@ -345,10 +326,7 @@ export class Migrator {
     const after = { ...stepped.migration, ...patch }
     this.#books.put(after)
     run.migration = after
-    await this.#journal.commit(
-      [put('migration', after.id, after), ...writes],
-      transitionEvents(before, after, this.#clock.now()),
-    )
+    await this.#journal.commit([put('migration', after.id, after), ...writes], transitionEvents(before, after, this.#clock.now()))
   }
 
   /** A store that refuses us, or a broken invariant: nothing is known to be done, so nothing is said to be. */
@@ -399,8 +377,7 @@ export class Migrator {
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
     if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as: 'fail' }
-    else if (book.server.status !== 'online')
-      run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
+    else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
     else if (run.next < run.queue.length && !this.#books.fits(book))
       run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
@@ -461,8 +438,7 @@ export class Migrator {
       let failure: unknown
       try {
         await this.#call('move', (ctx) => this.#mover.move(move, ctx))
-        if (!this.#mover.verify || (await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx))))
-          return { end: 'moved' }
+        if (!this.#mover.verify || (await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx)))) return { end: 'moved' }
         failure = new PintailError('unavailable', 'not usable on the target after the move')
         clean = false
       } catch (error) {
@@ -477,11 +453,7 @@ export class Migrator {
         }
       }
       if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean)
-      const stopped = await sleep(
-        this.#clock,
-        backoffMs(tries - 1, first, backoffMaxMs, this.#random()),
-        this.#stopping,
-      ).then(
+      const stopped = await sleep(this.#clock, backoffMs(tries - 1, first, backoffMaxMs, this.#random()), this.#stopping).then(
         () => false,
         () => true,
       )
@@ -511,10 +483,9 @@ export class Migrator {
 
   async #locate(move: Move): Promise<Located | null> {
     if (!this.#mover.locate) return null
-    return this.#call(
-      'locate',
-      (ctx) => this.#mover.locate?.(move, ctx) ?? Promise.reject(new PintailError('unsupported')),
-    ).catch(() => null)
+    return this.#call('locate', (ctx) => this.#mover.locate?.(move, ctx) ?? Promise.reject(new PintailError('unsupported'))).catch(
+      () => null,
+    )
   }
 
   #call<T>(what: string, call: (ctx: { signal: AbortSignal }) => PromiseLike<T> | T): Promise<T> {
@@ -552,11 +523,7 @@ export class Migrator {
         run.residue.add(connectionId)
         this.#books.confirm(run.to.id, connectionId, at)
       } else this.#books.release(run.to.id, connectionId)
-      write = this.#writeMove(
-        record,
-        { state: 'failed', at, permanent, error },
-        { attempt: record.attempt + (rolledBack ? 1 : 0) },
-      )
+      write = this.#writeMove(record, { state: 'failed', at, permanent, error }, { attempt: record.attempt + (rolledBack ? 1 : 0) })
       event = { type: 'connection.move_failed', at, data: { ...data, permanent, error } }
     }
     this.#tell(run, false)
@@ -636,9 +603,7 @@ function figures(run: Run) {
 /** What a transition tells the world: the change itself, and how it ended. */
 export function transitionEvents(before: Migration, after: Migration, at: number): EventDraft[] {
   const { id } = after
-  const events: EventDraft[] = [
-    { type: 'migration.status_changed', at, data: { id, oldStatus: before.status, newStatus: after.status } },
-  ]
+  const events: EventDraft[] = [{ type: 'migration.status_changed', at, data: { id, oldStatus: before.status, newStatus: after.status } }]
   if (after.status === 'completed') {
     const { connectionsMoved, connectionsFailed, startedAt } = after
     const durationSeconds = Math.round(at - (startedAt ?? at)) / 1000

@@ -131,22 +131,14 @@ export class Monitor {
     const begunAt = clock.now()
     let rows: readonly ServerInput[]
     try {
-      rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) =>
-        collect(registry.listServers(ctx)),
-      )
-      if (rows.length === 0 && this.#books.servers.size > 0)
-        throw new PintailError('unavailable', 'the server list came back empty')
+      rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => collect(registry.listServers(ctx)))
+      if (rows.length === 0 && this.#books.servers.size > 0) throw new PintailError('unavailable', 'the server list came back empty')
     } catch (error) {
       if (this.#stopped.aborted) return
       this.#books.stale = true
-      this.#warnOnce(
-        'registry',
-        'registry_stale',
-        `the server list could not be read: ${errorText(error)}; the last known one is kept`,
-        {
-          remedy: 'Nobody is judged by a stale list; probing goes on. Check the registry.',
-        },
-      )
+      this.#warnOnce('registry', 'registry_stale', `the server list could not be read: ${errorText(error)}; the last known one is kept`, {
+        remedy: 'Nobody is judged by a stale list; probing goes on. Check the registry.',
+      })
       this.#hooks.listed()
       return
     }
@@ -155,10 +147,7 @@ export class Monitor {
     for (const row of rows) {
       const parsed = parseServer(row)
       if (!parsed.ok || seen.has(parsed.value.id)) {
-        this.#skip(
-          row,
-          parsed.ok ? 'its id is there twice' : parsed.problems.map((p) => `${p.path} ${p.message}`).join('; '),
-        )
+        this.#skip(row, parsed.ok ? 'its id is there twice' : parsed.problems.map((p) => `${p.path} ${p.message}`).join('; '))
         continue
       }
       seen.add(parsed.value.id)
@@ -209,10 +198,7 @@ export class Monitor {
 
   #takeCanaries(): void {
     const wanted = new Map(
-      this.#books.policy.detect.canaries.map(({ host, port }) => [
-        `canary:${host}:${port ?? ''}`,
-        { host, port: port ?? null },
-      ]),
+      this.#books.policy.detect.canaries.map(({ host, port }) => [`canary:${host}:${port ?? ''}`, { host, port: port ?? null }]),
     )
     for (const [key, canary] of wanted) if (!this.#subjects.has(key)) this.#schedule(this.#subject(key, canary), 0)
     for (const [key, { canary }] of this.#subjects)
@@ -303,15 +289,10 @@ export class Monitor {
     try {
       // The prober keeps its own time; this bound is for one that hangs.
       const bound = packets * (timeoutMs + 1000) + 5000
-      const result = await callOut(clock, bound, this.#stopped, `prober ${prober.name}`, (ctx) =>
-        prober.probe(target, ctx),
-      )
+      const result = await callOut(clock, bound, this.#stopped, `prober ${prober.name}`, (ctx) => prober.probe(target, ctx))
       const parsed = parseSample({ ...result, serverId: subject.key, vantage, prober: prober.name, sentAt })
       if (!parsed.ok)
-        throw new PintailError(
-          'prober_unavailable',
-          `prober ${prober.name} gave an impossible result: ${parsed.problems[0]?.message}`,
-        )
+        throw new PintailError('prober_unavailable', `prober ${prober.name} gave an impossible result: ${parsed.problems[0]?.message}`)
       // Its address changed while the packets were out: they tell of the old machine.
       if (book && book.server.host !== target.host) return null
       this.#lastCheckAt = clock.now()
@@ -337,17 +318,11 @@ export class Monitor {
     const { prober, clock } = this.#ports
     const code = isPintailError(error) ? error.code : 'internal'
     const what = code === 'unknown_host' ? `${prober.name}/${subject.key}` : `${prober.name}/${code}`
-    this.#warnOnce(
-      what,
-      code === 'unknown_host' ? code : 'prober_unavailable',
-      `prober ${prober.name}: ${errorText(error)}`,
-      {
-        ...(isPintailError(error) && error.remedy && { remedy: error.remedy }),
-        ...(book && code === 'unknown_host' && { serverId: book.server.id }),
-      },
-    )
-    if (book)
-      this.#judge(book, couldNotProbe(book.detector, `it could not be probed: ${errorText(error)}`, clock.now()))
+    this.#warnOnce(what, code === 'unknown_host' ? code : 'prober_unavailable', `prober ${prober.name}: ${errorText(error)}`, {
+      ...(isPintailError(error) && error.remedy && { remedy: error.remedy }),
+      ...(book && code === 'unknown_host' && { serverId: book.server.id }),
+    })
+    if (book) this.#judge(book, couldNotProbe(book.detector, `it could not be probed: ${errorText(error)}`, clock.now()))
   }
 
   #judge(book: ServerBook, after: DetectorState): void {
@@ -358,8 +333,7 @@ export class Monitor {
     if (after.verdict === 'suspect') {
       // Dense checks begin at once; others are asked too, because a control may be needed soon.
       const subject = this.#subjects.get(book.server.id)
-      if (subject && this.#books.policy.detect.confirm)
-        this.#schedule(subject, this.#books.policy.detect.confirm.intervalMs)
+      if (subject && this.#books.policy.detect.confirm) this.#schedule(subject, this.#books.policy.detect.confirm.intervalMs)
       if (this.#books.policy.detect.confirm) this.askControls(book.server.id)
     }
     this.#hooks.verdictChanged(book, verdictOf(before))
@@ -384,8 +358,7 @@ export class Monitor {
       code: 'vantage_unhealthy',
       message: 'no canary answers: this prober has lost its own network',
     } as const
-    for (const book of this.#books.servers.values())
-      this.#judge(book, forget(book.detector, reason, this.#ports.clock.now()))
+    for (const book of this.#books.servers.values()) this.#judge(book, forget(book.detector, reason, this.#ports.clock.now()))
   }
 
   #answered(key: string, host: string, at: number): void {
@@ -404,16 +377,12 @@ export class Monitor {
   askControls(suspect: ServerId): void {
     const { detect } = this.#books.policy
     const others = [...this.#subjects.values()].filter(
-      ({ key, canary }) =>
-        key !== suspect && (canary || this.#books.servers.get(key as ServerId)?.detector.verdict === 'up'),
+      ({ key, canary }) => key !== suspect && (canary || this.#books.servers.get(key as ServerId)?.detector.verdict === 'up'),
     )
     const canaries = others.filter(({ canary }) => canary)
     const servers = others.filter(({ canary }) => !canary)
     const start = Math.floor(this.#ports.random() * servers.length)
-    const some = [...canaries, ...servers.slice(start), ...servers.slice(0, start)].slice(
-      0,
-      canaries.length + controlProbes,
-    )
+    const some = [...canaries, ...servers.slice(start), ...servers.slice(0, start)].slice(0, canaries.length + controlProbes)
     for (const subject of some)
       if (subject.inFlight === 0) void this.#enqueue(subject, 1, detect.confirm?.timeoutMs ?? detect.pingTimeoutMs, 1)
   }
@@ -426,12 +395,7 @@ export class Monitor {
     return this.#enqueue(subject, 1, pingTimeoutMs, 2)
   }
 
-  #warnOnce(
-    key: string,
-    code: Parameters<Bus['warn']>[0]['code'],
-    message: string,
-    rest: Partial<Parameters<Bus['warn']>[0]> = {},
-  ): void {
+  #warnOnce(key: string, code: Parameters<Bus['warn']>[0]['code'], message: string, rest: Partial<Parameters<Bus['warn']>[0]> = {}): void {
     if (this.#warned.has(key)) return
     // Bounded: a registry of nonsense must not fill the memory; the counter goes on.
     if (this.#warned.size < 10_000) this.#warned.add(key)

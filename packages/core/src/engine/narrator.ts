@@ -14,10 +14,7 @@ export function narrate(logger: Logger, event: PintailEvent): void {
 function lineOf({ type, data }: PintailEvent): Line | null {
   switch (type) {
     case 'migration.created':
-      return [
-        'info',
-        `migration ${data.id} created (${data.status}): ${data.connections} from ${data.fromServerId} to ${data.toServerId}`,
-      ]
+      return ['info', `migration ${data.id} created (${data.status}): ${data.connections} from ${data.fromServerId} to ${data.toServerId}`]
     case 'migration.status_changed':
       if (data.newStatus === 'preparing') return ['info', `migration ${data.id} started`]
       if (data.newStatus === 'transferring') return ['info', `migration ${data.id}: transfer started`]
@@ -30,19 +27,13 @@ function lineOf({ type, data }: PintailEvent): Line | null {
         `migration ${data.id} completed: ${data.connectionsMoved} moved, ${data.connectionsFailed} failed in ${data.durationSeconds} s`,
       ]
     case 'migration.failed':
-      return [
-        'error',
-        `migration ${data.id} failed: ${data.error}; ${rollbackOf(data.rollbackSuccess, data.residue.length)}`,
-      ]
+      return ['error', `migration ${data.id} failed: ${data.error}; ${rollbackOf(data.rollbackSuccess, data.residue.length)}`]
     case 'connection.move_failed':
       return ['warn', `a connection could not be moved to ${data.toServerId}: ${data.error}`]
     case 'connection.unplaced':
       return ['warn', `a connection on ${data.serverId} has no place: ${data.message}`]
     case 'server.verdict_changed':
-      return [
-        data.verdict === 'down' ? 'warn' : 'info',
-        `${data.serverId}: ${data.previous} → ${data.verdict}: ${data.reasons[0].message}`,
-      ]
+      return [data.verdict === 'down' ? 'warn' : 'info', `${data.serverId}: ${data.previous} → ${data.verdict}: ${data.reasons[0].message}`]
     case 'guard.denied':
       return ['warn', `guard ${data.guard}: ${data.message}`]
     case 'incident.opened':

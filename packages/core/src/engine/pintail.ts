@@ -3,17 +3,7 @@ import { errorText, isPintailError, PintailError, unsupported } from '../errors.
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { resolvePolicy } from '../options.ts'
-import type {
-  JournalPage,
-  Lease,
-  LeaseStore,
-  Logger,
-  SampleInput,
-  StoreKind,
-  StoreRecords,
-  StoreWrite,
-  Timer,
-} from '../ports.ts'
+import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { type ServerRef, serverId } from '../rows.ts'
 import type {
   Connection,
@@ -186,8 +176,7 @@ export class Engine implements Pintail {
 
   async start(): Promise<void> {
     if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped', { remedy: 'Create another one.' })
-    if (this.#leading)
-      throw new PintailError('already_started', 'this engine has been started', { remedy: 'Call start() once.' })
+    if (this.#leading) throw new PintailError('already_started', 'this engine has been started', { remedy: 'Call start() once.' })
     this.#state = 'standby'
     this.#bus.on('*', (event) => {
       narrate(this.#parts.logger, event)
@@ -204,9 +193,7 @@ export class Engine implements Pintail {
       registry.setServerStatus
         ? null
         : 'registry.setServerStatus: a dead server stays in service in your own books, and your code goes on assigning users to it',
-      mover.locate
-        ? null
-        : 'mover.locate: a move with an unclear outcome is repeated with the same key instead of asked for (I4)',
+      mover.locate ? null : 'mover.locate: a move with an unclear outcome is repeated with the same key instead of asked for (I4)',
       mover.verify ? null : 'mover.verify: "moved" means no more than that move() resolved (I1)',
       mover.rollback ? null : 'mover.rollback: what cannot be undone is listed as residue (I7)',
       mover.complete ? null : 'mover.complete: old grants on the source are never taken back by us',
@@ -225,9 +212,7 @@ export class Engine implements Pintail {
       const ttlMs = leaseMs(this.#resolved.policy.migration.timeoutMs)
       const at = clock.now()
       try {
-        const lease = await callOut(clock, leaseCallMs, signal, 'the lease store', (ctx) =>
-          leases.acquire(this.#holder, ttlMs, ctx),
-        )
+        const lease = await callOut(clock, leaseCallMs, signal, 'the lease store', (ctx) => leases.acquire(this.#holder, ttlMs, ctx))
         warned = false
         if (lease) await this.#lead(lease, at)
         else await sleep(clock, ttlMs / 3, signal)
@@ -258,18 +243,13 @@ export class Engine implements Pintail {
       if (this.#stopping.signal.aborted) return
       this.#term = term
       this.#state = 'leading'
-      await term.journal.commit(
-        [],
-        [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }],
-      )
+      await term.journal.commit([], [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }])
       term.run()
       for (const wake of this.#waiters.splice(0)) wake()
       this.#renewLater(term, lose)
       const error = await Promise.race([
         lost,
-        new Promise<null>((resolve) =>
-          this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true }),
-        ),
+        new Promise<null>((resolve) => this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true })),
       ])
       if (error === null) return
       this.#state = 'standby'
@@ -290,9 +270,7 @@ export class Engine implements Pintail {
       if (!this.#stopping.signal.aborted) {
         this.#term = null
         await term.end(0)
-        await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) =>
-          leases.release(lease, ctx),
-        ).catch(() => {})
+        await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) => leases.release(lease, ctx)).catch(() => {})
       }
     }
   }
@@ -302,9 +280,7 @@ export class Engine implements Pintail {
     this.#renewal = clock.setTimeout(async () => {
       const at = clock.now()
       try {
-        const held = await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) =>
-          leases.renew(term.lease, ctx),
-        )
+        const held = await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) => leases.renew(term.lease, ctx))
         if (!held) return lose(new PintailError('not_leader', 'the lease is no longer ours'))
         term.renewed(at)
       } catch (error) {
@@ -329,9 +305,9 @@ export class Engine implements Pintail {
     if (term) {
       await term.end(timeoutMs)
       const never = new AbortController().signal
-      await callOut(this.#parts.clock, leaseCallMs, never, 'the lease store', (ctx) =>
-        this.#parts.leases.release(term.lease, ctx),
-      ).catch(() => {})
+      await callOut(this.#parts.clock, leaseCallMs, never, 'the lease store', (ctx) => this.#parts.leases.release(term.lease, ctx)).catch(
+        () => {},
+      )
     }
     await this.#leading?.catch(() => {})
     for (const wake of this.#waiters.splice(0)) wake()
@@ -341,8 +317,7 @@ export class Engine implements Pintail {
 
   /** The term, as soon as there is one: callers right after `start()` wait for the lead, not for a first round. */
   async #leader(): Promise<Term> {
-    if (this.#state === 'idle')
-      throw new PintailError('not_started', 'this engine has not been started', { remedy: 'Call start() first.' })
+    if (this.#state === 'idle') throw new PintailError('not_started', 'this engine has not been started', { remedy: 'Call start() first.' })
     if (!this.#term && !this.#stopped) {
       const { clock } = this.#parts
       await new Promise<void>((resolve) => {
@@ -368,13 +343,7 @@ export class Engine implements Pintail {
     return this.#bus.on(type, listener)
   }
 
-  events({
-    after,
-    signal,
-  }: {
-    readonly after?: number
-    readonly signal?: AbortSignal
-  } = {}): AsyncIterable<PintailEvent> {
+  events({ after, signal }: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncIterable<PintailEvent> {
     const { store, clock } = this.#parts
     const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal
     const read = (cursor: number, limit: number): Promise<JournalPage> =>
@@ -406,20 +375,14 @@ export class Engine implements Pintail {
   // ------------------------------------------------------------------------------------------------------------ plans
 
   #sources(term: Term, refs: readonly ServerRef[]): readonly ServerBook[] {
-    if (!Array.isArray(refs) || refs.length === 0)
-      throw new PintailError('invalid_argument', 'drain must name at least one server')
+    if (!Array.isArray(refs) || refs.length === 0) throw new PintailError('invalid_argument', 'drain must name at least one server')
     return [...new Set(refs.map(serverId))].map((id) => term.books.servers.get(id) ?? fail(notFound('server', id)))
   }
 
   async plan(request: PlanRequest): Promise<Plan> {
     const term = await this.#leader()
     const gathered = await term.planner.gather(this.#sources(term, request.drain))
-    return term.planner.plan(
-      gathered,
-      request.reason ?? 'manual',
-      undefined,
-      wantedBy(request.connections?.map(String)),
-    )
+    return term.planner.plan(gathered, request.reason ?? 'manual', undefined, wantedBy(request.connections?.map(String)))
   }
 
   async execute(plan: Plan): Promise<Evacuation> {
@@ -451,9 +414,7 @@ export class Engine implements Pintail {
     const next = word && ({ ...word, version: (before?.version ?? 0) + 1 } as OperatorWord)
     if (next) term.books.words.set(key, next)
     else term.books.words.delete(key)
-    const write: StoreWrite = next
-      ? put('word', key, next)
-      : { kind: 'word', id: key, expected: before?.version ?? 0, value: null }
+    const write: StoreWrite = next ? put('word', key, next) : { kind: 'word', id: key, expected: before?.version ?? 0, value: null }
     await term.journal.commit([write], [event])
     term.responder.wake()
   }
@@ -501,16 +462,12 @@ export class Engine implements Pintail {
 
   async #list<K extends StoreKind>(kind: K): Promise<readonly StoreRecords[K][]> {
     const { store, clock } = this.#parts
-    return callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) =>
-      collect(store.list(kind, {}, ctx)),
-    )
+    return callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) => collect(store.list(kind, {}, ctx)))
   }
 
   async #get<K extends StoreKind>(kind: K, id: string): Promise<StoreRecords[K]> {
     const { store, clock } = this.#parts
-    const found = await callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) =>
-      store.get(kind, id, ctx),
-    )
+    const found = await callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) => store.get(kind, id, ctx))
     return found ?? fail(notFound(kind, String(id)))
   }
 
@@ -525,8 +482,7 @@ export class Engine implements Pintail {
     if (!(asks[wanted] in transitions[open.status])) {
       const allowed = Object.keys(transitions[open.status]).filter((trigger) => trigger in asked)
       throw new PintailError('illegal_transition', `migration ${open.id} is ${open.status}: it cannot be ${wanted}`, {
-        remedy:
-          allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It has ended, or is about to end by itself.',
+        remedy: allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It has ended, or is about to end by itself.',
       })
     }
     return open
@@ -552,16 +508,12 @@ export class Engine implements Pintail {
     },
     get: async (id) => this.#live(await this.#get('migration', id)),
     create: async (_request) => {
-      throw unsupported(
-        'migrations.create()',
-        'manual migrations; plan() and execute() move servers and single connections today',
-      )
+      throw unsupported('migrations.create()', 'manual migrations; plan() and execute() move servers and single connections today')
     },
     approve: async (id) => {
       const term = await this.#leader()
       const migration = this.#open(term, await this.#get('migration', id), 'approved')
-      const evacuation =
-        term.books.evacuations.get(migration.evacuationId) ?? fail(notFound('evacuation', migration.evacuationId))
+      const evacuation = term.books.evacuations.get(migration.evacuationId) ?? fail(notFound('evacuation', migration.evacuationId))
       await term.responder.approve(evacuation, [migration])
       return this.migrations.get(id)
     },
@@ -584,11 +536,9 @@ export class Engine implements Pintail {
       const migration = await this.#get('migration', id)
       const status = (term.books.migrations.get(migration.id) ?? migration).status
       if (Object.keys(transitions[status]).length > 0 || term.books.migrations.has(migration.id))
-        throw new PintailError(
-          'illegal_transition',
-          `migration ${id} is ${status} and its evacuation may still need it`,
-          { remedy: 'Delete it when it and its evacuation have ended.' },
-        )
+        throw new PintailError('illegal_transition', `migration ${id} is ${status} and its evacuation may still need it`, {
+          remedy: 'Delete it when it and its evacuation have ended.',
+        })
       const moves = await callOut(this.#parts.clock, readTimeoutMs, this.#stopping.signal, 'the store', (ctx) =>
         collect(this.#parts.store.list('move', { migrationId: id }, ctx)),
       )
@@ -599,17 +549,13 @@ export class Engine implements Pintail {
         value: null,
       }))
       writes.push({ kind: 'migration', id, expected: migration.version, value: null })
-      await term.journal.commit(writes, [
-        { type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: migration.id } },
-      ])
+      await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: migration.id } }])
     },
   }
 
   readonly evacuations: Pintail['evacuations'] = {
     list: async () =>
-      (await this.#list('evacuation'))
-        .map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation)
-        .reverse(),
+      (await this.#list('evacuation')).map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation).reverse(),
     get: async (id) => {
       const evacuation = await this.#get('evacuation', id)
       return this.#term?.books.evacuations.get(evacuation.id) ?? evacuation
@@ -625,10 +571,7 @@ export class Engine implements Pintail {
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      await term.responder.stop(
-        this.#openEvacuation(term, await this.#get('evacuation', id)),
-        'cancelled by an operator',
-      )
+      await term.responder.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
       return this.evacuations.get(id)
     },
   }
@@ -636,11 +579,9 @@ export class Engine implements Pintail {
   #openEvacuation(term: Term, evacuation: Evacuation): Evacuation {
     const open = term.books.evacuations.get(evacuation.id)
     if (!open || open.cancelledWhy !== null)
-      throw new PintailError(
-        'illegal_transition',
-        `evacuation ${evacuation.id} is ${open ? 'being cancelled' : evacuation.status}`,
-        { remedy: 'It has ended, or is about to.' },
-      )
+      throw new PintailError('illegal_transition', `evacuation ${evacuation.id} is ${open ? 'being cancelled' : evacuation.status}`, {
+        remedy: 'It has ended, or is about to.',
+      })
     return open
   }
 
@@ -654,12 +595,8 @@ export class Engine implements Pintail {
     },
     overrideGuard: async (id, { forMs = hour / 4 } = {}) => {
       const term = await this.#leader()
-      if (!(forMs > 0 && forMs <= 24 * hour))
-        throw new PintailError('invalid_argument', `forMs must be from 1 to a day, not ${forMs}`)
-      await term.responder.overrideGuard(
-        this.#openIncident(term, await this.#get('incident', id)),
-        this.#parts.clock.now() + forMs,
-      )
+      if (!(forMs > 0 && forMs <= 24 * hour)) throw new PintailError('invalid_argument', `forMs must be from 1 to a day, not ${forMs}`)
+      await term.responder.overrideGuard(this.#openIncident(term, await this.#get('incident', id)), this.#parts.clock.now() + forMs)
       return this.incidents.get(id)
     },
   }

@@ -4,15 +4,7 @@ import { compareIds } from '../decide/ranking.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection } from '../rows.ts'
-import type {
-  Connection,
-  ConnectionId,
-  Coverage,
-  MigrationReason,
-  Plan,
-  PlannedMigration,
-  ServerId,
-} from '../vocabulary.ts'
+import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { callOut, collect } from './time.ts'
@@ -102,8 +94,7 @@ export class Planner {
   /** Where the registry tells no load, the connections of each possible target are counted. */
   async #count(sources: ReadonlySet<ServerId>): Promise<void> {
     const open = [...this.#books.servers.values()].filter(
-      ({ server, detector }) =>
-        server.load === null && server.status === 'online' && detector.verdict === 'up' && !sources.has(server.id),
+      ({ server, detector }) => server.load === null && server.status === 'online' && detector.verdict === 'up' && !sources.has(server.id),
     )
     const next = async (): Promise<void> => {
       for (let book = open.pop(); book; book = open.pop()) {
@@ -127,8 +118,7 @@ export class Planner {
   /** Asks the registry for everything that a plan of these servers needs. */
   async gather(sources: readonly ServerBook[]): Promise<Gathered> {
     const listed = await Promise.all(sources.map((book) => this.list(book)))
-    if (listed.some(({ connections }) => connections.length > 0))
-      await this.#count(new Set(sources.map(({ server }) => server.id)))
+    if (listed.some(({ connections }) => connections.length > 0)) await this.#count(new Set(sources.map(({ server }) => server.id)))
     return { sources, listed }
   }
 
@@ -209,18 +199,15 @@ export class Planner {
     const basis: Record<string, string> = {}
     const policy = this.#books.words.get('policy')
     basis.policy = `version ${policy?.version ?? 0}`
-    for (const id of sources)
-      basis[`source ${id}`] = this.#books.servers.get(id)?.detector.verdict === 'down' ? 'down' : 'not down'
+    for (const id of sources) basis[`source ${id}`] = this.#books.servers.get(id)?.detector.verdict === 'down' ? 'down' : 'not down'
     const arriving = new Map<ServerId, number>()
-    for (const { toServerId, connections } of placements)
-      arriving.set(toServerId, (arriving.get(toServerId) ?? 0) + connections.length)
+    for (const { toServerId, connections } of placements) arriving.set(toServerId, (arriving.get(toServerId) ?? 0) + connections.length)
     for (const [id, count] of arriving) {
       const book = this.#books.servers.get(id)
       const verdict = book?.server.status === 'online' ? book.detector.verdict : (book?.server.status ?? 'gone')
       const capacity = book && this.#books.capacityOf(book.server)
       const fits =
-        capacity === null ||
-        (book !== undefined && (this.#books.loadOf(book) ?? Number.POSITIVE_INFINITY) + count <= (capacity ?? 0))
+        capacity === null || (book !== undefined && (this.#books.loadOf(book) ?? Number.POSITIVE_INFINITY) + count <= (capacity ?? 0))
       basis[`target ${id}`] = [
         verdict,
         this.#books.isCordoned(id) ? 'cordoned' : 'not cordoned',

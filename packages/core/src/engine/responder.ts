@@ -254,11 +254,7 @@ export class Responder {
     }
   }
 
-  async #keep(
-    incident: Incident,
-    events: readonly EventDraft[] = [],
-    writes: readonly StoreWrite[] = [],
-  ): Promise<Incident> {
+  async #keep(incident: Incident, events: readonly EventDraft[] = [], writes: readonly StoreWrite[] = []): Promise<Incident> {
     const next = { ...incident, version: incident.version + 1 }
     if (next.status === 'open') this.#parts.books.incidents.set(next.serverId, next)
     this.#parts.books.changed()
@@ -313,9 +309,7 @@ export class Responder {
   }
 
   async #hold(book: ServerBook, incident: Incident, denials: readonly GuardDenial[]): Promise<void> {
-    const same =
-      denials.length === incident.heldBy.length &&
-      denials.every(({ guard }, index) => guard === incident.heldBy[index]?.guard)
+    const same = denials.length === incident.heldBy.length && denials.every(({ guard }, index) => guard === incident.heldBy[index]?.guard)
     if (same) return
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, heldBy: denials }, [
@@ -380,10 +374,9 @@ export class Responder {
     await callOut(clock, shortCallMs, this.#stopping, 'the registry', (ctx) => set(server, 'offline', ctx))
     const at = clock.now()
     const data = { serverId: server.id, status: intent.status, previous: intent.previous, incidentId: incident.id }
-    await this.#keep(
-      { ...(books.incidents.get(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } },
-      [{ type: 'server.status_set', at, data }],
-    )
+    await this.#keep({ ...(books.incidents.get(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } }, [
+      { type: 'server.status_set', at, data },
+    ])
   }
 
   /** Whether the registry shows what we wrote, and whether somebody has changed it since. */
@@ -413,8 +406,7 @@ export class Responder {
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()
     const book = books.servers.get(incident.serverId)
-    if (!book || books.stale || book.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident)
-      return
+    if (!book || books.stale || book.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
     const { server } = book
     const write = incident.statusWrite && this.#observed(incident.statusWrite, server.status)
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
@@ -447,23 +439,14 @@ export class Responder {
         at,
         data: { serverId: server.id, status: next.status, previous: server.status, incidentId: incident.id },
       })
-    await this.#keep(
-      { ...incident, status: 'closed', statusWrite: write && { ...write, restoredAt: restored ? at : null } },
-      events,
-    )
+    await this.#keep({ ...incident, status: 'closed', statusWrite: write && { ...write, restoredAt: restored ? at : null } }, events)
     if (advice) this.#parts.bus.warn({ code: 'advice', message: `${server.name}: ${advice}`, serverId: server.id })
   }
 
   // ------------------------------------------------------------------------------------------------------ evacuations
 
   /** The records of a plan that is to be carried out, or of one that is only noted (`observe`). */
-  #make(
-    plan: Plan,
-    mode: Mode,
-    triggeredBy: TriggeredBy,
-    incident: Incident | null,
-    existing: Evacuation | null = null,
-  ) {
+  #make(plan: Plan, mode: Mode, triggeredBy: TriggeredBy, incident: Incident | null, existing: Evacuation | null = null) {
     const { books, clock, random } = this.#parts
     const now = clock.now()
     const decisionId = newId(now, random) as DecisionId
@@ -646,11 +629,7 @@ export class Responder {
   }
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(
-    plan: Plan,
-    sources: readonly ServerBook[],
-    wanted?: (connection: Connection) => boolean,
-  ): Promise<Evacuation> {
+  async execute(plan: Plan, sources: readonly ServerBook[], wanted?: (connection: Connection) => boolean): Promise<Evacuation> {
     const { books, planner } = this.#parts
     await this.#askHost(plan.reason)
     const gathered = await planner.gather(sources)
@@ -663,9 +642,7 @@ export class Responder {
         problems: changes.map((message) => ({ path: 'plan', message })),
       })
     }
-    const busy = [...books.evacuations.values()].find(({ fromServerIds }) =>
-      fromServerIds.some((id) => fresh.fromServerIds.includes(id)),
-    )
+    const busy = [...books.evacuations.values()].find(({ fromServerIds }) => fromServerIds.some((id) => fresh.fromServerIds.includes(id)))
     if (busy)
       throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
         remedy: 'Wait for it, or cancel it first.',
@@ -681,11 +658,9 @@ export class Responder {
   async #askHost(reason: MigrationReason): Promise<void> {
     if (reason === 'manual' || reason === 'server-down') return
     for (const source of this.#parts.guards) {
-      const states = await callOut(this.#parts.clock, shortCallMs, this.#stopping, 'the guard source', (ctx) =>
-        source.current(ctx),
-      ).catch((error): GuardState[] => [
-        { name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` },
-      ])
+      const states = await callOut(this.#parts.clock, shortCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
+        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
+      )
       const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? true))
       if (active)
         throw new PintailError(
@@ -705,16 +680,9 @@ export class Responder {
     if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
-    const incident = sources
-      .map(({ server }) => books.incidents.get(server.id))
-      .find((open) => open?.id === evacuation.incidentId)
+    const incident = sources.map(({ server }) => books.incidents.get(server.id)).find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (
-      sources.some((book) =>
-        incident ? this.guardsFor(book, incident).length > 0 : this.#paused(book.server.id) !== null,
-      )
-    )
-      return
+    if (sources.some((book) => (incident ? this.guardsFor(book, incident).length > 0 : this.#paused(book.server.id) !== null))) return
     const { moved, spared, refusals, lookAt } = this.#outcomes(migrations)
     if (clock.now() < Math.max(evacuation.nextLookAt, lookAt)) return
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
@@ -804,8 +772,7 @@ export class Responder {
     const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
     await journal.commit([put('evacuation', next.id, next)], [])
-    for (const migration of books.migrationsOf(next.id))
-      if (!isTerminal(migration.status)) await this.#migrator().cancel(migration, why)
+    for (const migration of books.migrationsOf(next.id)) if (!isTerminal(migration.status)) await this.#migrator().cancel(migration, why)
     this.wake()
   }
 

@@ -100,9 +100,7 @@ export class Revoker {
     let write: StoreWrite
     let told: EventDraft[]
     try {
-      await callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', (ctx) =>
-        this.#mover.complete?.(move, ctx),
-      )
+      await callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', (ctx) => this.#mover.complete?.(move, ctx))
       this.pending.delete(revoke.id)
       write = { kind: 'revoke', id: revoke.id, expected: revoke.version, value: null }
       told = [{ type: 'revoke.settled', at, data: event }]

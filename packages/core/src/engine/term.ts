@@ -94,12 +94,10 @@ export class Term {
           if (this.responder.wantsControl) this.responder.wake()
         },
         listed: () => {
-          for (const { server, detector } of books.servers.values())
-            if (detector.verdict === 'down') this.responder.look(server.id)
+          for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.responder.look(server.id)
           this.responder.wake()
         },
-        serverAdded: (server) =>
-          this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
+        serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
         serverRemoved: (server) =>
           this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
       },
@@ -141,27 +139,20 @@ export class Term {
 
   /** Everything that was open when the last term ended. */
   async load(): Promise<void> {
-    const all = async <K extends StoreKind>(
-      kind: K,
-      filter: { migrationId?: string } = {},
-    ): Promise<readonly StoreRecords[K][]> =>
+    const all = async <K extends StoreKind>(kind: K, filter: { migrationId?: string } = {}): Promise<readonly StoreRecords[K][]> =>
       callOut(this.#ports.clock, storeTimeoutMs, this.#killed.signal, 'the store', (ctx) =>
         collect(this.#ports.store.list(kind, filter, ctx)),
       )
     const { books } = this
     for (const word of await all('word')) books.words.set(wordKey(word), word)
-    for (const evacuation of await all('evacuation'))
-      if (evacuation.endedAt === null) books.evacuations.set(evacuation.id, evacuation)
+    for (const evacuation of await all('evacuation')) if (evacuation.endedAt === null) books.evacuations.set(evacuation.id, evacuation)
     for (const migration of await all('migration')) {
       if (!books.evacuations.has(migration.evacuationId)) continue
       books.put(migration)
       for (const move of await all('move', { migrationId: migration.id })) {
         books.putMove(move)
         const { state } = move.state
-        const open =
-          !isTerminal(migration.status) &&
-          migration.status !== 'suggested' &&
-          (state === 'pending' || state === 'moving')
+        const open = !isTerminal(migration.status) && migration.status !== 'suggested' && (state === 'pending' || state === 'moving')
         if (open || state === 'moved') books.reserve(migration.toServerId, move.connection.id)
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }
@@ -216,9 +207,7 @@ export class Term {
       await this.journal.settled()
       await this.#trail?.settled()
     }
-    const killed = new Promise<void>((resolve) =>
-      this.#killed.signal.addEventListener('abort', () => resolve(), { once: true }),
-    )
+    const killed = new Promise<void>((resolve) => this.#killed.signal.addEventListener('abort', () => resolve(), { once: true }))
     await Promise.race([settle().catch(() => {}), killed])
     bound.cancel()
     this.#killed.abort()

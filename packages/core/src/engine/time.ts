@@ -53,10 +53,7 @@ export function callOut<T>(
       controller.abort(error)
     }
     const onParent = () => giveUp(aborted(parent))
-    const timer = clock.setTimeout(
-      () => giveUp(new PintailError('timeout', `${what} did not answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    )
+    const timer = clock.setTimeout(() => giveUp(new PintailError('timeout', `${what} did not answer within ${timeoutMs} ms`)), timeoutMs)
     const end = () => {
       timer.cancel()
       parent.removeEventListener('abort', onParent)

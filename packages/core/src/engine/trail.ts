@@ -27,19 +27,14 @@ export class Trail {
   #kept = 0
   #running: Promise<void> | null = null
 
-  constructor(
-    parts: { sink: LogSink; store: MigrationStore; journal: Journal; bus: Bus; clock: Clock },
-    killed: AbortSignal,
-  ) {
+  constructor(parts: { sink: LogSink; store: MigrationStore; journal: Journal; bus: Bus; clock: Clock }, killed: AbortSignal) {
     this.#parts = parts
     this.#killed = killed
   }
 
   async load(): Promise<void> {
     const { store, clock } = this.#parts
-    const kept = await callOut(clock, sinkTimeoutMs, this.#killed, 'the store', (ctx) =>
-      store.get('cursor', this.#cursor.name, ctx),
-    )
+    const kept = await callOut(clock, sinkTimeoutMs, this.#killed, 'the store', (ctx) => store.get('cursor', this.#cursor.name, ctx))
     if (kept) this.#cursor = kept
     this.#kept = this.#cursor.seq
   }
@@ -68,8 +63,7 @@ export class Trail {
         await this.#write(toLogEntry(entry))
         this.#cursor = { ...this.#cursor, seq: entry.seq }
       }
-      if (page.entries.length > 0 && (this.#cursor.seq - this.#kept >= keepEvery || page.entries.length < keepEvery))
-        await this.#keep()
+      if (page.entries.length > 0 && (this.#cursor.seq - this.#kept >= keepEvery || page.entries.length < keepEvery)) await this.#keep()
       if (page.entries.length === 0) return
     }
   }
@@ -102,8 +96,7 @@ export class Trail {
 
 function toLogEntry({ seq, at, type, data }: JournalEntry): LogEntry {
   const fields = data as Record<string, unknown>
-  const text = <T extends string>(name: string): T | null =>
-    typeof fields[name] === 'string' ? (fields[name] as T) : null
+  const text = <T extends string>(name: string): T | null => (typeof fields[name] === 'string' ? (fields[name] as T) : null)
   return {
     id: `journal-${seq}`,
     at,

@@ -14,8 +14,7 @@ export function memoryMover(registry: MemoryRegistry): ConnectionMover {
     confirmation: 'applied',
     fencing: 'enforced',
     async move(move) {
-      if (move.fencingToken < highest)
-        throw new PintailError('fenced', `token ${move.fencingToken} is older than ${highest}`)
+      if (move.fencingToken < highest) throw new PintailError('fenced', `token ${move.fencingToken} is older than ${highest}`)
       highest = move.fencingToken
       if (done.has(move.key)) return
       const home = registry.homeOf(move.connection.id)

@@ -67,7 +67,6 @@ export function memoryRegistry(fleet: MemoryFleet): MemoryRegistry {
     on: (server) => [...at(String(server)).keys()],
   }
   for (const server of fleet.servers) registry.putServer(server)
-  for (const [server, list] of Object.entries(fleet.connections ?? {}))
-    for (const connection of list) registry.assign(connection, server)
+  for (const [server, list] of Object.entries(fleet.connections ?? {})) for (const connection of list) registry.assign(connection, server)
   return registry
 }

@@ -27,8 +27,7 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
       if (token < highest) throw new PintailError('fenced', `token ${token} is older than ${highest}`)
       for (const { kind, id, expected } of writes) {
         const version = table(kind).get(id)?.version ?? 0
-        if (version !== expected)
-          throw new PintailError('conflict', `${kind} ${id} is at version ${version}, not ${expected}`)
+        if (version !== expected) throw new PintailError('conflict', `${kind} ${id} is at version ${version}, not ${expected}`)
       }
       highest = token
       for (const { kind, id, value } of writes) {
