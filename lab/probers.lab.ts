@@ -1,0 +1,196 @@
+import { spawn } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Check, Outcome } from './probe.ts'
+import { firstLine, makeWorld, type World } from './world.ts'
+
+const vpnPort = 443
+let world: World
+beforeAll(async () => {
+  world = await makeWorld()
+  await world.listenTcp(vpnPort)
+})
+afterEach(async () => {
+  await world.faults.heal()
+  await world.proberLink('up')
+})
+afterAll(() => world?.destroy())
+
+/** The checks run at the same time, in one Node inside the prober's namespace. */
+const probe = (...checks: Check[]): Promise<Outcome[]> => world.json('prober', 'lab/probe.ts', ...checks.map((one) => JSON.stringify(one)))
+const icmp = (host: string, more: Partial<Check> = {}): Check => ({ prober: 'icmp', host, ...more })
+const tcp = (host: string, more: Partial<Check> = {}): Check => ({ prober: 'tcp', host, port: vpnPort, ...more })
+
+const alive = { sent: 3, received: 3, failure: null }
+const failed = (layer: string, kind: string) => ({ sent: 3, received: 0, rttMs: [], failure: { layer, kind } })
+const notTried = { error: 'prober_unavailable', remedy: expect.stringContaining('check its own network') }
+
+describe('servers', () => {
+  test('any of 65,000 servers answers both probers, over IPv4 and IPv6, with plausible times', async () => {
+    const hosts = [world.host(1), world.host(256), world.host(65_534), world.host6(1), world.host6(65_534)]
+    const outcomes = await probe(...hosts.flatMap((host) => [icmp(host), tcp(host)]))
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject(alive)
+      const times = 'rttMs' in outcome ? outcome.rttMs : []
+      expect(times).toHaveLength(3)
+      for (const ms of times) expect(ms).toBeGreaterThan(0)
+      for (const ms of times) expect(ms).toBeLessThan(200)
+    }
+  })
+
+  test('an outage is silence to both probers, within the time that the packets have', async () => {
+    const hosts = [world.host(2), world.host6(2)]
+    await world.faults.outage(hosts)
+    const outcomes = await probe(...hosts.flatMap((host) => [icmp(host), tcp(host)]), icmp(world.host(3)))
+    expect(outcomes).toMatchObject([
+      failed('icmp', 'no_reply'),
+      failed('tcp', 'no_reply'),
+      failed('icmp', 'no_reply'),
+      failed('tcp', 'no_reply'),
+      alive,
+    ])
+    // Three packets 200 ms apart, 500 ms for the last one, 200 ms for the process.
+    for (const { tookMs } of outcomes) expect(tookMs).toBeLessThan(1600)
+  })
+
+  test('an outage that heals is over for both probers', async () => {
+    const host = world.host(4)
+    await world.faults.outage([host], 3000)
+    expect(await probe(icmp(host), tcp(host))).toMatchObject([failed('icmp', 'no_reply'), failed('tcp', 'no_reply')])
+    await expect.poll(() => probe(icmp(host), tcp(host)), { timeout: 8000 }).toMatchObject([alive, alive])
+  })
+
+  test('a flapping server is dead and alive by turns', async () => {
+    const host = world.host(5)
+    for (let turn = 0; turn < 3; turn += 1) {
+      await world.faults.outage([host])
+      expect(await probe(icmp(host), tcp(host))).toMatchObject([failed('icmp', 'no_reply'), failed('tcp', 'no_reply')])
+      await world.faults.heal([host])
+      expect(await probe(icmp(host), tcp(host))).toMatchObject([alive, alive])
+    }
+  })
+
+  test('half of the packets lost is seen as loss, and each reply keeps its own time', async () => {
+    const host = world.host(6)
+    await world.faults.loss50([host])
+    const [outcome] = await probe(icmp(host, { packets: 40 }))
+    if (!outcome || 'error' in outcome) throw new Error(`no result: ${outcome?.message}`)
+    expect(outcome).toMatchObject({ sent: 40, failure: null })
+    // More than five standard deviations of 40 coin tosses on either side.
+    expect(outcome.received).toBeGreaterThan(3)
+    expect(outcome.received).toBeLessThan(37)
+    expect(outcome.rttMs).toHaveLength(outcome.received)
+  })
+
+  test('a router that says "unreachable" is told from silence, at once', async () => {
+    const host = world.host(7)
+    await world.faults.unreachable([host])
+    const outcomes = await probe(icmp(host), tcp(host))
+    expect(outcomes).toMatchObject([failed('icmp', 'unreachable'), failed('tcp', 'unreachable')])
+    for (const { tookMs } of outcomes) expect(tookMs).toBeLessThan(1000)
+  })
+})
+
+describe('layers', () => {
+  test('a VPN whose port is silent while ping answers is found by allOf, which names the layer', async () => {
+    const host = world.host(10)
+    await world.faults.dropTcp([host], vpnPort)
+    const outcomes = await probe(icmp(host), tcp(host), tcp(host, { prober: 'allOf' }), tcp(host, { prober: 'anyOf' }))
+    expect(outcomes).toMatchObject([
+      alive,
+      failed('tcp', 'no_reply'),
+      { ...failed('tcp', 'no_reply'), failure: { layer: 'tcp', detail: 'icmp ok, tcp no reply' } },
+      alive,
+    ])
+  })
+
+  test('a VPN that is not running while ping answers is refused, not silent', async () => {
+    const host = world.host(11)
+    const [single, all] = await probe(tcp(host, { port: 444 }), tcp(host, { port: 444, prober: 'allOf' }))
+    expect(single).toMatchObject(failed('tcp', 'refused'))
+    expect(single?.tookMs).toBeLessThan(500)
+    expect(all).toMatchObject({ failure: { layer: 'tcp', kind: 'refused', detail: 'icmp ok, tcp refused' } })
+  })
+
+  test('a dead UDP port is seen by neither: it takes a prober that speaks the protocol', async () => {
+    const host = world.host(12)
+    const port = 51_820
+    const echo = `const one = require('node:dgram').createSocket('udp4')
+      one.on('message', (text, from) => one.send(text, from.port, from.address))
+      one.bind(${port}, () => console.log('ready'))`
+    const ask = `const one = require('node:dgram').createSocket('udp4')
+      const say = (word) => { console.log(word); one.close(); clearTimeout(timer) }
+      const timer = setTimeout(say, 500, 'silent')
+      one.on('message', () => say('answers'))
+      one.send('hello', ${port}, '${host}')`
+    const server = world.spawn('hosts', process.execPath, '-e', echo)
+    await firstLine(server)
+    const udp = async () => (await world.exec('prober', process.execPath, '-e', ask)).trim()
+    expect(await udp()).toBe('answers')
+    await world.faults.dropUdp([host], port)
+    expect(await udp()).toBe('silent')
+    expect(await probe(icmp(host), tcp(host))).toMatchObject([alive, alive])
+    server.kill('SIGKILL')
+  })
+})
+
+describe("the prober's own trouble", () => {
+  test('without an interface nothing could be tried: no server is judged', async () => {
+    await world.proberLink('down')
+    const hosts = [world.host(20), world.host6(20)]
+    const outcomes = await probe(...hosts.flatMap((host) => [icmp(host), tcp(host), tcp(host, { prober: 'allOf' })]))
+    for (const outcome of outcomes) expect(outcome).toMatchObject(notTried)
+    await world.proberLink('up')
+    expect(await probe(...hosts.flatMap((host) => [icmp(host), tcp(host)]))).toMatchObject([alive, alive, alive, alive])
+  })
+
+  // The probers cannot know it: everything is silent, wherever the cable is cut. It takes canaries and controls.
+  test('a pulled cable looks like an outage of everything', async () => {
+    await world.proberLink('cut')
+    const outcomes = await probe(icmp(world.host(21)), tcp(world.host(21)), icmp(world.host(22)), tcp(world.host(22)))
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ received: 0 })
+    await world.proberLink('up')
+    expect(await probe(icmp(world.host(21)), tcp(world.host(22)))).toMatchObject([alive, alive])
+  })
+
+  test("a packet that the prober's own firewall refuses is no evidence", async () => {
+    const host = world.host(23)
+    const rules = ['add table inet own', 'add chain inet own out { type filter hook output priority 0; }']
+    for (const rule of [...rules, `add rule inet own out ip daddr ${host} reject with icmp type admin-prohibited`]) {
+      await world.exec('prober', 'nft', rule)
+    }
+    expect(await probe(icmp(host))).toMatchObject([notTried])
+    await world.exec('prober', 'nft', 'delete table inet own')
+    expect(await probe(icmp(host))).toMatchObject([alive])
+  })
+})
+
+describe('the lab cleans up', () => {
+  const namespaces = async () => (await readdir('/run/netns')).filter((name) => name.startsWith('pintail-'))
+
+  test('two worlds at once do not see each other, and destroy twice is harmless', async () => {
+    const other = await makeWorld()
+    await other.faults.outage([other.host(1)])
+    expect(await probe(icmp(world.host(1)))).toMatchObject([alive])
+    expect(await namespaces()).toEqual(expect.arrayContaining(Object.values(other.namespaces)))
+    await other.destroy()
+    await other.destroy()
+    expect((await namespaces()).filter((name) => Object.values(other.namespaces).includes(name))).toEqual([])
+  })
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('nothing is left of a world whose maker got %s', async (signal) => {
+    const script = `
+      import { makeWorld } from ${JSON.stringify(join(import.meta.dirname, 'world.ts'))}
+      const world = await makeWorld()
+      await world.listenTcp(443)
+      world.spawn('prober', 'sleep', '1000')
+      console.log(JSON.stringify(world.namespaces))`
+    const args = ['--input-type=module-typescript', '-e', script]
+    const maker = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const names: string[] = Object.values(JSON.parse(await firstLine(maker)))
+    expect(await namespaces()).toEqual(expect.arrayContaining(names))
+    maker.kill(signal)
+    await expect.poll(async () => (await namespaces()).filter((name) => names.includes(name))).toEqual([])
+  })
+})
