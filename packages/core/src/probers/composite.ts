@@ -108,8 +108,7 @@ function failureOf(votes: readonly Vote[]): ProbeFailure {
   let first: ProbeFailure | undefined
   for (const vote of votes) {
     if ('error' in vote) words.push(`${vote.name} could not try`)
-    else if (vote.loss < 1)
-      words.push(`${vote.name} ${vote.loss === 0 ? 'ok' : `lost ${Math.round(vote.loss * 100)} %`}`)
+    else if (vote.loss < 1) words.push(`${vote.name} ${vote.loss === 0 ? 'ok' : `lost ${Math.round(vote.loss * 100)} %`}`)
     else {
       const { kind, layer } = vote.result.failure ?? { kind: 'no_reply', layer: vote.name }
       words.push(`${vote.name} ${kind.replace('_', ' ')}`)

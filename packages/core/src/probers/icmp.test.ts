@@ -192,10 +192,7 @@ describe('what icmp makes of the output of ping', () => {
     ['one word', 'hello'],
     ['a usage text', 'Usage\n  ping [options] <destination>'],
     ['a header alone', 'PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.'],
-    [
-      'statistics of nothing sent',
-      '--- 10.0.0.1 ping statistics ---\n0 packets transmitted, 0 received, 0% packet loss',
-    ],
+    ['statistics of nothing sent', '--- 10.0.0.1 ping statistics ---\n0 packets transmitted, 0 received, 0% packet loss'],
     ['replies without times', '--- x ping statistics ---\n3 packets transmitted, 3 received, 0% packet loss, time 4ms'],
     [
       'more replies than packets',

@@ -60,8 +60,7 @@ function runPing(address: string, { packets, timeoutMs }: ProbeTarget, signal: A
     }
     signal.addEventListener('abort', onAbort)
     child.on('error', (cause: NodeJS.ErrnoException) => {
-      const what =
-        cause.code === 'ENOENT' ? 'there is no ping program on the PATH' : `ping did not start: ${cause.message}`
+      const what = cause.code === 'ENOENT' ? 'there is no ping program on the PATH' : `ping did not start: ${cause.message}`
       const remedy = cause.code === 'EAGAIN' || cause.code === 'EMFILE' ? 'Raise the limits of this process.' : install
       settle(() => reject(new PintailError('prober_unavailable', what, { cause, remedy })))
     })

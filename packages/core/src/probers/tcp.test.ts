@@ -240,9 +240,7 @@ describe('tcp ends', () => {
 
   test('importing and making a prober starts nothing', () => {
     expect(
-      run(
-        'tcp({ port: 443 }); console.log(process.getActiveResourcesInfo().filter((one) => /TCP|Timeout|Process/.test(one)).length)',
-      ),
+      run('tcp({ port: 443 }); console.log(process.getActiveResourcesInfo().filter((one) => /TCP|Timeout|Process/.test(one)).length)'),
     ).toEqual({
       status: 0,
       out: '0',

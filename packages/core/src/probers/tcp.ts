@@ -45,10 +45,7 @@ function checkPort(port: number | undefined): number {
 }
 
 // Values, not rejections: a packet that fails while others are still on their way must not be an unhandled rejection.
-type Answer =
-  | { readonly rttMs: number }
-  | { readonly kind: ProbeFailure['kind']; readonly why: string }
-  | { readonly fault: PintailError }
+type Answer = { readonly rttMs: number } | { readonly kind: ProbeFailure['kind']; readonly why: string } | { readonly fault: PintailError }
 
 /** One packet. Calls `next` when the next one may leave. Whatever happens, it ends within `timeoutMs`, and cleans up. */
 function connectOnce(host: string, port: number, timeoutMs: number, signal: AbortSignal, next: () => void) {
@@ -67,8 +64,7 @@ function connectOnce(host: string, port: number, timeoutMs: number, signal: Abor
     const onAbort = () => settle({ fault: aborted(signal) })
     const expire = () => {
       const lateMs = Math.round(performance.now() - startedAt - timeoutMs)
-      if (lateMs <= Math.max(20, timeoutMs / 10))
-        return settle({ kind: 'no_reply', why: `nothing within ${timeoutMs} ms` })
+      if (lateMs <= Math.max(20, timeoutMs / 10)) return settle({ kind: 'no_reply', why: `nothing within ${timeoutMs} ms` })
       // This process, not the server, is slow: the answer may have come in time, and nobody was there to see it.
       settle({ fault: new PintailError('prober_unavailable', `the event loop was blocked for at least ${lateMs} ms`) })
     }
