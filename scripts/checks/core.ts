@@ -4,7 +4,7 @@ import type { Manifest } from '../lib/packages.ts'
 import type { Finding } from '../lib/steps.ts'
 
 export const coreLineLimit = 4000
-const coreDependencies = ['eventemitter3', 'p-queue', 'ping', 'zod']
+const coreDependencies = ['eventemitter3', 'p-queue', 'zod']
 
 /** `path` is relative to `packages/core/src`, with `/` between its folders. */
 export function countsAsCore(path: string): boolean {

@@ -143,7 +143,7 @@ function pour(work: Work, room: Map<ServerId, number>, arrivals: Map<ServerId, n
     const score = () => scoreWithout(contributions, target, arrivals.get(target.server.id) ?? 0, context)
     return { target, score, now: score() }
   })
-  const chunk = Math.max(1, Math.ceil(work.left / Math.max(64, seats.length * 4)))
+  const chunk = Math.max(1, Math.ceil(work.left / Math.max(256, seats.length * 4)))
   while (work.left > 0) {
     let best: (typeof seats)[number] | undefined
     for (const seat of seats) {

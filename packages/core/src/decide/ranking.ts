@@ -21,6 +21,8 @@ export interface Target {
   readonly load: number | null
   /** Null: no limit is known and none assumed. */
   readonly capacity: number | null
+  /** No room for one more beside the host's headroom. */
+  readonly full: boolean
   /** False: capacity is unknown and policy gives no limit of arrivals either. */
   readonly limited: boolean
   /** Smoothed round trip from the vantage; null: not measured. */
@@ -48,6 +50,7 @@ export function excludeTarget(target: Target, context: RankingContext): readonly
   if (target.instability >= 1) return ['damped', 'it has failed too often lately']
   if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
   if (target.load === null) return ['load_unknown', 'its connections could not be counted']
+  if (target.full) return ['full', `${target.load} of ${target.capacity} taken`]
   return null
 }
 

@@ -160,13 +160,15 @@ export class Books {
     const { guards, placement } = this.policy
     return [...this.servers.values()].map((book) => {
       const capacity = this.capacityOf(book.server)
+      const load = this.loadOf(book)
       return {
         server: book.server,
         verdict: book.detector.verdict,
         cordoned: this.isCordoned(book.server.id),
         instability: penaltyAt(book.damping, now, guards.dampingHalfLifeMs) / guards.dampingCeiling,
-        load: this.loadOf(book),
+        load,
         capacity,
+        full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
         limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
         rttMs: book.rttMs,
       }
