@@ -22,10 +22,10 @@ test('servers and connections of a registry that pages are probed and evacuated'
     replace: ({ registry }) => ({
       registry: {
         async *listServers(ctx) {
-          for await (const row of (await registry.listServers(ctx)) as Iterable<never>) yield [row]
+          for (const row of (await registry.listServers(ctx)) as Iterable<never>) yield [row]
         },
         async *listConnections(server, ctx) {
-          for await (const row of (await registry.listConnections(server, ctx)) as Iterable<never>) yield [row]
+          for (const row of (await registry.listConnections(server, ctx)) as Iterable<never>) yield [row]
         },
       },
     }),

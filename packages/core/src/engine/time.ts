@@ -75,17 +75,18 @@ export function callOut<T>(
 
 /** All rows of a listing; at most ten million, so that a panel that pages for ever cannot fill the memory. */
 export async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
-  if (!(Symbol.asyncIterator in listing)) {
-    const rows: readonly T[] = await listing
-    if (!Array.isArray(rows)) throw new PintailError('unavailable', 'the listing is not a list of rows')
-    return rows
-  }
+  if (!(Symbol.asyncIterator in listing)) return rowsOf(await listing)
   const rows: T[] = []
-  for await (const row of listing as AsyncIterable<T>) {
-    rows.push(row)
+  for await (const page of listing) {
+    for (const row of rowsOf(page)) rows.push(row)
     if (rows.length > 10_000_000) throw new PintailError('unavailable', 'the listing does not end')
   }
   return rows
+}
+
+function rowsOf<T>(page: readonly T[]): readonly T[] {
+  if (!Array.isArray(page)) throw new PintailError('unavailable', 'the listing is not a list of rows')
+  return page
 }
 
 /** A UUID of version 7 (RFC 9562): sorted by time, unique by the injected randomness. */
