@@ -244,6 +244,8 @@ export class Engine implements Pintail {
       this.#term = term
       this.#state = 'leading'
       await term.journal.commit([], [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }])
+      // stop() may have come meanwhile, and a signal that has fired fires for no later listener.
+      if (this.#stopping.signal.aborted) return
       term.run()
       for (const wake of this.#waiters.splice(0)) wake()
       this.#renewLater(term, lose)
