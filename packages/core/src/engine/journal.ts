@@ -65,10 +65,7 @@ export class Journal {
       this.#waiting = []
       try {
         const events = batch.flatMap((item) => item.events)
-        const lastSeq = await this.#write(
-          batch.flatMap((item) => item.writes),
-          events,
-        )
+        const lastSeq = await this.#write(onePerRecord(batch.flatMap((item) => item.writes)), events)
         let seq = lastSeq - events.length
         this.lastSeq = lastSeq
         for (const item of batch) item.resolve()
@@ -120,6 +117,24 @@ export class Journal {
     const query = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
     return (await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) => this.#store.readJournal(query, ctx))).lastSeq
   }
+}
+
+/**
+ * A batch may hold several steps of one record, e.g. a migration that is created and started in the same turn. The
+ * store compares each write with what it has, so that it must see the first step's `expected` and the last one's value.
+ */
+function onePerRecord(writes: readonly StoreWrite[]): StoreWrite[] {
+  const last = new Map<string, StoreWrite>()
+  for (const write of writes) {
+    const key = `${write.kind}/${write.id}`
+    const before = last.get(key)
+    const version = before?.value?.version ?? 0
+    if (before && version !== write.expected)
+      throw new PintailError('conflict', `${write.kind} ${write.id} is at version ${version} in this batch, not ${write.expected}`)
+    last.set(key, before ? { ...write, expected: before.expected } : write)
+  }
+  // Created and deleted in one batch: the store has never heard of it.
+  return [...last.values()].filter(({ expected, value }) => expected > 0 || value !== null)
 }
 
 /** A write of a record whose version is one above what the store has. */
