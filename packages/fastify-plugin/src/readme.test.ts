@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+
+const folder = join(import.meta.dirname, '..')
+const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+
+test('the program in the README runs as it stands there, and ends by itself', async () => {
+  const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code ?? '')
+  expect(blocks).toHaveLength(1)
+  for (const code of blocks) {
+    const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder, timeout: 20_000 })
+    expect(stdout).toMatch(/status: 'ok'/)
+  }
+}, 30_000)
+
+test('the README names every option and every reason of the health', () => {
+  const options = readFileSync(join(folder, 'src', 'options.ts'), 'utf8')
+  const health = readFileSync(join(folder, 'src', 'routes', 'health.ts'), 'utf8')
+  const reasons = /HealthReason = (.*)/.exec(health)?.[1]?.match(/\w+/g) ?? []
+  const names = [...options.matchAll(/^ {2,6}readonly (\w+)\??: [^\n]*$/gm)].map(([, name]) => name ?? '')
+  expect(reasons.length).toBeGreaterThan(4)
+  expect(names).toContain('stopTimeoutMs')
+  const own = names.filter((name) => !['engine', 'logger', 'stops', 'prefix'].includes(name))
+  for (const name of [...own, ...reasons]) expect(readme).toContain(`\`${name}\``)
+})
