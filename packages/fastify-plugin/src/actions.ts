@@ -56,7 +56,10 @@ export type PintailAction =
 
 type Endpoint = readonly [method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, action: PintailAction]
 
-/** Everything under the prefix but `GET /health`. */
+/**
+ * Everything under the prefix but `GET /health`.
+ * @internal
+ */
 export const endpoints: readonly Endpoint[] = [
   ['GET', '/servers', 'servers:read'],
   ['GET', '/servers/:id/migrations', 'migrations:read'],

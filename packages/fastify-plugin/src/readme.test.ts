@@ -24,6 +24,5 @@ test('the README names every option and every reason of the health', () => {
   const names = [...options.matchAll(/^ {2,6}readonly (\w+)\??: [^\n]*$/gm)].map(([, name]) => name ?? '')
   expect(reasons.length).toBeGreaterThan(4)
   expect(names).toContain('stopTimeoutMs')
-  const own = names.filter((name) => !['engine', 'logger', 'stops', 'prefix'].includes(name))
-  for (const name of [...own, ...reasons]) expect(readme).toContain(`\`${name}\``)
+  for (const name of [...names, ...reasons]) expect(readme).toContain(`\`${name}\``)
 })

@@ -21,7 +21,10 @@ const stateReasons: Readonly<Record<FleetStatus['state'], HealthReason | null>> 
   stopped: 'stopped',
 }
 
-/** Whether somebody is watching the fleet. An engine on standby is well: another one leads. */
+/**
+ * Whether somebody is watching the fleet. An engine on standby is well: another one leads.
+ * @internal
+ */
 export function healthOf(engine: Pintail, failure: unknown): Health {
   const status = engine.status()
   const reasons: HealthReason[] = []
