@@ -112,6 +112,14 @@ export function couldNotProbe(state: DetectorState, why: string, now: number): D
   return forget({ ...state, untested }, { code: 'prober_failed', message: why }, now)
 }
 
+/**
+ * Back to a bare suspicion that must be confirmed anew: what was seen while nobody else answered either says nothing
+ * about this server.
+ */
+export function doubt(state: DetectorState, now: number): DetectorState {
+  return { ...turn(state, 'suspect', now), failures: 0, passes: 0, suspectedAt: null }
+}
+
 /** While the vantage itself is in doubt its verdicts are `unknown`; a `down` confirmed before stays. */
 export function forget(state: DetectorState, reason: Reason, now: number): DetectorState {
   if (state.verdict === 'down') return { ...state, passes: 0 }

@@ -33,9 +33,14 @@ test('when nobody answers nothing moves, even in a fleet of one', () => {
 })
 
 test('a control counts only if it answered since the suspicion began', () => {
-  expect(noControl(1000, null)?.guard).toBe('no_control')
-  expect(noControl(1000, { at: 999 })?.guard).toBe('no_control')
-  expect(noControl(1000, { at: 1000 })).toBeNull()
+  expect(noControl(1000, 1500, null, 2000)?.guard).toBe('no_control')
+  expect(noControl(1000, 1500, { at: 999 }, 2000)?.guard).toBe('no_control')
+  expect(noControl(1000, 1500, { at: 1000 }, 2000)).toBeNull()
+})
+
+test('a control that answered long before the deciding check is too old', () => {
+  expect(noControl(1000, 9000, { at: 6999 }, 2000)?.guard).toBe('no_control')
+  expect(noControl(1000, 9000, { at: 7000 }, 2000)).toBeNull()
 })
 
 test('auto needs a canary or three servers; suggest does not', () => {

@@ -1,4 +1,4 @@
-import type { GuardDenial, Mode } from '../vocabulary.ts'
+import type { DetectPolicy, GuardDenial, Mode } from '../vocabulary.ts'
 
 /** What the guards count: servers that the registry means to be in service, without long-dead acknowledged ones. */
 export interface Census {
@@ -47,13 +47,29 @@ export function tooFewServers(servers: number, canaries: number, minServers: num
   }
 }
 
-/** Before a `down` is acted on, any other host must have answered since the suspicion began. */
-export function noControl(suspectedAt: number, control: { readonly at: number } | null): GuardDenial | null {
-  if (control && control.at >= suspectedAt) return null
+/** How old a control may be when the deciding check goes out, milliseconds: dense checks ask for one every second. */
+export function controlFreshMs(detect: DetectPolicy): number {
+  return detect.confirm ? 2000 : detect.checkIntervalMs * (1 + 2 * detect.jitter)
+}
+
+/**
+ * Before a `down` is acted on, any other host must have answered: since the suspicion began, and freshly when the
+ * deciding check was sent. So a network that was lost as a whole decides nothing: whatever failed while it was lost was
+ * sent after the last answer of anybody.
+ * @param failedSentAt when the newest failing check was sent
+ * @param control the newest answer of another host that had come by then
+ */
+export function noControl(
+  suspectedAt: number,
+  failedSentAt: number,
+  control: { readonly at: number } | null,
+  freshMs: number,
+): GuardDenial | null {
+  if (control && control.at >= Math.max(suspectedAt, failedSentAt - freshMs)) return null
   return {
     guard: 'no_control',
     message: 'no other host has answered since the suspicion began: the prober may be the broken one',
-    remedy: "Check this prober's own network; the evacuation goes on by itself as soon as any other host answers.",
+    remedy: "Check this prober's own network; when another host answers, the suspicion is confirmed anew and then acted on.",
     values: { suspectedAt },
   }
 }

@@ -33,6 +33,10 @@ export interface ServerBook {
   damping: Damping
   /** Connections counted by us where the registry tells no load, and when the counting began. */
   counted: { readonly load: number; readonly at: number } | null
+  /** The newest answer of another host that had come when the newest check of this one was sent. */
+  control: { readonly host: string; readonly at: number } | null
+  /** When other hosts were last asked for a control on its behalf. */
+  askedAt: number
   /** Its connections as last listed, for a registry that fails together with the server. */
   remembered: { readonly connections: readonly Connection[]; readonly at: number } | null
 }
@@ -210,7 +214,7 @@ export class Books {
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
-  return { server, detector, samples: [], rttMs: null, damping: undamped, counted: null, remembered: null }
+  return { server, detector, samples: [], rttMs: null, damping: undamped, counted: null, control: null, askedAt: 0, remembered: null }
 }
 
 export const verdictOfBook = (book: ServerBook) => verdictOf(book.detector)

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
-import { errorText, PintailError } from '../errors.ts'
+import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventType, PintailEvent, PintailEvents } from '../events.ts'
 import type { JournalPage, Logger } from '../ports.ts'
 
@@ -25,12 +25,14 @@ export class Bus {
 
   on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable {
     const isolated = (payload: unknown) => {
+      // A listener of warnings that fails must not warn itself for ever.
+      const isWarning = type === 'warning' || (type === '*' && (payload as PintailEvent).type === 'warning')
+      const failed = (error: unknown) => this.#listenerFailed(type, error, isWarning)
       try {
         const answer = listener(payload as never)
-        if (typeof (answer as PromiseLike<unknown> | null)?.then === 'function')
-          (answer as PromiseLike<unknown>).then(undefined, (error) => this.#listenerFailed(type, error))
+        if (typeof (answer as PromiseLike<unknown> | null)?.then === 'function') (answer as PromiseLike<unknown>).then(undefined, failed)
       } catch (error) {
-        this.#listenerFailed(type, error)
+        failed(error)
       }
     }
     this.#emitter.on(type, isolated)
@@ -44,17 +46,24 @@ export class Bus {
   }
 
   warn(data: PintailEvents['warning']): void {
-    this.#logger.warn(data, data.message)
+    this.#log('warn', data, data.message)
     this.publish({ seq: 0, type: 'warning', at: this.#now(), data })
   }
 
-  #listenerFailed(type: string, error: unknown): void {
+  #listenerFailed(type: string, error: unknown, isWarning: boolean): void {
     this.#failures++
     const message = `a listener of ${type} failed: ${errorText(error)}`
     const data = { code: 'listener_failed', message, count: this.#failures } as const
-    // A listener of warnings that fails must not warn itself for ever.
-    if (type === 'warning' || type === '*') this.#logger.error({ ...data, error }, message)
+    if (isWarning) this.#log('error', { ...data, error }, message)
     else this.warn(data)
+  }
+
+  #log(level: 'warn' | 'error', data: object, message: string): void {
+    try {
+      this.#logger[level](data, message)
+    } catch {
+      // There is nobody left to tell; the event still goes to the others.
+    }
   }
 
   /** Forgets every listener and ends every reader. */
@@ -85,24 +94,39 @@ export class Bus {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       let cursor = after ?? (await read(Number.MAX_SAFE_INTEGER, 1)).lastSeq
+      let isBehind = true
       while (!signal.aborted) {
-        const page = await read(cursor, 1000)
-        if (cursor + 1 < page.oldestSeq) throw lag(`the journal begins at ${page.oldestSeq}, after ${cursor}`)
-        for (const entry of page.entries) yield entry as PintailEvent
-        cursor = page.entries.at(-1)?.seq ?? cursor
-        if (page.entries.length === 0) break
-      }
-      while (!signal.aborted) {
+        if (isBehind) {
+          // What was told before this reading is in the journal: a long replay must not count as lagging.
+          buffer = []
+          lagged = false
+          const page = await read(cursor, 1000)
+          if (cursor + 1 < page.oldestSeq) throw lag(`the journal begins at ${page.oldestSeq}, after ${cursor}`)
+          if (cursor > page.lastSeq) throw lag(`the journal ends at ${page.lastSeq}, before ${cursor}: it is another one`)
+          for (const entry of page.entries) {
+            if (signal.aborted) return
+            yield entry as PintailEvent
+            cursor = entry.seq
+          }
+          isBehind = page.entries.length > 0
+          continue
+        }
         const ready = buffer
         buffer = []
         for (const event of ready) {
           if (event.seq <= cursor) continue
+          // Another engine has led for a while: what it did is in the journal only.
+          isBehind = event.seq > cursor + 1
+          if (isBehind || signal.aborted) break
           yield event
           cursor = event.seq
         }
-        if (lagged) throw lag(`more than ${mostBehind} events behind`)
-        if (buffer.length === 0 && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve))
+        if (lagged && !isBehind) throw lag(`more than ${mostBehind} events behind`)
+        if (buffer.length === 0 && !isBehind && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve))
       }
+    } catch (error) {
+      // A reading that the signal broke off is the end that was asked for.
+      if (!signal.aborted || isPintailError(error, 'events_lagged')) throw error
     } finally {
       this.#readers.delete(reader)
       signal.removeEventListener('abort', onAbort)

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue'
-import { couldNotProbe, type DetectorState, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
+import { couldNotProbe, type DetectorState, doubt, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, shorten } from '../rows.ts'
@@ -14,6 +14,8 @@ const tickMs = 20
 const registryTimeoutMs = 10_000
 /** Dense checks of one server that may be under way at once; its own time-out bounds them too. */
 const mostInFlight = 16
+/** While a server is suspect, others are asked this often, so that a fresh control is there when it is needed, milliseconds. */
+const askEveryMs = 1000
 /** Answers are asked of this many other servers when a suspicion needs a control. */
 const controlProbes = 3
 
@@ -286,6 +288,7 @@ export class Monitor {
       timeoutMs,
     }
     const sentAt = clock.now()
+    const control = this.controlFor(subject.key)
     try {
       // The prober keeps its own time; this bound is for one that hangs.
       const bound = packets * (timeoutMs + 1000) + 5000
@@ -297,7 +300,7 @@ export class Monitor {
       if (book && book.server.host !== target.host) return null
       this.#lastCheckAt = clock.now()
       if (subject.canary) this.#canaryAnswered(subject, parsed.value)
-      else if (book && this.#books.servers.get(book.server.id) === book) this.#count(book, parsed.value)
+      else if (book && this.#books.servers.get(book.server.id) === book) this.#count(book, parsed.value, control)
       return parsed.value
     } catch (error) {
       if (this.#stopped.aborted) return null
@@ -306,12 +309,17 @@ export class Monitor {
     }
   }
 
-  #count(book: ServerBook, sample: Sample): void {
+  #count(book: ServerBook, sample: Sample, control: ServerBook['control']): void {
     this.#books.note(book, sample)
     if (sample.received > 0) this.#answered(book.server.id, book.server.host, sample.sentAt)
-    // Its failures are the prober's while no canary answers; its answers are answers.
-    if (this.isBlind() && sample.received === 0) return
-    this.#judge(book, step(book.detector, sample, this.#books.policy.detect, this.#ports.clock.now()))
+    // While no canary answers this prober's word counts for nothing.
+    if (this.isBlind()) return
+    const { detect } = this.#books.policy
+    // Who had answered when this check was sent: asked before the verdict, because the verdict asks for it.
+    if (sample.sentAt > book.detector.lastSentAt) book.control = control
+    this.#judge(book, step(book.detector, sample, detect, this.#ports.clock.now()))
+    if (book.detector.verdict === 'suspect' && detect.confirm && this.#ports.clock.now() - book.askedAt >= askEveryMs)
+      this.askControls(book)
   }
 
   #couldNot(subject: Subject, book: ServerBook | undefined, error: unknown): void {
@@ -330,12 +338,10 @@ export class Monitor {
     book.detector = after
     if (before.verdict === after.verdict) return
     this.#books.changed()
-    if (after.verdict === 'suspect') {
-      // Dense checks begin at once; others are asked too, because a control may be needed soon.
-      const subject = this.#subjects.get(book.server.id)
-      if (subject && this.#books.policy.detect.confirm) this.#schedule(subject, this.#books.policy.detect.confirm.intervalMs)
-      if (this.#books.policy.detect.confirm) this.askControls(book.server.id)
-    }
+    const subject = this.#subjects.get(book.server.id)
+    const { confirm } = this.#books.policy.detect
+    if (after.verdict === 'suspect' && confirm && subject) this.#schedule(subject, confirm.intervalMs)
+    if (after.verdict === 'down') this.askControls(book)
     this.#hooks.verdictChanged(book, verdictOf(before))
   }
 
@@ -368,16 +374,17 @@ export class Monitor {
   }
 
   /** The newest answer of any other host. */
-  controlFor(server: ServerId): { readonly host: string; readonly at: number } | null {
+  controlFor(server: string): { readonly host: string; readonly at: number } | null {
     const answer = this.#answers.find(({ key }) => key !== server)
     return answer ? { host: answer.host, at: answer.at } : null
   }
 
   /** Probes a few other hosts at once: one answer shows that the prober still has a network. */
-  askControls(suspect: ServerId): void {
+  askControls(suspect: ServerBook): void {
     const { detect } = this.#books.policy
+    suspect.askedAt = this.#ports.clock.now()
     const others = [...this.#subjects.values()].filter(
-      ({ key, canary }) => key !== suspect && (canary || this.#books.servers.get(key as ServerId)?.detector.verdict === 'up'),
+      ({ key, canary }) => key !== suspect.server.id && (canary || this.#books.servers.get(key as ServerId)?.detector.verdict === 'up'),
     )
     const canaries = others.filter(({ canary }) => canary)
     const servers = others.filter(({ canary }) => !canary)
@@ -385,6 +392,11 @@ export class Monitor {
     const some = [...canaries, ...servers.slice(start), ...servers.slice(0, start)].slice(0, canaries.length + controlProbes)
     for (const subject of some)
       if (subject.inFlight === 0) void this.#enqueue(subject, 1, detect.confirm?.timeoutMs ?? detect.pingTimeoutMs, 1)
+  }
+
+  /** A `down` without a control is worth nothing: back to a suspicion, confirmed from now on. */
+  startOver(book: ServerBook): void {
+    this.#judge(book, doubt(book.detector, this.#ports.clock.now()))
   }
 
   /** One fresh check, ahead of everything else; null: it could not be made. */

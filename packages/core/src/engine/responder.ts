@@ -1,4 +1,4 @@
-import { massFailure, noControl, tooFewServers } from '../decide/guard.ts'
+import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
 import { nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs, isTerminal, step } from '../decide/migration.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
@@ -99,7 +99,8 @@ export class Responder {
       .catch((error) => this.#failed(key, error))
       .then(() => {
         this.#tasks.delete(key)
-        if (task.again) this.wake()
+        // Only this one: waking all would have two tasks wake each other for ever.
+        if (task.again && !this.#stopping.aborted) this.#task(key, work)
       })
   }
 
@@ -124,9 +125,9 @@ export class Responder {
     return this.#unwell.size > 0 || this.#parts.books.evacuations.size > 0 || this.#restoring.size > 0
   }
 
-  /** True while a suspicion waits for any other host to answer. */
+  /** True while a failure may wait for any other host to answer. */
   get wantsControl(): boolean {
-    return this.#denying.has('no_control')
+    return this.#unwell.size > 0
   }
 
   async settled(): Promise<void> {
@@ -153,8 +154,10 @@ export class Responder {
     const book = books.servers.get(id)
     const incident = books.incidents.get(id) ?? null
     if (!book) return void this.#unwell.delete(id)
-    const { verdict, suspectedAt } = book.detector
-    const control = noControl(suspectedAt ?? clock.now(), monitor.controlFor(id))
+    const { verdict, since, lastSentAt } = book.detector
+    const { detect } = books.policy
+    const suspectedAt = book.detector.suspectedAt ?? clock.now()
+    const control = noControl(suspectedAt, lastSentAt, book.control, controlFreshMs(detect))
     const next = nextStep({
       verdict,
       status: book.server.status,
@@ -168,10 +171,17 @@ export class Responder {
         this.#allow(id, null)
         return
       case 'await_control':
-        monitor.askControls(id)
+        // Somebody answers again. What was seen before that is worth nothing: it is confirmed anew.
+        if ((monitor.controlFor(id)?.at ?? 0) > lastSentAt) {
+          this.#allow(id, null)
+          return monitor.startOver(book)
+        }
+        monitor.askControls(book)
+        // Not loud before a control that was just asked could have answered.
+        if (clock.now() - since < detect.pingTimeoutMs) return
         return this.#deny([next.denial], book, null)
       case 'open':
-        return this.#open(book, suspectedAt ?? clock.now())
+        return this.#open(book, suspectedAt)
       case 'hold':
         return this.#hold(book, incident as Incident, next.denials)
       case 'act':
@@ -194,7 +204,7 @@ export class Responder {
     ]
     const overridden = incident?.overrideUntil && incident.overrideUntil > now
     if (!overridden) denials.push(massFailure(books.census(), guards.massFailureRatio))
-    if (monitor.isBlind()) denials.push(noControl(now, null))
+    if (monitor.isBlind()) denials.push(noControl(now, now, null, 0))
     if (books.stale)
       denials.push({
         guard: 'registry_stale',
@@ -263,7 +273,7 @@ export class Responder {
   }
 
   async #open(book: ServerBook, suspectedAt: number): Promise<void> {
-    const { books, monitor, clock, random } = this.#parts
+    const { books, clock, random } = this.#parts
     const now = clock.now()
     const { server } = book
     const before = this.#restoring.get(server.id)
@@ -278,7 +288,7 @@ export class Responder {
       recoveredAt: null,
       reasons: verdict.reasons,
       evidence: book.samples,
-      control: monitor.controlFor(server.id),
+      control: book.control,
       heldBy: [],
       decisionId: null,
       evacuationId: null,
@@ -401,7 +411,8 @@ export class Responder {
 
   /** Takes back our own word, if it still stands; then the incident is closed. */
   async #restore(id: ServerId): Promise<void> {
-    const incident = this.#restoring.get(id) as Incident
+    const incident = this.#restoring.get(id)
+    if (!incident) return
     const { books, monitor, registry, clock } = this.#parts
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()

@@ -23,7 +23,7 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
   const cancelled = new Set<Entry>()
   /** Neither fired nor cancelled. */
   const live = new Set<Entry>()
-  let deferred: (() => void)[] = []
+  let deferred = 0
 
   const before = (a: Entry, b: Entry): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
   const push = (entry: Entry): void => {
@@ -69,18 +69,18 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
       }
     },
     defer(callback) {
-      deferred.push(callback)
+      deferred++
+      setImmediate(() => {
+        deferred--
+        callback()
+      })
     },
     async settle() {
-      let again = false
       do {
         // A turn of the real event loop: by then every promise that could settle has.
         await new Promise((resolve) => setImmediate(resolve))
-        const ready = deferred
-        deferred = []
-        for (const callback of ready) callback()
-        again = ready.length > 0
-      } while (again || deferred.length > 0)
+      } while (deferred > 0)
+      await new Promise((resolve) => setImmediate(resolve))
     },
     async advance(ms) {
       const end = now + ms
