@@ -16,11 +16,12 @@ export function memoryMover(registry: MemoryRegistry): ConnectionMover {
     async move(move) {
       if (move.fencingToken < highest) throw new PintailError('fenced', `token ${move.fencingToken} is older than ${highest}`)
       highest = move.fencingToken
-      if (done.has(move.key)) return
       const home = registry.homeOf(move.connection.id)
       if (home === null) throw new PintailError('rejected', `there is no connection ${move.connection.id}`)
-      // The host has moved it in the meantime: its word stands.
-      if (home !== move.from.id && home !== move.to.id) throw new PintailError('rejected', `it is on ${home} now`)
+      if (!registry.hasServer(move.to.id)) throw new PintailError('rejected', `there is no server ${move.to.id}`)
+      // The host has moved it in the meantime, perhaps back from where this key had brought it: its word stands.
+      if (home !== move.to.id && (home !== move.from.id || done.has(move.key))) throw new PintailError('rejected', `it is on ${home} now`)
+      if (done.has(move.key)) return
       done.add(move.key)
       registry.assign(rowOf(move.connection), move.to.id)
     },

@@ -16,6 +16,7 @@ export interface MemoryRegistry extends ServerRegistry {
   removeServer(id: string | number): void
   assign(connection: ConnectionInput, server: string | number): void
   unassign(connection: string | number): void
+  hasServer(id: string | number): boolean
   /** The server that this connection is assigned to, or null. */
   homeOf(connection: string | number): string | null
   /** Ids of the connections on this server. */
@@ -63,6 +64,7 @@ export function memoryRegistry(fleet: MemoryFleet): MemoryRegistry {
       if (home !== undefined) at(home).delete(id)
       homes.delete(id)
     },
+    hasServer: (id) => servers.has(String(id)),
     homeOf: (connection) => homes.get(String(connection)) ?? null,
     on: (server) => [...at(String(server)).keys()],
   }
