@@ -75,8 +75,11 @@ export function isPintailError(error: unknown, code?: ErrorCode): error is Pinta
 
 /** The text of whatever was thrown, on one line and at most 300 characters: safe for logs, events and records. */
 export function errorText(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error)
-  return text.replace(/\s+/g, ' ').slice(0, 300)
+  let text = 'something that has no text'
+  try {
+    text = String(error instanceof Error ? error.message || error.name : error)
+  } catch {}
+  return text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').slice(0, 300)
 }
 
 /** The answer of a part of the surface that is typed already and built later: never silently nothing. */
