@@ -41,7 +41,11 @@ export type RestoreStep =
  * @param current what the registry shows now
  */
 export function restoreStep(write: StatusWrite | null, current: ServerStatus, adoptInactive: boolean): RestoreStep {
-  if (current === 'online') return { do: 'nothing' }
+  if (current === 'online') {
+    // A registry that never showed what we wrote tells no status at all: in the host's books it is still offline.
+    if (write?.confirmed && write.seenAt === null) return { do: 'restore', status: write.previous }
+    return { do: 'nothing' }
+  }
   if (write && write.status === current && write.changedAt === null) return { do: 'restore', status: write.previous }
   if (adoptInactive && current === 'offline') return { do: 'restore', status: 'online' }
   return { do: 'advise', advice: `the server answers again; its status ${current} is not ours to change` }
