@@ -309,6 +309,8 @@ export interface Evacuation {
   readonly incidentId: IncidentId | null
   readonly decisionId: DecisionId
   readonly fromServerIds: readonly ServerId[]
+  /** Only these are to move; null: everybody on the sources. */
+  readonly onlyConnections: readonly ConnectionId[] | null
   readonly reason: MigrationReason
   readonly mode: Mode
   readonly status: EvacuationStatus
@@ -462,6 +464,8 @@ export interface Plan {
   readonly createdAt: number
   readonly reason: MigrationReason
   readonly fromServerIds: readonly ServerId[]
+  /** Only these were planned; null: everybody on the sources. */
+  readonly onlyConnections: readonly ConnectionId[] | null
   readonly placements: readonly PlannedMigration[]
   readonly unplaced: readonly Unplaced[]
   readonly cohorts: readonly CohortDecision[]

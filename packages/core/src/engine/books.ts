@@ -30,7 +30,6 @@ export interface ServerBook {
   samples: readonly Sample[]
   /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
   rttMs: number | null
-  damping: Damping
   /** Connections counted by us where the registry tells no load, and when the counting began. */
   counted: { readonly load: number; readonly at: number } | null
   /** The newest answer of another host that had come when the newest check of this one was sent. */
@@ -59,6 +58,7 @@ export class Books {
   readonly migrations = new Map<MigrationId, Migration>()
   readonly moves = new Map<MigrationId, Map<ConnectionId, MoveRecord>>()
   readonly words = new Map<string, OperatorWord>()
+  readonly #damping = new Map<ServerId, Damping>()
   readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
   /** When the newest server list was asked for; 0: there has been none. */
   listedAt = 0
@@ -111,8 +111,13 @@ export class Books {
     return null
   }
 
-  outage(book: ServerBook, now: number): void {
-    book.damping = addOutage(book.damping, now, this.policy.guards.dampingHalfLifeMs)
+  outage(id: ServerId, at: number): void {
+    this.#damping.set(id, addOutage(this.#damping.get(id) ?? undamped, at, this.policy.guards.dampingHalfLifeMs))
+  }
+
+  /** The damping penalty that is left: each outage has added one, and half of it goes in each half-life. */
+  penalty(id: ServerId, now: number): number {
+    return penaltyAt(this.#damping.get(id) ?? undamped, now, this.policy.guards.dampingHalfLifeMs)
   }
 
   // --------------------------------------------------------------------------------------------- load and reservations
@@ -169,7 +174,7 @@ export class Books {
         server: book.server,
         verdict: book.detector.verdict,
         cordoned: this.isCordoned(book.server.id),
-        instability: penaltyAt(book.damping, now, guards.dampingHalfLifeMs) / guards.dampingCeiling,
+        instability: this.penalty(book.server.id, now) / guards.dampingCeiling,
         load,
         capacity,
         full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
@@ -214,7 +219,7 @@ export class Books {
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
-  return { server, detector, samples: [], rttMs: null, damping: undamped, counted: null, control: null, askedAt: 0, remembered: null }
+  return { server, detector, samples: [], rttMs: null, counted: null, control: null, askedAt: 0, remembered: null }
 }
 
 export const verdictOfBook = (book: ServerBook) => verdictOf(book.detector)

@@ -108,7 +108,7 @@ export class Migrator {
 
   /** Starts what is due, and goes on with what was waiting for a guard. */
   wake(): void {
-    if (this.#stopping.aborted) return
+    if (this.#stopping.aborted || this.#books.listedAt === 0) return
     const now = this.#clock.now()
     for (const migration of this.#books.migrations.values()) {
       if (this.#runs.has(migration.id)) continue

@@ -6,7 +6,7 @@ import { resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { type ServerRef, serverId } from '../rows.ts'
 import type {
-  Connection,
+  ConnectionId,
   DecisionRecord,
   Evacuation,
   FleetStatus,
@@ -384,17 +384,13 @@ export class Engine implements Pintail {
   async plan(request: PlanRequest): Promise<Plan> {
     const term = await this.#leader()
     const gathered = await term.planner.gather(this.#sources(term, request.drain))
-    return term.planner.plan(gathered, request.reason ?? 'manual', undefined, wantedBy(request.connections?.map(String)))
+    const only = request.connections?.map((id) => String(id) as ConnectionId) ?? null
+    return term.planner.plan(gathered, request.reason ?? 'manual', undefined, only)
   }
 
   async execute(plan: Plan): Promise<Evacuation> {
     const term = await this.#leader()
-    const planned = [
-      ...plan.placements.flatMap(({ connections }) => connections.map(({ id }) => id)),
-      ...plan.unplaced.map(({ connectionId }) => connectionId),
-    ]
-    const evacuation = await term.responder.execute(plan, this.#sources(term, plan.fromServerIds), wantedBy(planned))
-    return evacuation
+    return term.responder.execute(plan, this.#sources(term, plan.fromServerIds))
   }
 
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
@@ -679,12 +675,6 @@ export function checkBuilt({ policy }: ResolvedPolicy): void {
 
 function fail(error: PintailError): never {
   throw error
-}
-
-function wantedBy(ids: readonly string[] | undefined): ((connection: Connection) => boolean) | undefined {
-  if (!ids) return undefined
-  const wanted = new Set(ids)
-  return ({ id }) => wanted.has(id)
 }
 
 /** RFC 7396: null takes a value back. */

@@ -123,20 +123,22 @@ export class Planner {
   }
 
   /**
-   * The plan from what was gathered, for those connections that `wanted` keeps. Synchronous, so that whoever reserves
+   * The plan from what was gathered, for `only` these connections and without those already settled. Synchronous, so that whoever reserves
    * at once is never overtaken by another plan for the same room.
    */
   plan(
     { sources, listed }: Gathered,
     reason: MigrationReason,
     refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>> = new Map(),
-    wanted: (connection: Connection) => boolean = () => true,
+    only: readonly ConnectionId[] | null = null,
+    settled: ReadonlySet<ConnectionId> = new Set(),
   ): Plan {
+    const wanted = only && new Set(only)
     const home = new Map<ConnectionId, ServerId>()
     const connections: Connection[] = []
     listed.forEach((part, index) => {
       for (const connection of part.connections) {
-        if (home.has(connection.id) || !wanted(connection)) continue
+        if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
         home.set(connection.id, (sources[index] as ServerBook).server.id)
         connections.push(connection)
       }
@@ -182,6 +184,7 @@ export class Planner {
       createdAt: now,
       reason,
       fromServerIds: [...ids],
+      onlyConnections: only,
       placements,
       unplaced,
       cohorts,

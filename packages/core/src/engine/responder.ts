@@ -5,7 +5,6 @@ import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, GuardSource, GuardState, Random, ServerRegistry, StoreWrite } from '../ports.ts'
 import type {
-  Connection,
   ConnectionId,
   DecisionId,
   DecisionRecord,
@@ -76,7 +75,8 @@ export class Responder {
 
   /** There may be something to do. Cheap: each server and evacuation is looked at by one task at a time. */
   wake(): void {
-    if (this.#stopping.aborted) return
+    // After a restart nothing is known of any server before the first list: acting then would take all for gone.
+    if (this.#stopping.aborted || this.#parts.books.listedAt === 0) return
     const { evacuations } = this.#parts.books
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#continue(id))
@@ -298,7 +298,7 @@ export class Responder {
       overrideUntil: null,
       version: 0,
     }
-    books.outage(book, now)
+    books.outage(server.id, now)
     const closed = before
       ? [put('incident', before.id, { ...before, status: 'closed', statusWrite: null, version: before.version + 1 })]
       : []
@@ -467,6 +467,7 @@ export class Responder {
       incidentId: incident?.id ?? null,
       decisionId,
       fromServerIds: plan.fromServerIds,
+      onlyConnections: plan.onlyConnections,
       reason: plan.reason,
       mode,
       status: mode === 'auto' ? 'running' : 'suggested',
@@ -640,12 +641,12 @@ export class Responder {
   }
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(plan: Plan, sources: readonly ServerBook[], wanted?: (connection: Connection) => boolean): Promise<Evacuation> {
+  async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
     const { books, planner } = this.#parts
     await this.#askHost(plan.reason)
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
-    const fresh = planner.plan(gathered, plan.reason, undefined, wanted)
+    const fresh = planner.plan(gathered, plan.reason, undefined, plan.onlyConnections)
     if (fresh.fingerprint !== plan.fingerprint) {
       const changes = differences(plan, fresh)
       throw new PintailError('plan_stale', `the world has changed since this plan: ${changes.join('; ')}`, {
@@ -691,7 +692,9 @@ export class Responder {
     if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
-    const incident = sources.map(({ server }) => books.incidents.get(server.id)).find((open) => open?.id === evacuation.incidentId)
+    const incident = evacuation.fromServerIds
+      .map((server) => books.incidents.get(server))
+      .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
     if (sources.some((book) => (incident ? this.guardsFor(book, incident).length > 0 : this.#paused(book.server.id) !== null))) return
     const { moved, spared, refusals, lookAt } = this.#outcomes(migrations)
@@ -700,7 +703,7 @@ export class Responder {
     const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, refusals, (connection) => !settled.has(connection.id))
+    const plan = planner.plan(gathered, evacuation.reason, refusals, evacuation.onlyConnections, settled)
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
       const unplaced = [...fixed, ...plan.unplaced]
       const made = this.#make({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, {

@@ -1,4 +1,3 @@
-import { penaltyAt } from '../decide/damping.ts'
 import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
 import type { EventDraft } from '../events.ts'
@@ -157,7 +156,9 @@ export class Term {
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }
     }
-    const incidents = (await all('incident')).filter(({ status }) => status !== 'closed')
+    const history = await all('incident')
+    for (const { serverId, openedAt } of history) books.outage(serverId, openedAt)
+    const incidents = history.filter(({ status }) => status !== 'closed')
     for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
     for (const revoke of await all('revoke')) this.revoker.pending.set(revoke.id, revoke)
     await this.#trail?.load()
@@ -257,7 +258,7 @@ export class Term {
       rttMs: book.rttMs,
       lastSample: book.samples.at(-1) ?? null,
       incidentId: this.books.incidents.get(server.id)?.id ?? null,
-      penalty: penaltyAt(book.damping, now, this.books.policy.guards.dampingHalfLifeMs),
+      penalty: this.books.penalty(server.id, now),
     }
   }
 }

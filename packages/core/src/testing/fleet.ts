@@ -1,8 +1,9 @@
-import type { PintailEvent } from '../events.ts'
+import type { PintailEvent } from '../index.ts'
 import {
   createPintail,
   type MemoryLog,
   type MemoryRegistry,
+  memoryLeases,
   memoryLog,
   memoryMover,
   memoryRegistry,
@@ -11,7 +12,7 @@ import {
   PintailError,
   type PintailOptions,
 } from '../index.ts'
-import type { ConnectionInput, MigrationStore, Prober, ServerInput } from '../ports.ts'
+import type { CallContext, ConnectionInput, ConnectionMover, Lease, LeaseStore, MigrationStore, Prober, ServerInput } from '../ports.ts'
 import type { PolicyInput } from '../vocabulary.ts'
 import { type FakeClock, fakeClock } from './clock.ts'
 import { seededRandom } from './random.ts'
@@ -52,7 +53,7 @@ export interface Fleet {
   partition(lost: boolean): void
   /** Lets virtual time pass, milliseconds. */
   advance(ms: number): Promise<void>
-  /** The engine dies where it stands, as by `kill -9`, and a new one starts on the same store. */
+  /** The engine dies where it stands, as by `kill -9`, its lease still held, and a new one starts on the same store. */
   crash(): Promise<Fleet>
   stop(): Promise<void>
 }
@@ -74,10 +75,7 @@ export async function createFleet(options: FleetOptions = {}): Promise<Fleet> {
   const users =
     typeof connections === 'number'
       ? Object.fromEntries(
-          rows.map(({ id }) => [
-            String(id),
-            Array.from({ length: connections }, (_, index) => ({ id: `${id}-c${index + 1}` })),
-          ]),
+          rows.map(({ id }) => [String(id), Array.from({ length: connections }, (_, index) => ({ id: `${id}-c${index + 1}` }))]),
         )
       : connections
   const registry = memoryRegistry({ servers: rows, connections: users })
@@ -86,6 +84,8 @@ export async function createFleet(options: FleetOptions = {}): Promise<Fleet> {
     registry,
     clock,
     store: memoryStore(),
+    leases: memoryLeases(clock),
+    mover: memoryMover(registry),
     random: seededRandom(seed),
     health: new Map<string, Health>(),
     lost: false,
@@ -97,13 +97,15 @@ interface World {
   readonly registry: MemoryRegistry
   readonly clock: FakeClock
   readonly store: MigrationStore
+  readonly leases: LeaseStore
+  readonly mover: ConnectionMover
   readonly random: () => number
   readonly health: Map<string, Health>
   lost: boolean
 }
 
 async function open(options: FleetOptions, world: World): Promise<Fleet> {
-  const { registry, clock, store, random, health } = world
+  const { registry, clock, store, leases, mover, random, health } = world
   const log = memoryLog()
   const events: PintailEvent[] = []
   // A dead engine's calls must not come back to life in the world of its successor.
@@ -121,7 +123,12 @@ async function open(options: FleetOptions, world: World): Promise<Fleet> {
   }
   const parts = {
     registry,
-    mover: memoryMover(registry),
+    mover,
+    leases: {
+      acquire: async (holder: string, ttlMs: number, ctx: CallContext) => alive(leases).acquire(holder, ttlMs, ctx),
+      renew: async (lease: Lease, ctx: CallContext) => alive(leases).renew(lease, ctx),
+      release: async (lease: Lease, ctx: CallContext) => alive(leases).release(lease, ctx),
+    },
     log,
     store: mortal,
     clock,
