@@ -1,3 +1,17 @@
 export { type FakeClock, fakeClock } from './clock.ts'
+export {
+  type ContractRule,
+  connectionMoverContract,
+  type KitOptions,
+  type LogExtra,
+  type LogHarness,
+  logSinkContract,
+  type MoverExtra,
+  type MoverHarness,
+  type RegistryExtra,
+  type RegistryHarness,
+  serverRegistryContract,
+  type Troubles,
+} from './contracts/index.ts'
 export { createFleet, type Fleet, type FleetOptions, type Health } from './fleet.ts'
 export { seededRandom } from './random.ts'
