@@ -15,7 +15,7 @@ test('every id, state, file, test and count of SEED-COVERAGE.md is right', () =>
 })
 
 /** Lines may be added when one is split; one that goes away would let a requirement vanish. */
-const leastLines = [29, 171, 106, 24, 127]
+const leastLines = [29, 171, 106, 24, 129]
 
 test('no seed loses a requirement line', () => {
   const text = readFileSync(join(root, 'SEED-COVERAGE.md'), 'utf8')

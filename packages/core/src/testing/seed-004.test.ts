@@ -201,7 +201,7 @@ test('while the host is scaling or its queue is not empty nothing optional moves
   }
 })
 
-test('the log levels: created, started, transfer started and completed INFO, each move DEBUG, failed ERROR', async () => {
+test('the log levels: created, started, transfer started and completed INFO, each move DEBUG, a failed move WARN, failed ERROR', async () => {
   const lines: string[] = []
   const write = (level: string) => (_: object, message: string) => void lines.push(`${level} ${message}`)
   const logger: Logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
@@ -224,6 +224,7 @@ test('the log levels: created, started, transfer started and completed INFO, eac
   await execute(failing, { drain: ['s1'] })
   await failing.advance(5_000)
   expect(about(/migration \S+ failed/)).toEqual(['error'])
+  expect(about(/could not be moved to s2/)).toEqual(['warn'])
   await failing.stop()
 })
 
