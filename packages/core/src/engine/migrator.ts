@@ -43,6 +43,13 @@ interface Run {
   drained: (() => void) | null
 }
 
+/** A move whose intent is kept and whose call waits for room. */
+interface Ready {
+  readonly run: Run
+  readonly record: MoveRecord
+  readonly move: Move
+}
+
 type Outcome =
   | { readonly end: 'moved' }
   | {
@@ -75,7 +82,9 @@ export class Migrator {
   readonly #runs = new Map<MigrationId, Run>()
   readonly #ends = new Set<Promise<void>>()
   readonly #perTarget = new Map<ServerId, number>()
+  readonly #ready: Ready[] = []
   #turn: Run[] = []
+  #intending = 0
   #inFlight = 0
 
   constructor(
@@ -151,7 +160,10 @@ export class Migrator {
     return this.#inFlight
   }
 
+  /** To be called after `stopping` has fired: what was only intended is left for the next leader, who repeats it. */
   async settled(): Promise<void> {
+    for (const { run } of this.#ready.splice(0)) this.#ended(run)
+    this.#fill()
     await Promise.all(this.#ends)
   }
 
@@ -340,12 +352,32 @@ export class Migrator {
 
   // ----------------------------------------------------------------------------------------------------------- moves
 
-  /** Starts moves while there is room, one migration after the other. */
+  /**
+   * Starts moves while there is room, one migration after the other. Intents are kept for as many moves again as are
+   * under way, so that the next call never waits for a write.
+   */
   #fill(): void {
     const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
-    const forbidden = new Map<ServerId, boolean>()
+    const held = new Map<ServerId, boolean>()
+    const isHeld = ({ from, to }: Run): boolean => {
+      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
+      return held.get(from.id) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+    }
+    const mayStart = () => !this.#stopping.aborted && this.#hooks.token(timeoutMs) !== null
+    for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
+      const { run, record, move } = this.#ready[index] as Ready
+      this.#check(run)
+      // Asked again at the last moment: a guard may have begun since the intent was kept.
+      const waits = !run.halted && (isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget)
+      if (waits || (!run.halted && !mayStart())) index++
+      else {
+        this.#ready.splice(index, 1)
+        if (run.halted) void this.#spare(run, record)
+        else void this.#launch(run, record, move)
+      }
+    }
     let idle = 0
-    while (this.#inFlight < concurrency && idle < this.#turn.length) {
+    while (this.#ready.length + this.#intending < concurrency && idle < this.#turn.length) {
       const run = this.#turn.shift() as Run
       this.#turn.push(run)
       idle++
@@ -354,23 +386,12 @@ export class Migrator {
         if (run.inFlight === 0) this.#drain(run)
         continue
       }
-      const held = forbidden.get(run.from.id) ?? this.#hooks.forbidden(run.from.id) !== null
-      forbidden.set(run.from.id, held)
-      if (
-        held ||
-        (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget ||
-        this.#books.servers.get(run.to.id)?.detector.verdict !== 'up'
-      )
-        continue
+      if (isHeld(run)) continue
       // Lease before move: two engines must not move one person twice.
       const token = this.#hooks.token(timeoutMs)
       if (token === null) return
-      const record = run.queue[run.next++] as MoveRecord
       idle = 0
-      this.#inFlight++
-      run.inFlight++
-      this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) + 1)
-      void this.#move(run, record, token)
+      void this.#intend(run, run.queue[run.next++] as MoveRecord, token)
     }
   }
 
@@ -389,45 +410,66 @@ export class Migrator {
     run.drained = null
   }
 
-  async #move(run: Run, pending: MoveRecord, token: Token): Promise<void> {
-    let calling = true
-    const called = (): void => {
-      if (calling) this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
-      if (calling) this.#inFlight--
-      calling = false
+  /** Keeps the intent; the call follows when there is room for it. */
+  async #intend(run: Run, pending: MoveRecord, token: Token): Promise<void> {
+    const now = this.#clock.now()
+    const record: MoveRecord = { ...pending, state: { state: 'moving', token, since: now }, version: pending.version + 1 }
+    const move = this.#moveOf(run, record, token)
+    const { key, connection } = move
+    const data = {
+      key,
+      migrationId: run.migration.id,
+      connectionId: connection.id,
+      fromServerId: run.from.id,
+      toServerId: run.to.id,
+      fencingToken: token,
     }
+    this.#books.putMove(record)
+    this.#intending++
+    run.inFlight++
     try {
-      const now = this.#clock.now()
-      const record: MoveRecord = {
-        ...pending,
-        state: { state: 'moving', token, since: now },
-        version: pending.version + 1,
-      }
-      const move = this.#moveOf(run, record, token)
-      this.#books.putMove(record)
-      const { key, connection } = move
-      const data = {
-        key,
-        migrationId: run.migration.id,
-        connectionId: connection.id,
-        fromServerId: run.from.id,
-        toServerId: run.to.id,
-        fencingToken: token,
-      }
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
-      const outcome = await this.#perform(run, move)
-      // The next intent goes into the same batch as this outcome: one write for both.
-      const kept = this.#settle(run, record, outcome)
-      called()
-      this.#fill()
-      await kept
+      this.#ready.push({ run, record, move })
     } catch (error) {
-      run.halted ??= { why: errorText(error), as: 'fail' }
-      this.#broke(run.migration, error)
+      this.#failed(run, error)
+    } finally {
+      this.#intending--
     }
-    called()
+    this.#fill()
+  }
+
+  async #launch(run: Run, record: MoveRecord, move: Move): Promise<void> {
+    this.#inFlight++
+    this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) + 1)
+    const outcome = await this.#perform(run, move)
+    this.#inFlight--
+    this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
+    // Refilled before the outcome is kept: both go out in one batch.
+    const kept = this.#settle(run, record, outcome)
+    this.#fill()
+    await kept.then(
+      () => this.#ended(run),
+      (error) => this.#failed(run, error),
+    )
+  }
+
+  /** An intent whose call was never made: there is nothing to undo. */
+  async #spare(run: Run, record: MoveRecord): Promise<void> {
+    await this.#skip(run, [record], run.halted?.why ?? 'not started').then(
+      () => this.#ended(run),
+      (error) => this.#failed(run, error),
+    )
+  }
+
+  #ended(run: Run): void {
     run.inFlight--
     if (run.inFlight === 0) this.#fill()
+  }
+
+  #failed(run: Run, error: unknown): void {
+    run.halted ??= { why: errorText(error), as: 'fail' }
+    this.#broke(run.migration, error)
+    this.#ended(run)
   }
 
   /** One move until it is clear: done, refused, or given up. */

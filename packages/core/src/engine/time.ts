@@ -75,7 +75,8 @@ export function callOut<T>(
 
 /** All rows of a listing; at most ten million, so that a panel that pages for ever cannot fill the memory. */
 export async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
-  if (!(Symbol.asyncIterator in listing)) return rowsOf(await listing)
+  // Some query builders are both, and iterate over single rows: what can be awaited is one answer.
+  if ('then' in listing || !(Symbol.asyncIterator in listing)) return rowsOf(await listing)
   const rows: T[] = []
   for await (const page of listing) {
     for (const row of rowsOf(page)) rows.push(row)
