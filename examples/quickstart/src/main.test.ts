@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+
+/** The quickstart as a process of its own, with pipes for a terminal. */
+function start(...args: string[]) {
+  const { FORCE_COLOR: _, ...env } = process.env
+  const child = spawn(process.execPath, ['--conditions=@pintail/source', main, ...args], { env, stdio: 'pipe' })
+  const output = { out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', (chunk) => (output.out += chunk))
+  child.stderr.setEncoding('utf8').on('data', (chunk) => (output.err += chunk))
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  const says = async (what: RegExp): Promise<void> => {
+    const until = Date.now() + 60_000
+    while (!what.test(output.out)) {
+      if (Date.now() > until || child.exitCode !== null) throw new Error(`it never said ${what}:\n${output.out}\n${output.err}`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  return { child, output, ended, says }
+}
+
+// One after the other would wait for ten seconds each; each has a world of its own, with its own ports.
+test.concurrent('--once evacuates the dead server, brings it back and exits 0', { timeout: 120_000 }, async () => {
+  const { output, ended } = start('--once')
+  expect(await ended, output.out + output.err).toBe(0)
+  const { out } = output
+  expect(output.err).toBe('')
+  // Lines for people and tools: no colour, no cursor.
+  expect(out).not.toContain('\x1b')
+  for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
+  expect(out).toMatch(/KILL +ams-1/)
+  expect(out).toMatch(/DOWN +ams-1: .*tcp refused/)
+  expect(out).toMatch(/Why these targets[\s\S]*ams-2 +\d+\.\d[\s\S]*ams-1 +no target: it is the server being left/)
+  expect(out).toMatch(/users moved +47 of 47 +nobody left/)
+  expect(out).toMatch(/time to detect +\d/)
+  expect(out).toMatch(/time to move +\d/)
+  // The table of the end, row by row: server, before, after, change, bar, load/capacity.
+  const rows = [...out.matchAll(/^ {2}(\w+-\d) +(\d+) +(\d+) .* (\d+)\/(\d+)$/gm)]
+  expect(rows).toHaveLength(8)
+  expect(rows.reduce((sum, [, , , after]) => sum + Number(after), 0)).toBe(300)
+  for (const [, id, , after, load, capacity] of rows) {
+    expect(after).toBe(load)
+    expect(Number(load), id).toBeLessThanOrEqual(Number(capacity))
+    if (id === 'ams-1') expect(Number(after)).toBe(0)
+  }
+  expect(out).toMatch(/ams-1 is online in the books$/m)
+  expect(out).not.toContain('✗')
+})
+
+test.concurrent('--once in mode suggest moves nobody before the approval, and all after it', { timeout: 120_000 }, async () => {
+  const { output, ended } = start('--once', '--mode', 'suggest')
+  expect(await ended, output.out + output.err).toBe(0)
+  expect(output.out).toMatch(/waits for your approval[\s\S]*approved +by a person[\s\S]*47\/47[\s\S]*moved +47 users, nobody left/)
+})
+
+test.concurrent('keys work through a pipe, and q ends it with 0', { timeout: 120_000 }, async () => {
+  const { child, output, ended, says } = start('--plain')
+  await says(/leads/)
+  child.stdin.write('2')
+  await says(/KILL +ams-2/)
+  await says(/moved +34 users, nobody left/)
+  child.stdin.write('p')
+  await says(/paused/)
+  child.stdin.write('p')
+  await says(/resumed/)
+  child.stdin.write('m')
+  await says(/mode +suggest/)
+  child.stdin.write('2')
+  await says(/back +ams-2/)
+  child.stdin.write('q')
+  expect(await ended, output.out + output.err).toBe(0)
+})
+
+test.concurrent('a third dead server is too many: its users stay until one is back', { timeout: 120_000 }, async () => {
+  const { child, output, ended, says } = start()
+  await says(/leads/)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  child.stdin.write('123')
+  await says(/held +ams-\d: nobody is moved: .*at most 2/)
+  for (const id of ['ams-1', 'ams-2', 'fra-1']) await says(new RegExp(`DOWN +${id}`))
+  expect(output.out).not.toMatch(/moving/)
+  child.stdin.write('3')
+  await says(/back +fra-1/)
+  await says(/moved +47 users/)
+  await says(/moved +34 users/)
+  child.stdin.end('q')
+  expect(await ended, output.out + output.err).toBe(0)
+})
+
+test.concurrent('the live view ends with 0 on SIGINT and SIGTERM, and soon', { timeout: 60_000 }, async () => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const { child, output, ended, says } = start()
+    await says(/leads/)
+    const before = Date.now()
+    child.kill(signal)
+    expect(await ended, output.out + output.err).toBe(0)
+    expect(Date.now() - before).toBeLessThan(5000)
+    expect(output.err).toBe('')
+  }
+})
+
+test.concurrent('an interrupted --once says so by its exit code', { timeout: 60_000 }, async () => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const { child, ended, says, output } = start('--once')
+    await says(/KILL/)
+    child.kill(signal)
+    expect(await ended, output.out + output.err).toBe(code)
+    expect(output.err).toBe('')
+  }
+})
+
+test.concurrent('a reader that goes away ends it without a stack trace', { timeout: 60_000 }, async () => {
+  const { child, output, ended, says } = start('--once')
+  await says(/leads/)
+  child.stdout.destroy()
+  expect(await ended).toBe(141)
+  expect(output.err).toBe('')
+})
+
+test.concurrent('a wrong flag exits 2 with its remedy and starts nothing', async () => {
+  const { output, ended } = start('--onec')
+  expect(await ended).toBe(2)
+  expect(output.out).toBe('')
+  expect(output.err).toMatch(/unknown flag --onec.*--once/)
+})
+
+test.concurrent('--help exits 0', async () => {
+  const { output, ended } = start('--help')
+  expect(await ended).toBe(0)
+  expect(output.out).toMatch(/npm start -- --once/)
+})

@@ -1,0 +1,103 @@
+/** "Why this target": one decision of Pintail as a table of candidates, their points and the exclusions. */
+import type { Candidate, CohortDecision, DecisionRecord, Factor } from '@pintail/core'
+import { count, fit, type Line, type Span } from './text.ts'
+
+type Scored = Extract<Candidate, { readonly score: number }>
+const factors: readonly (readonly [Factor, string])[] = [
+  ['headroom', 'room'],
+  ['latency', 'rtt'],
+  ['stability', 'stable'],
+  ['region', 'region'],
+  ['failure_domain', 'domain'],
+  ['cost', 'price'],
+  ['preference', 'wish'],
+]
+
+/** Points out of 100, so that a row adds up to its score. */
+function points(candidate: Scored): ReadonlyMap<Factor, number> {
+  const weights = candidate.contributions.reduce((sum, { weight }) => sum + weight, 0)
+  return new Map(candidate.contributions.map(({ factor, value, weight }) => [factor, weights === 0 ? 0 : (100 * value * weight) / weights]))
+}
+
+/** The cohort that says most: the largest one. */
+function mainCohort(decision: DecisionRecord): CohortDecision | undefined {
+  return decision.cohorts.toSorted((a, b) => b.connections - a.connections)[0]
+}
+
+const scored = (cohort: CohortDecision): Scored[] => cohort.candidates.filter((candidate) => 'score' in candidate)
+
+/** Whom the table is about. */
+export function whyFor(decision: DecisionRecord): string {
+  const cohort = mainCohort(decision)
+  if (!cohort) return 'nobody was there to be moved'
+  const others = decision.cohorts.length - 1
+  const of = `${count(cohort.connections, 'user')} of region ${cohort.region ?? 'unknown'}`
+  return others > 0 ? `${of}, the largest of ${decision.cohorts.length} groups with equal needs` : of
+}
+
+/** The candidates of the largest group, at most `rows` of them: 73 columns wide. */
+export function whyTable(decision: DecisionRecord, rows: number): Line[] {
+  const cohort = mainCohort(decision)
+  if (!cohort) return []
+  const lines: Line[] = []
+  const taken = new Map(cohort.placed.map(({ serverId, connections }) => [serverId, connections]))
+  const head = ['  ', 'target'.padEnd(8), 'score'.padStart(6), ...factors.map(([, word]) => word.padStart(7)), 'users'.padStart(8)]
+  lines.push([[head.join(''), 'quiet']])
+  for (const candidate of scored(cohort).slice(0, rows)) {
+    const parts = points(candidate)
+    const users = taken.get(candidate.serverId) ?? 0
+    const row: Span[] = ['  ', ...fit([candidate.serverId], 8), ...fit([[(100 * candidate.score).toFixed(1), 'strong']], -6)]
+    for (const [factor] of factors) row.push(...fit([(parts.get(factor) ?? 0).toFixed(1)], -7))
+    row.push(...fit([users > 0 ? [String(users), 'good'] : ['–', 'quiet']], -8))
+    lines.push(row)
+  }
+  return lines
+}
+
+/** Who was no target, and why: for anybody, or for some groups only. */
+export function exclusions(decision: DecisionRecord): Line[] {
+  const reasons = new Map<string, { users: number; message: string; server: string }>()
+  for (const { candidates, connections } of decision.cohorts)
+    for (const candidate of candidates)
+      if ('excluded' in candidate) {
+        const key = `${candidate.serverId} ${candidate.excluded}`
+        const users = (reasons.get(key)?.users ?? 0) + connections
+        reasons.set(key, { users, message: candidate.message, server: candidate.serverId })
+      }
+  return [...reasons.values()].map(({ users, message, server }) => {
+    const whom = users === decision.connections ? '' : ` (for ${count(users, 'user')})`
+    return ['  ', ...fit([server], 8), [` no target: ${message}${whom}`, 'quiet']]
+  })
+}
+
+/** Targets that this decision fills up to the limit, so that the next best ones take the rest. */
+export function filled(decision: DecisionRecord, capacities: ReadonlyMap<string, number>, fillLimit: number): string[] {
+  const full: string[] = []
+  const arrivals = new Map<string, number>()
+  for (const { placed } of decision.cohorts)
+    for (const { serverId, connections } of placed) arrivals.set(serverId, (arrivals.get(serverId) ?? 0) + connections)
+  for (const [id, arriving] of arrivals) {
+    const capacity = capacities.get(id) ?? 0
+    const found = decision.cohorts.flatMap(scored).find(({ serverId }) => serverId === id)
+    const free = found?.contributions.find(({ factor }) => factor === 'headroom')?.value ?? 1
+    // The contribution is the free share before anybody arrives.
+    if (Math.round(capacity * (1 - free)) + arriving >= Math.floor(capacity * fillLimit)) full.push(id)
+  }
+  return full
+}
+
+/** The reason in half a sentence: in what the best target is ahead of the others, in the engine's own notes. */
+export function whyShort(decision: DecisionRecord): string | null {
+  const cohort = mainCohort(decision)
+  const [best, ...others] = cohort ? scored(cohort) : []
+  if (!best) return null
+  const lead = new Map(points(best))
+  for (const other of others) for (const [factor, value] of points(other)) lead.set(factor, (lead.get(factor) ?? 0) - value / others.length)
+  const notes = best.contributions
+    .filter(({ factor }) => (lead.get(factor) ?? 0) >= 1)
+    .sort((a, b) => (lead.get(b.factor) ?? 0) - (lead.get(a.factor) ?? 0))
+    .slice(0, 2)
+    .map(({ note }) => note)
+  const score = `${best.serverId} is best with ${Math.round(100 * best.score)} of 100 points`
+  return notes.length === 0 ? score : `${score}: ${notes.join(', ')}`
+}
