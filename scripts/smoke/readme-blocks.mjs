@@ -247,11 +247,9 @@ const programs = {
   // ---------------------------------------------------------------------------------------------------------- block 3
 
   async events() {
-    const [{ default: Fastify }, { default: plugin }, core] = await Promise.all([
-      import('fastify'),
-      import('@pintail/fastify-plugin'),
-      import('@pintail/core'),
-    ])
+    const [{ default: Fastify }, { default: plugin }, core] = await Promise.all(
+      ['fastify', '@pintail/fastify-plugin', '@pintail/core'].map((installed) => import(installed)),
+    )
     const registry = core.memoryRegistry({ servers: ['a', 'b', 'c'].map((id) => ({ id, host: '127.0.0.1', capacity: 10 })) })
     let dead = ''
     const prober = {
