@@ -6,8 +6,13 @@ export interface MemoryStoreOptions {
   readonly journalLimit?: number
 }
 
-/** Everything in memory, gone with the process. Records are frozen by agreement: they are replaced, never changed. */
+/**
+ * Everything in memory, gone with the process. Records are frozen by agreement: they are replaced, never changed.
+ * @throws PintailError `invalid_argument`
+ */
 export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {}): MigrationStore {
+  if (!Number.isInteger(journalLimit) || journalLimit < 1000 || journalLimit > 100_000_000)
+    throw new PintailError('invalid_argument', `journalLimit must be a whole number from 1000 to 100000000, not ${journalLimit}`)
   const tables = new Map<StoreKind, Map<string, StoreRecords[StoreKind]>>()
   // Moves are asked for by their migration; a scan over all of them would grow with history.
   const movesOf = new Map<string, Set<string>>()
@@ -37,6 +42,7 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
           movesOf.set(owner, siblings)
           if (value === null) siblings.delete(id)
           else siblings.add(id)
+          if (siblings.size === 0) movesOf.delete(owner)
         }
         if (value === null) table(kind).delete(id)
         else table(kind).set(id, value)
