@@ -59,7 +59,7 @@ export function fakeClock(startAt: number = Date.UTC(2026, 0, 1)): FakeClock {
   const clock: FakeClock = {
     now: () => now,
     setTimeout(callback, delayMs): Timer {
-      const entry = { at: now + Math.max(0, delayMs), order: order++, callback }
+      const entry = { at: now + (delayMs > 0 ? delayMs : 0), order: order++, callback }
       push(entry)
       live.add(entry)
       return {
