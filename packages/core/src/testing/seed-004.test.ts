@@ -104,7 +104,8 @@ test('an error in phase 1 is failed: nobody was moved, nothing is left over, the
     expect(data).toMatchObject({ error: expect.stringContaining('read-only'), rollbackSuccess: null, residue: [] })
   expect(told(fleet, 'move.started')).toHaveLength(0)
   expect(fleet.registry.on('s1')).toHaveLength(6)
-  await ask(fleet, fleet.pintail.evacuations.cancel(evacuation.id))
+  // It may have ended by itself; if it goes on trying, it must leave nothing reserved when it is stopped.
+  await ask(fleet, fleet.pintail.evacuations.cancel(evacuation.id)).catch(() => {})
   expect(fleet.pintail.status().servers.map(({ reserved }) => reserved)).toEqual([0, 0, 0, 0])
   await fleet.stop()
 })
