@@ -1,31 +1,25 @@
 import { expect, test } from 'vitest'
-import { checkDependencies, checkLineLimit, checkNoZodTypes, coreLineLimit, countsAsCore, linesOf } from './core.ts'
+import { checkDependencies, checkLineLimit, checkNoZodTypes, lineLimits, linesOfCode, roomOf } from './core.ts'
 
-test('tests, typed tests and testing/ do not count as core, the rest does', () => {
-  const paths = ['index.ts', 'decide/guard.ts', 'decide/guard.test.ts', 'index.test-d.ts', 'testing/fleet.ts', 'notes.md']
-  expect(paths.filter(countsAsCore)).toEqual(['index.ts', 'decide/guard.ts'])
-  expect(countsAsCore('engine/testing/x.ts')).toBe(true)
+test('tests, typed tests, testing/ and the words do not count; the rest belongs to one room', () => {
+  const paths = ['decide/guard.ts', 'engine/bus.ts', 'create.ts', 'options.ts', 'probers/tcp.ts', 'engine/testing/x.ts']
+  expect(paths.map(roomOf)).toEqual(['decide', 'engine', 'engine', 'edges', 'edges', 'engine'])
+  const free = ['vocabulary.ts', 'index.ts', 'decide/guard.test.ts', 'index.test-d.ts', 'testing/fleet.ts', 'notes.md']
+  expect(free.map(roomOf)).toEqual(free.map(() => null))
 })
 
-test('a last line without a line break is a line too', () => {
-  expect([linesOf(''), linesOf('a'), linesOf('a\n'), linesOf('a\nb')]).toEqual([0, 1, 1, 2])
+test('blank lines and comments are no code, code with a comment behind it is', () => {
+  expect(linesOfCode('')).toBe(0)
+  expect(linesOfCode('/** one */\n/*\n two\n*/\n\n// three\n  x() // four\ny()')).toBe(2)
 })
 
-test('core may have exactly the limit of lines and not one more', () => {
+test('a room may have exactly its limit of lines and not one more', () => {
   const lines = (count: number) => 'x\n'.repeat(count)
-  expect(checkLineLimit(new Map([['a.ts', lines(coreLineLimit)]]))).toEqual({
-    ok: true,
-    note: '4000 of 4000 lines in 1 files',
-  })
-  const more = new Map([
-    ['a.ts', lines(coreLineLimit)],
-    ['b.ts', 'y'],
-    ['b.test.ts', lines(100)],
-  ])
-  expect(checkLineLimit(more)).toMatchObject({
-    ok: false,
-    problem: expect.stringContaining('4001 of 4000 lines in 2 files'),
-  })
+  const full = new Map([['engine/a.ts', lines(lineLimits.engine)]])
+  expect(checkLineLimit(full)).toEqual({ ok: true, note: 'decide 0 of 2000, engine 4000 of 4000, edges 0 of 2500' })
+  const more = new Map([...full, ['engine/b.ts', 'y'], ['engine/b.test.ts', lines(100)]])
+  expect(checkLineLimit(more)).toMatchObject({ ok: false, problem: expect.stringContaining('engine 4001 of 4000') })
+  expect(checkLineLimit(new Map([['decide/a.ts', lines(lineLimits.decide + 1)]]))).toMatchObject({ ok: false })
 })
 
 const three = { eventemitter3: '^5', 'p-queue': '^10', zod: '^4' }

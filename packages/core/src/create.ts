@@ -1,5 +1,5 @@
 import { silent } from './engine/narrator.ts'
-import { checkBuilt, Engine, type Pintail } from './engine/pintail.ts'
+import { checkBuilt, Engine } from './engine/pintail.ts'
 import { systemClock } from './engine/time.ts'
 import { unsupported } from './errors.ts'
 import { memoryLeases } from './memory/leases.ts'
@@ -7,6 +7,7 @@ import { memoryStore } from './memory/store.ts'
 import { type PintailOptions, parseOptions } from './options.ts'
 import { allOf } from './probers/composite.ts'
 import { icmp } from './probers/icmp.ts'
+import type { Pintail } from './surface.ts'
 
 /**
  * Makes an engine. Synchronous, and nothing runs before `start()`.

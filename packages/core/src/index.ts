@@ -1,13 +1,4 @@
 export { createPintail } from './create.ts'
-export type { Listener } from './engine/bus.ts'
-export type {
-  MigrationFilter,
-  MigrationPage,
-  MigrationRequest,
-  PauseOptions,
-  PauseTarget,
-  Pintail,
-} from './engine/pintail.ts'
 export { systemClock } from './engine/time.ts'
 export type { ErrorCode, PintailErrorOptions, Problem } from './errors.ts'
 export { errorText, isPintailError, PintailError } from './errors.ts'
@@ -24,4 +15,5 @@ export { icmp } from './probers/icmp.ts'
 export { type TcpOptions, tcp } from './probers/tcp.ts'
 export type { ServerRef } from './rows.ts'
 export { parseHost } from './rows.ts'
+export type * from './surface.ts'
 export type * from './vocabulary.ts'

@@ -1,21 +1,43 @@
 import type { Problem } from './errors.ts'
 import { PintailError } from './errors.ts'
 import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
-import type { Connection, ConnectionId, JsonObject, Mobility, Needs, Sample, Server, ServerId, ServerStatus } from './vocabulary.ts'
+import type {
+  Connection,
+  ConnectionId,
+  JsonObject,
+  Mobility,
+  Needs,
+  ProbeFailure,
+  ProbeFailureKind,
+  Sample,
+  Server,
+  ServerId,
+  ServerStatus,
+} from './vocabulary.ts'
 
 /**
- * The only place that mints ids: plain rows in, `Server` and `Connection` out, or every problem of the row.
- * Written by hand, because a listing may have a million rows.
+ * The only place that mints ids: plain rows in, `Server` and `Connection` out, or every problem of the row and its id,
+ * if at least that is right. Written by hand, because a listing may have a million rows.
  */
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] }
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly id: string | null; readonly problems: readonly Problem[] }
 
 const hostLabel = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/i
-const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
+const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+// `127.1`, `0x7f000001` and `010.0.0.1` are addresses to some programs and names to others.
+const looksLikeAnAddress = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i
 
-function isIpv6(text: string): boolean {
-  if (!/^[0-9a-f:.]{2,45}$/i.test(text) || !text.includes(':')) return false
+/** Why this is no host that is safe to hand to any prober; null: it is one. */
+export function hostProblem(value: unknown): string | null {
+  if (typeof value !== 'string') return 'a host must be a string'
+  if (value.length === 0 || value.length > 253) return 'a host has 1 to 253 characters'
   // URL knows the grammar of IPv6 (::, embedded IPv4) and rejects everything else.
-  return URL.canParse(`http://[${text}]/`)
+  if (value.includes(':')) return /^[0-9a-f:.]+$/i.test(value) && URL.canParse(`http://[${value}]/`) ? null : 'not an IPv6 address'
+  if (ipv4.test(value)) return null
+  const name = value.endsWith('.') ? value.slice(0, -1) : value
+  if (looksLikeAnAddress.test(name)) return 'not an IPv4 address'
+  return name.split('.').every((label) => hostLabel.test(label)) ? null : 'not a DNS name'
 }
 
 /**
@@ -24,48 +46,35 @@ function isIpv6(text: string): boolean {
  * @throws PintailError `invalid_host`
  */
 export function parseHost(value: unknown): string {
-  const refuse = (message: string) =>
-    new PintailError('invalid_host', `${message}: ${shorten(value)}`, {
-      remedy: 'Give an IPv4 address, an IPv6 address without brackets, or a DNS name, without port or scheme.',
-    })
-  if (typeof value !== 'string') throw refuse('a host must be a string')
-  if (value.length === 0 || value.length > 253) throw refuse('a host has 1 to 253 characters')
-  if (value.includes(':')) {
-    if (!isIpv6(value)) throw refuse('not an IPv6 address')
-    return value.toLowerCase()
-  }
-  if (/^[\d.]+$/.test(value)) {
-    if (!ipv4.test(value)) throw refuse('not an IPv4 address')
-    return value
-  }
-  const name = value.endsWith('.') ? value.slice(0, -1) : value
-  if (!name.split('.').every((label) => hostLabel.test(label))) throw refuse('not a DNS name')
-  return name.toLowerCase()
+  const problem = hostProblem(value)
+  if (problem === null) return (value as string).toLowerCase().replace(/\.$/, '')
+  throw new PintailError('invalid_host', `${problem}: ${shorten(value)}`, {
+    remedy: 'Give an IPv4 address, an IPv6 address without brackets, or a DNS name, without port or scheme.',
+  })
 }
 
-/** A value as text for a message: at most 80 characters, control characters escaped. */
+/** A plain value as text for a message: at most 80 characters, none of them able to change how the rest is read. */
 export function shorten(value: unknown): string {
-  let text: string
-  try {
-    text =
-      typeof value === 'string'
-        ? JSON.stringify(value)
-        : typeof value === 'object' && value !== null
-          ? (JSON.stringify(value) ?? 'object')
-          : String(value)
-  } catch {
-    text = 'an object that is not JSON'
-  }
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+  // Not what is in it: that may be a secret, or a megabyte.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
+  if (typeof value === 'function') return 'a function'
+  const text = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value)
+  const safe = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return safe.length > 80 ? `${safe.slice(0, 77)}...` : safe
 }
+
+// Lone surrogates would all become the same character in a database.
+const isId = (value: unknown): value is string | number =>
+  typeof value === 'string'
+    ? value.length >= 1 && value.length <= 200 && !/\p{Cc}/u.test(value) && value.isWellFormed()
+    : Number.isSafeInteger(value)
 
 class Row {
   readonly problems: Problem[] = []
   readonly row: Record<string, unknown>
 
-  constructor(row: unknown) {
-    this.row = typeof row === 'object' && row !== null && !Array.isArray(row) ? (row as Record<string, unknown>) : {}
-    if (this.row !== row) this.problem('', row, 'must be an object')
+  constructor(row: Record<string, unknown>) {
+    this.row = row
   }
 
   problem(path: string, value: unknown, message: string): void {
@@ -74,15 +83,15 @@ class Row {
 
   id(field: string): { id: string; raw: string | number } {
     const raw = this.row[field]
-    if ((typeof raw === 'string' && raw.length >= 1 && raw.length <= 200) || (typeof raw === 'number' && Number.isSafeInteger(raw)))
-      return { id: String(raw), raw }
-    this.problem(field, raw, 'must be a string of 1 to 200 characters or a whole number')
+    if (isId(raw)) return { id: String(raw), raw }
+    this.problem(field, raw, 'must be a string of 1 to 200 characters without control characters, or a whole number')
     return { id: '', raw: '' }
   }
 
+  /** An empty text is as good as none: databases are full of them. */
   text(field: string, longest = 253): string | null {
     const value = this.row[field]
-    if (value === undefined || value === null) return null
+    if (value === undefined || value === null || value === '') return null
     if (typeof value === 'string' && value.length <= longest) return value
     this.problem(field, value, `must be a string of at most ${longest} characters`)
     return null
@@ -96,6 +105,11 @@ class Row {
     return null
   }
 
+  needed(field: string, low: number, high: number, whole: boolean): number {
+    if (this.row[field] === undefined || this.row[field] === null) this.problem(field, this.row[field], 'is needed')
+    return this.number(field, low, high, whole) ?? 0
+  }
+
   word<T extends string>(field: string, allowed: readonly T[], fallback: T): T {
     const value = this.row[field]
     if (value === undefined || value === null) return fallback
@@ -106,127 +120,147 @@ class Row {
 
   words(value: unknown, field: string): readonly string[] | null {
     if (value === undefined || value === null) return null
-    if (Array.isArray(value) && value.length <= 100 && value.every((item) => typeof item === 'string' && item.length <= 100)) return value
+    const list: unknown[] = Array.isArray(value) && value.length <= 100 ? [...value] : [null]
+    if (list.every((item) => typeof item === 'string' && item.length <= 100)) return list as string[]
     this.problem(field, value, 'must be a list of at most 100 strings')
     return null
   }
 
+  /** A copy: what is kept with a move must not change when the host's own object does. */
   meta(): JsonObject | null {
     const value = this.row.meta
     if (value === undefined || value === null) return null
-    let size = Number.POSITIVE_INFINITY
     try {
-      size = typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value).length : size
+      const text = JSON.stringify(value)
+      const copy: unknown = Buffer.byteLength(text) <= 1024 ? JSON.parse(text) : null
+      if (isObject(copy)) return copy as JsonObject
     } catch {}
-    if (size <= 1024) return value as JsonObject
     // Without the value: meta is the adapter's own and may hold a secret.
     this.problems.push({ path: 'meta', message: 'must be an object of at most 1 KiB as JSON' })
     return null
   }
+}
 
-  done<T>(make: () => T): Parsed<T> {
-    return this.problems.length === 0 ? { ok: true, value: make() } : { ok: false, problems: this.problems }
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A row may be anything, also an object whose getters throw. */
+function parse<T>(input: unknown, id: string, read: (row: Row) => T): Parsed<T> {
+  let known: string | null = null
+  try {
+    if (!isObject(input)) return { ok: false, id: null, problems: [{ path: '', message: 'must be an object', value: shorten(input) }] }
+    if (isId(input[id])) known = String(input[id])
+    const row = new Row(input)
+    const value = read(row)
+    return row.problems.length === 0 ? { ok: true, value } : { ok: false, id: known, problems: row.problems }
+  } catch {
+    return { ok: false, id: known, problems: [{ path: '', message: 'could not be read' }] }
   }
 }
 
 const statuses = ['online', 'offline', 'maintenance'] as const satisfies readonly ServerStatus[]
 const mobilities = ['free', 'failure-only', 'pinned'] as const satisfies readonly Mobility[]
+const failures = ['no_reply', 'refused', 'unreachable', 'wrong_answer', 'too_slow'] as const satisfies readonly ProbeFailureKind[]
 
 /** @returns the server, or every problem of the row */
 export function parseServer(input: ServerInput): Parsed<Server> {
-  const row = new Row(input)
-  const { id, raw } = row.id('id')
-  let host = ''
-  try {
-    host = parseHost(row.row.host)
-  } catch (error) {
-    row.problem('host', row.row.host, (error as Error).message)
-  }
-  const at = row.row.coordinates as Record<string, unknown> | null | undefined
-  const degrees = (value: unknown, most: number): value is number => typeof value === 'number' && Math.abs(value) <= most
-  const located = at && degrees(at.latitude, 90) && degrees(at.longitude, 180)
-  if (at !== undefined && at !== null && !located)
-    row.problem('coordinates', at, 'must have latitude (-90 to 90) and longitude (-180 to 180)')
-  const server = {
-    id: id as ServerId,
-    rawId: raw,
-    host,
-    name: row.text('name') ?? id,
-    status: row.word('status', statuses, 'online'),
-    port: row.number('port', 1, 65_535, true),
-    region: row.text('region', 100),
-    country: row.text('country', 100),
-    coordinates: located ? { latitude: at.latitude as number, longitude: at.longitude as number } : null,
-    failureDomain: row.text('failureDomain', 100),
-    capacity: row.number('capacity', 0, 1e9, true),
-    load: row.number('load', 0, 1e9, true),
-    protocols: row.words(row.row.protocols, 'protocols') ?? [],
-    priceEurHour: row.number('priceEurHour', 0, 1e6, false),
-    meta: row.meta(),
-  }
-  return row.done(() => server)
+  return parse(input, 'id', (row) => {
+    const { id, raw } = row.id('id')
+    const host = row.row.host
+    const badHost = hostProblem(host)
+    if (badHost !== null) row.problem('host', host, badHost)
+    const at = row.row.coordinates as Record<string, unknown> | null | undefined
+    const degrees = (value: unknown, most: number): value is number => typeof value === 'number' && Math.abs(value) <= most
+    const located = at && degrees(at.latitude, 90) && degrees(at.longitude, 180)
+    if (at !== undefined && at !== null && !located)
+      row.problem('coordinates', at, 'must have latitude (-90 to 90) and longitude (-180 to 180)')
+    return {
+      id: id as ServerId,
+      rawId: raw,
+      host: badHost === null ? parseHost(host) : '',
+      name: row.text('name') ?? id,
+      status: row.word('status', statuses, 'online'),
+      port: row.number('port', 1, 65_535, true),
+      region: row.text('region', 100),
+      country: row.text('country', 100),
+      coordinates: located ? { latitude: at.latitude as number, longitude: at.longitude as number } : null,
+      failureDomain: row.text('failureDomain', 100),
+      capacity: row.number('capacity', 0, 1e9, true),
+      load: row.number('load', 0, 1e9, true),
+      protocols: row.words(row.row.protocols, 'protocols') ?? [],
+      priceEurHour: row.number('priceEurHour', 0, 1e6, false),
+      meta: row.meta(),
+    }
+  })
 }
 
-const noNeeds: Needs = {}
+const noNeeds: Needs = Object.freeze({})
 
 /** @returns the connection, or every problem of the row */
 export function parseConnection(input: ConnectionInput): Parsed<Connection> {
-  const row = new Row(input)
-  const { id, raw } = row.id('id')
-  let needs = noNeeds
-  if (row.row.needs !== undefined && row.row.needs !== null) {
-    const given = row.row.needs as Record<string, unknown>
-    const protocols = row.words(given.protocols, 'needs.protocols')
-    const countries = row.words(given.countries, 'needs.countries')
-    const regions = row.words(given.regions, 'needs.regions')
-    needs = { ...(protocols && { protocols }), ...(countries && { countries }), ...(regions && { regions }) }
-  }
-  const optionalId = (field: string) => (row.row[field] === undefined || row.row[field] === null ? null : row.id(field).id)
-  const connection = {
-    id: id as ConnectionId,
-    rawId: raw,
-    userId: optionalId('userId'),
-    region: row.text('region', 100),
-    needs,
-    mobility: row.word('mobility', mobilities, 'free'),
-    tier: row.number('tier', -1000, 1000, true) ?? 0,
-    preferredServer: optionalId('preferredServer') as ServerId | null,
-    meta: row.meta(),
-  }
-  return row.done(() => connection)
+  return parse(input, 'id', (row) => {
+    const { id, raw } = row.id('id')
+    const given = row.row.needs ?? noNeeds
+    let needs = noNeeds
+    if (!isObject(given)) row.problem('needs', given, 'must be an object')
+    else if (given !== noNeeds) {
+      const protocols = row.words(given.protocols, 'needs.protocols')
+      const countries = row.words(given.countries, 'needs.countries')
+      const regions = row.words(given.regions, 'needs.regions')
+      needs = { ...(protocols && { protocols }), ...(countries && { countries }), ...(regions && { regions }) }
+    }
+    const optionalId = (field: string) => (row.row[field] === undefined || row.row[field] === null ? null : row.id(field).id)
+    return {
+      id: id as ConnectionId,
+      rawId: raw,
+      userId: optionalId('userId'),
+      region: row.text('region', 100),
+      needs,
+      mobility: row.word('mobility', mobilities, 'free'),
+      tier: row.number('tier', -1000, 1000, true) ?? 0,
+      preferredServer: optionalId('preferredServer') as ServerId | null,
+      meta: row.meta(),
+    }
+  })
 }
 
 /** @returns the sample, or every problem of it: impossible results (more answers than packets, negative or NaN times) are refused here */
 export function parseSample(input: SampleInput): Parsed<Sample> {
-  const row = new Row(input)
-  const { id } = row.id('serverId')
-  const sent = row.number('sent', 1, 10_000, true)
-  const received = row.number('received', 0, 10_000, true)
-  const sentAt = row.number('sentAt', 0, 8.64e15, false)
-  const rttMs = row.row.rttMs ?? []
-  if (sent === null || received === null || sentAt === null) row.problem('', undefined, 'sent, received and sentAt are needed')
-  else if (received > sent) row.problem('received', received, `must not be more than sent (${sent})`)
-  if (!Array.isArray(rttMs) || rttMs.length > (received ?? 0) || !rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7))
-    row.problem('rttMs', rttMs, 'must be a list of milliseconds, at most one for each answer')
-  const sample = {
-    serverId: id as ServerId,
-    vantage: row.text('vantage', 100) ?? 'local',
-    prober: row.text('prober', 100) ?? 'unknown',
-    sentAt: sentAt ?? 0,
-    sent: sent ?? 0,
-    received: received ?? 0,
-    rttMs: rttMs as readonly number[],
-    failure: (row.row.failure ?? null) as Sample['failure'],
-  }
-  return row.done(() => sample)
+  return parse(input, 'serverId', (row) => {
+    const sent = row.needed('sent', 1, 10_000, true)
+    const received = row.needed('received', 0, 10_000, true)
+    if (received > sent) row.problem('received', received, `must not be more than sent (${sent})`)
+    const given = row.row.rttMs ?? []
+    const rttMs: unknown[] = Array.isArray(given) && given.length <= received ? [...given] : [null]
+    if (!rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7))
+      row.problem('rttMs', given, 'must be a list of milliseconds, at most one for each answer')
+    return {
+      serverId: row.id('serverId').id as ServerId,
+      vantage: row.text('vantage', 100) ?? 'local',
+      prober: row.text('prober', 100) ?? 'unknown',
+      sentAt: row.needed('sentAt', 0, 8.64e15, false),
+      sent,
+      received,
+      rttMs: rttMs as number[],
+      failure: failureOf(row),
+    }
+  })
+}
+
+function failureOf(row: Row): ProbeFailure | null {
+  const given = row.row.failure ?? null
+  if (given === null) return null
+  const { kind, layer, detail } = isObject(given) ? given : {}
+  const isShort = (text: unknown): text is string => typeof text === 'string' && text.length <= 300
+  if (failures.includes(kind as ProbeFailureKind) && isShort(layer) && (detail === undefined || isShort(detail)))
+    return { kind: kind as ProbeFailureKind, layer, ...(detail !== undefined && { detail }) }
+  row.problem('failure', given, `must have a layer and a kind of ${failures.join(', ')}`)
+  return null
 }
 
 /** An id of a server as callers may give it. */
 export type ServerRef = string | number
 /** @throws PintailError `invalid_argument` */
 export function serverId(ref: ServerRef): ServerId {
-  const row = new Row({ id: ref })
-  const { id } = row.id('id')
-  if (row.problems.length > 0) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
-  return id as ServerId
+  if (!isId(ref)) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
+  return String(ref) as ServerId
 }

@@ -2,8 +2,7 @@ import { EventEmitter } from 'eventemitter3'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventType, PintailEvent, PintailEvents } from '../events.ts'
 import type { JournalPage, Logger } from '../ports.ts'
-
-export type Listener<T extends EventType | '*'> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown
+import type { Listener } from '../surface.ts'
 
 /** How many events a slow reader of `events()` may lie behind before it is told so. */
 const mostBehind = 10_000

@@ -126,7 +126,9 @@ test('a target that dies during the transfer fails its migration, and the rest i
     (mover, clock) => ({
       move: async (move, ctx) => {
         victim ||= move.to.id
-        await new Promise<void>((resolve) => (clock as never as { setTimeout(f: () => void, ms: number): void }).setTimeout(resolve, 10_000))
+        await new Promise<void>((resolve) =>
+          (clock as never as { setTimeout(f: () => void, ms: number): void }).setTimeout(resolve, 10_000),
+        )
         return mover.move(move, ctx)
       },
     }),

@@ -5,6 +5,7 @@ import type { ResolvedPolicy } from '../options.ts'
 import { resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { type ServerRef, serverId } from '../rows.ts'
+import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import type {
   ConnectionId,
   DecisionRecord,
@@ -14,8 +15,6 @@ import type {
   Json,
   JsonObject,
   Migration,
-  MigrationReason,
-  MigrationStatus,
   OperatorWord,
   PauseScope,
   Plan,
@@ -24,119 +23,11 @@ import type {
   PolicyView,
 } from '../vocabulary.ts'
 import type { ServerBook } from './books.ts'
-import { Bus, type Listener } from './bus.ts'
+import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
 import { narrate } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
 import { callOut, collect, newId, sleep } from './time.ts'
-
-export interface MigrationFilter {
-  readonly status?: readonly MigrationStatus[]
-  /** Source or target. */
-  readonly serverId?: ServerRef
-  readonly reason?: MigrationReason
-  /** 1–200. Default 50. */
-  readonly limit?: number
-  /** Default 0. */
-  readonly offset?: number
-}
-
-export interface MigrationPage {
-  readonly migrations: readonly Migration[]
-  /** How many match in all. */
-  readonly total: number
-  readonly limit: number
-  readonly offset: number
-}
-
-/** For a manual migration (seed 004's POST /migrations). */
-export interface MigrationRequest {
-  readonly serverId: ServerRef
-  readonly toServerId?: ServerRef
-  readonly connectionIds?: readonly (string | number)[]
-  readonly reason?: MigrationReason
-  readonly notes?: string
-  readonly autoApprove?: boolean
-  readonly fingerprint?: string
-}
-
-/** Which part is paused: everything, or moves off one server. */
-export type PauseTarget = 'all' | { readonly serverId: ServerRef }
-
-export interface PauseOptions {
-  readonly reason?: string
-  /** The pause ends by itself after this many milliseconds. Default: never. */
-  readonly forMs?: number
-}
-
-/** The engine. Made by `createPintail`; nothing runs before `start()`. */
-export interface Pintail {
-  /**
-   * Begins to lead, probe and act. Resolves at once: it waits for no first round, no `startupDelayMs` and no port.
-   * @throws PintailError `already_started`, `stopped`
-   */
-  start(): Promise<void>
-  /**
-   * Lets moves under way settle, releases the lease and leaves no timer, socket or listener behind. Never rejects.
-   * What does not settle in `timeoutMs` (default 10 000) is left to the next start, which asks where it is.
-   */
-  stop(options?: { readonly timeoutMs?: number }): Promise<void>
-  /** A listener that throws or rejects hurts nobody: it becomes a `warning`. Dispose to unsubscribe. */
-  on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable
-  /** What has happened after the cursor, then what happens, until the signal fires or the engine stops. */
-  events(options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<PintailEvent>
-  status(): FleetStatus
-  /** The dry run: who would go where, and why. Changes nothing. */
-  plan(request: PlanRequest): Promise<Plan>
-  /** Carries out exactly this plan. @throws PintailError `plan_stale` naming what has changed since */
-  execute(plan: Plan): Promise<Evacuation>
-  /** From now on the server is no target. Kept across restarts, as every word of an operator. */
-  cordon(server: ServerRef): Promise<void>
-  uncordon(server: ServerRef): Promise<void>
-  /** Cordons the server and moves everybody off it. With `fingerprint`: only if the plan is still that one. */
-  drain(server: ServerRef, options?: { readonly fingerprint?: string }): Promise<Evacuation>
-  /** Starts no move in this scope until resumed. What is under way settles. */
-  pause(scope?: PauseTarget, options?: PauseOptions): Promise<void>
-  resume(scope?: PauseTarget): Promise<void>
-  /** Samples from elsewhere. @throws PintailError `unsupported` until remote vantages are built */
-  observe(samples: readonly SampleInput[]): Promise<void>
-  readonly migrations: {
-    list(filter?: MigrationFilter): Promise<MigrationPage>
-    get(id: string): Promise<Migration>
-    /** @throws PintailError `unsupported` until manual migrations are built; `plan` and `execute` work */
-    create(request: MigrationRequest): Promise<Migration>
-    /** From `suggested`; it then schedules itself. @throws PintailError `illegal_transition` saying what is allowed */
-    approve(id: string): Promise<Migration>
-    schedule(id: string): Promise<Migration>
-    cancel(id: string): Promise<Migration>
-    /** @throws PintailError `unsupported` until it is built; retryable failures are retried by themselves */
-    retry(id: string): Promise<Migration>
-    /** Terminal records only. */
-    delete(id: string): Promise<void>
-  }
-  readonly evacuations: {
-    list(): Promise<readonly Evacuation[]>
-    get(id: string): Promise<Evacuation>
-    approve(id: string): Promise<Evacuation>
-    cancel(id: string): Promise<Evacuation>
-  }
-  readonly incidents: {
-    list(): Promise<readonly Incident[]>
-    get(id: string): Promise<Incident>
-    /** A long-dead server that is known about: it leaves the counts of the mass-failure guard. */
-    acknowledge(id: string): Promise<Incident>
-    /** Leave to act on this incident against the mass-failure guard, for at most `forMs` (default 15 minutes). */
-    overrideGuard(id: string, options?: { readonly forMs?: number }): Promise<Incident>
-  }
-  /** Why: the whole record of one decision. */
-  decision(id: string): Promise<DecisionRecord>
-  readonly policy: {
-    get(): PolicyView
-    /** Stores a patch over the code's policy. @throws PintailError `policy_stale` if `ifVersion` is not the newest */
-    update(patch: PolicyInput, options: { readonly ifVersion: number }): Promise<PolicyView>
-    reset(): Promise<PolicyView>
-  }
-}
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
 const leaseMs = (timeoutMs: number): number => Math.max(30_000, 2 * timeoutMs + 5000)
@@ -390,7 +281,7 @@ export class Engine implements Pintail {
 
   async execute(plan: Plan): Promise<Evacuation> {
     const term = await this.#leader()
-    return term.responder.execute(plan, this.#sources(term, plan.fromServerIds))
+    return term.evacuator.execute(plan, this.#sources(term, plan.fromServerIds))
   }
 
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
@@ -512,7 +403,7 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       const migration = this.#open(term, await this.#get('migration', id), 'approved')
       const evacuation = term.books.evacuations.get(migration.evacuationId) ?? fail(notFound('evacuation', migration.evacuationId))
-      await term.responder.approve(evacuation, [migration])
+      await term.evacuator.approve(evacuation, [migration])
       return this.migrations.get(id)
     },
     schedule: async (id) => {
@@ -561,7 +452,7 @@ export class Engine implements Pintail {
     approve: async (id) => {
       const term = await this.#leader()
       const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
-      await term.responder.approve(
+      await term.evacuator.approve(
         evacuation,
         term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested'),
       )
@@ -569,7 +460,7 @@ export class Engine implements Pintail {
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      await term.responder.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
+      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
       return this.evacuations.get(id)
     },
   }

@@ -1,51 +1,31 @@
 import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
 import { nextStep, restoreStep } from '../decide/incident.ts'
-import { backoffMs, isTerminal, step } from '../decide/migration.ts'
-import { errorText, isPintailError, PintailError } from '../errors.ts'
+import { backoffMs } from '../decide/migration.ts'
+import { newIncident } from '../decide/records.ts'
+import { errorText, isPintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, GuardSource, GuardState, Random, ServerRegistry, StoreWrite } from '../ports.ts'
-import type {
-  ConnectionId,
-  DecisionId,
-  DecisionRecord,
-  Evacuation,
-  EvacuationId,
-  GuardCode,
-  GuardDenial,
-  Incident,
-  IncidentId,
-  Migration,
-  MigrationId,
-  MigrationReason,
-  Mode,
-  MoveRecord,
-  Plan,
-  ServerId,
-  StatusWrite,
-  TriggeredBy,
-  UnplacedCode,
-} from '../vocabulary.ts'
+import type { Clock, Random, ServerRegistry, StoreWrite } from '../ports.ts'
+import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
 import { type Books, type ServerBook, verdictOfBook } from './books.ts'
 import type { Bus } from './bus.ts'
+import type { Evacuator } from './evacuator.ts'
 import { type Journal, put } from './journal.ts'
-import { type Migrator, transitionEvents } from './migrator.ts'
+import type { Migrator } from './migrator.ts'
 import type { Monitor } from './monitor.ts'
-import { differences, type Planner } from './planner.ts'
+import type { Planner } from './planner.ts'
 import { callOut, newId } from './time.ts'
 
-/** For writing a status into the registry, and for asking a guard source, milliseconds. */
-const shortCallMs = 10_000
-/** These wait for new capacity; the others are the user's or the operator's choice. */
-const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
+/** For writing a status into the registry, milliseconds. */
+const statusCallMs = 10_000
 
 export interface ResponderParts {
   readonly books: Books
   readonly journal: Journal
   readonly monitor: Monitor
   readonly planner: Planner
+  readonly evacuator: Evacuator
   readonly bus: Bus
   readonly registry: ServerRegistry
-  readonly guards: readonly GuardSource[]
   readonly clock: Clock
   readonly random: Random
 }
@@ -79,7 +59,7 @@ export class Responder {
     if (this.#stopping.aborted || this.#parts.books.listedAt === 0) return
     const { evacuations } = this.#parts.books
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
-    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#continue(id))
+    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#parts.evacuator.continue(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     this.#migrator().wake()
   }
@@ -278,26 +258,9 @@ export class Responder {
     const { server } = book
     const before = this.#restoring.get(server.id)
     const verdict = verdictOfBook(book)
-    const incident: Incident = {
-      id: newId(now, random) as IncidentId,
-      serverId: server.id,
-      serverName: server.name,
-      status: 'open',
-      suspectedAt,
-      openedAt: now,
-      recoveredAt: null,
-      reasons: verdict.reasons,
-      evidence: book.samples,
-      control: book.control,
-      heldBy: [],
-      decisionId: null,
-      evacuationId: null,
-      // It failed again before its status was put back: the obligation goes on with the new incident.
-      statusWrite: before?.statusWrite ?? null,
-      acknowledgedAt: null,
-      overrideUntil: null,
-      version: 0,
-    }
+    // It failed again before its status was put back: the obligation goes on with the new incident.
+    const known = { evidence: book.samples, control: book.control, statusWrite: before?.statusWrite ?? null }
+    const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
     books.outage(server.id, now)
     const closed = before
       ? [put('incident', before.id, { ...before, status: 'closed', statusWrite: null, version: before.version + 1 })]
@@ -335,7 +298,7 @@ export class Responder {
     return this.#keep({ ...incident, heldBy: [] }, [{ type: 'incident.released', at: this.#parts.clock.now(), data }])
   }
 
-  /** Nothing forbids it: decide once, then see to the status. What moves is looked after by `#continue`. */
+  /** Nothing forbids it: decide once, then see to the status. What moves is looked after by the evacuator. */
   async #act(book: ServerBook, incident: Incident): Promise<void> {
     const mode = this.#parts.books.policy.mode['server-down']
     // Also when the operator has meanwhile turned `observe` into more.
@@ -352,7 +315,7 @@ export class Responder {
       this.wake()
       return null
     }
-    const made = this.#make(this.#parts.planner.plan(gathered, 'server-down'), mode, 'system', incident)
+    const made = this.#parts.evacuator.decide(this.#parts.planner.plan(gathered, 'server-down'), mode, 'system', incident)
     const evacuationId = mode === 'observe' ? null : made.evacuation.id
     return this.#keep({ ...incident, decisionId: made.decision.id, evacuationId }, made.events, made.writes)
   }
@@ -381,7 +344,7 @@ export class Responder {
       restoredAt: null,
     }
     const intended = write ? incident : await this.#keep({ ...incident, statusWrite: intent })
-    await callOut(clock, shortCallMs, this.#stopping, 'the registry', (ctx) => set(server, 'offline', ctx))
+    await callOut(clock, statusCallMs, this.#stopping, 'the registry', (ctx) => set(server, 'offline', ctx))
     const at = clock.now()
     const data = { serverId: server.id, status: intent.status, previous: intent.previous, incidentId: incident.id }
     await this.#keep({ ...(books.incidents.get(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } }, [
@@ -405,7 +368,7 @@ export class Responder {
     const recovered = await this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] })
     this.#restoring.set(book.server.id, recovered)
     const evacuation = incident.evacuationId && this.#parts.books.evacuations.get(incident.evacuationId)
-    if (evacuation) await this.stop(evacuation, `${book.server.name} has recovered`)
+    if (evacuation) await this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`)
     this.wake()
   }
 
@@ -423,7 +386,7 @@ export class Responder {
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
     if (next.do === 'restore' && registry.setServerStatus) {
       const set = registry.setServerStatus.bind(registry)
-      await callOut(clock, shortCallMs, this.#stopping, 'the registry', (ctx) => set(server, next.status, ctx))
+      await callOut(clock, statusCallMs, this.#stopping, 'the registry', (ctx) => set(server, next.status, ctx))
       book.server = { ...server, status: next.status }
       books.changed()
     }
@@ -454,376 +417,7 @@ export class Responder {
     if (advice) this.#parts.bus.warn({ code: 'advice', message: `${server.name}: ${advice}`, serverId: server.id })
   }
 
-  // ------------------------------------------------------------------------------------------------------ evacuations
-
-  /** The records of a plan that is to be carried out, or of one that is only noted (`observe`). */
-  #make(plan: Plan, mode: Mode, triggeredBy: TriggeredBy, incident: Incident | null, existing: Evacuation | null = null) {
-    const { books, clock, random } = this.#parts
-    const now = clock.now()
-    const decisionId = newId(now, random) as DecisionId
-    const connections = plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
-    const base: Evacuation = existing ?? {
-      id: newId(now, random) as EvacuationId,
-      incidentId: incident?.id ?? null,
-      decisionId,
-      fromServerIds: plan.fromServerIds,
-      onlyConnections: plan.onlyConnections,
-      reason: plan.reason,
-      mode,
-      status: mode === 'auto' ? 'running' : 'suggested',
-      triggeredBy,
-      createdAt: now,
-      approvedAt: mode === 'auto' ? now : null,
-      endedAt: null,
-      cancelledWhy: null,
-      connections,
-      moved: 0,
-      unplaced: plan.unplaced,
-      emptyListings: 0,
-      nextLookAt: now,
-      version: 0,
-    }
-    const evacuation: Evacuation = {
-      ...base,
-      unplaced: plan.unplaced,
-      emptyListings: 0,
-      nextLookAt: now + (plan.placements.length === 0 ? books.policy.migration.retryUnplacedMs : 0),
-      version: base.version + 1,
-    }
-    const books_ = mode === 'observe' ? null : books
-    const writes: StoreWrite[] = []
-    const events: EventDraft[] = []
-    const decision: DecisionRecord = {
-      id: decisionId,
-      at: now,
-      reason: plan.reason,
-      mode,
-      incidentId: incident?.id ?? null,
-      evacuationId: books_ ? evacuation.id : null,
-      fromServerIds: plan.fromServerIds,
-      verdicts: plan.fromServerIds.flatMap((id) => {
-        const book = books.servers.get(id)
-        return book ? { serverId: id, verdict: verdictOfBook(book) } : []
-      }),
-      evidence: incident?.evidence ?? [],
-      control: incident?.control ?? null,
-      guards: incident
-        ? (['paused', 'too_few_servers', 'mass_failure', 'no_control', 'registry_stale'] as const).map((guard) => ({
-            guard,
-            denial: null,
-          }))
-        : [],
-      cohorts: plan.cohorts,
-      connections,
-      placed: connections - plan.unplaced.length,
-      unplaced: plan.unplaced.length,
-      coverage: plan.coverage,
-      policyVersion: books.words.get('policy')?.version ?? 0,
-      version: 1,
-    }
-    writes.push(put('decision', decision.id, decision))
-    events.push({
-      type: 'decision.made',
-      at: now,
-      data: {
-        decisionId,
-        incidentId: decision.incidentId,
-        reason: plan.reason,
-        mode,
-        connections,
-        placed: decision.placed,
-        unplaced: decision.unplaced,
-      },
-    })
-    if (!books_) return { evacuation, decision, writes, events }
-    books_.evacuations.set(evacuation.id, evacuation)
-    writes.push(put('evacuation', evacuation.id, evacuation))
-    if (!existing)
-      events.push({
-        type: 'evacuation.created',
-        at: now,
-        data: {
-          evacuationId: evacuation.id,
-          incidentId: evacuation.incidentId,
-          fromServerIds: plan.fromServerIds,
-          status: evacuation.status,
-          connections,
-          migrations: plan.placements.length,
-          unplaced: plan.unplaced.length,
-        },
-      })
-    const status = evacuation.status === 'running' ? 'scheduled' : 'suggested'
-    for (const part of plan.placements) {
-      const from = books.servers.get(part.fromServerId)?.server
-      const to = books.servers.get(part.toServerId)?.server
-      if (!from || !to) continue
-      const migration: Migration = {
-        id: newId(now, random) as MigrationId,
-        evacuationId: evacuation.id,
-        decisionId,
-        fromServerId: from.id,
-        fromServerName: from.name,
-        toServerId: to.id,
-        toServerName: to.name,
-        status,
-        reason: plan.reason,
-        triggeredBy,
-        notes: null,
-        savingsEurHour: null,
-        savingsEurMonth: null,
-        createdAt: now,
-        approvedAt: null,
-        scheduledAt: status === 'scheduled' ? now : null,
-        startedAt: null,
-        completedAt: null,
-        notBefore: null,
-        connectionCountAtStart: part.connections.length,
-        connectionsMoved: 0,
-        connectionsFailed: 0,
-        connectionsSkipped: 0,
-        progress: 0,
-        retryCount: 0,
-        maxRetries: books.policy.migration.maxRetries,
-        retryOf: null,
-        errorMessage: null,
-        rollbackSuccess: null,
-        residue: [],
-        warnings: [],
-        version: 1,
-      }
-      books.put(migration)
-      writes.push(put('migration', migration.id, migration))
-      events.push({
-        type: 'migration.created',
-        at: now,
-        data: {
-          id: migration.id,
-          serverId: from.id,
-          status,
-          fromServerId: from.id,
-          toServerId: to.id,
-          savingsEurHour: null,
-          evacuationId: evacuation.id,
-          reason: plan.reason,
-          connections: part.connections.length,
-        },
-      })
-      for (const connection of part.connections) {
-        const move: MoveRecord = {
-          id: `${migration.id}/${connection.id}`,
-          migrationId: migration.id,
-          connection,
-          attempt: 1,
-          tries: 0,
-          state: { state: 'pending' },
-          version: 1,
-        }
-        books.putMove(move)
-        if (status === 'scheduled') books.reserve(to.id, connection.id)
-        writes.push(put('move', move.id, move))
-      }
-    }
-    const known = new Map(existing?.unplaced.map(({ connectionId, code }) => [connectionId, code]))
-    for (const { connectionId, code, message } of plan.unplaced)
-      if (known.get(connectionId) !== code)
-        events.push({
-          type: 'connection.unplaced',
-          at: now,
-          data: {
-            connectionId,
-            serverId: plan.fromServerIds[0] as ServerId,
-            code,
-            message,
-            evacuationId: evacuation.id,
-          },
-        })
-    return { evacuation, decision, writes, events }
-  }
-
-  /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
-    const { books, planner } = this.#parts
-    await this.#askHost(plan.reason)
-    const gathered = await planner.gather(sources)
-    // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
-    const fresh = planner.plan(gathered, plan.reason, undefined, plan.onlyConnections)
-    if (fresh.fingerprint !== plan.fingerprint) {
-      const changes = differences(plan, fresh)
-      throw new PintailError('plan_stale', `the world has changed since this plan: ${changes.join('; ')}`, {
-        remedy: 'Plan again, look at what it says now, and execute that.',
-        problems: changes.map((message) => ({ path: 'plan', message })),
-      })
-    }
-    const busy = [...books.evacuations.values()].find(({ fromServerIds }) => fromServerIds.some((id) => fresh.fromServerIds.includes(id)))
-    if (busy)
-      throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
-        remedy: 'Wait for it, or cancel it first.',
-      })
-    const mode = books.policy.mode[fresh.reason]
-    const made = this.#make(fresh, mode === 'auto' ? 'auto' : 'suggest', 'admin', null)
-    await this.#parts.journal.commit(made.writes, made.events)
-    this.wake()
-    return made.evacuation
-  }
-
-  /** Optional reasons ask the host's guards; a source that fails to answer forbids them. */
-  async #askHost(reason: MigrationReason): Promise<void> {
-    if (reason === 'manual' || reason === 'server-down') return
-    for (const source of this.#parts.guards) {
-      const states = await callOut(this.#parts.clock, shortCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
-        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
-      )
-      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? true))
-      if (active)
-        throw new PintailError(
-          'guard_denied',
-          `${active.name} forbids ${reason}: ${active.message}`,
-          active.remedy ? { remedy: active.remedy } : {},
-        )
-    }
-  }
-
-  /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */
-  async #continue(id: EvacuationId): Promise<void> {
-    const { books, planner, journal, clock } = this.#parts
-    const evacuation = books.evacuations.get(id)
-    if (!evacuation) return
-    const migrations = books.migrationsOf(id)
-    if (migrations.some(({ status }) => !isTerminal(status))) return
-    if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
-    const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
-    const incident = evacuation.fromServerIds
-      .map((server) => books.incidents.get(server))
-      .find((open) => open?.id === evacuation.incidentId)
-    if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (sources.some((book) => (incident ? this.guardsFor(book, incident).length > 0 : this.#paused(book.server.id) !== null))) return
-    const { moved, spared, refusals, lookAt } = this.#outcomes(migrations)
-    if (clock.now() < Math.max(evacuation.nextLookAt, lookAt)) return
-    const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
-    const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
-    const gathered = await planner.gather(sources)
-    if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, refusals, evacuation.onlyConnections, settled)
-    if (plan.placements.length > 0 || plan.unplaced.length > 0) {
-      const unplaced = [...fixed, ...plan.unplaced]
-      const made = this.#make({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, {
-        ...evacuation,
-        moved: moved.size,
-      })
-      // No decision is written each time that room is looked for in vain.
-      const inVain =
-        plan.placements.length === 0 &&
-        unplaced.length === evacuation.unplaced.length &&
-        plan.unplaced.some(({ code }) => retriable.includes(code))
-      if (inVain) books.evacuations.set(id, { ...evacuation, nextLookAt: made.evacuation.nextLookAt })
-      else await journal.commit(made.writes, made.events)
-      return this.wake()
-    }
-    const next: Evacuation = {
-      ...evacuation,
-      moved: moved.size,
-      unplaced: fixed,
-      emptyListings: evacuation.emptyListings + 1,
-      nextLookAt: 0,
-      version: evacuation.version + 1,
-    }
-    books.evacuations.set(id, next)
-    await journal.commit([put('evacuation', id, next)], [])
-    if (next.emptyListings >= 2) return this.#finish(next, 'completed')
-    this.wake()
-  }
-
-  /** What became of an evacuation's connections so far, and which targets have failed whom. */
-  #outcomes(migrations: readonly Migration[]) {
-    const moved = new Set<ConnectionId>()
-    const spared = new Set<ConnectionId>()
-    const refused = new Map<ConnectionId, Set<ServerId>>()
-    const failed = new Map<ConnectionId, Set<ServerId>>()
-    const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
-      map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
-    for (const migration of migrations)
-      for (const { connection, state } of this.#parts.books.movesOf(migration.id)) {
-        if (state.state === 'moved') moved.add(connection.id)
-        // A person has cancelled this migration: nobody is planned around that word.
-        else if (migration.status === 'cancelled') spared.add(connection.id)
-        else if (state.state === 'failed') add(state.permanent ? refused : failed, connection.id, migration.toServerId)
-      }
-    const { targetsPerConnection, retryUnplacedMs } = this.#parts.books.policy.migration
-    const refusals = new Map<ConnectionId, ReadonlySet<ServerId>>(refused)
-    let lookAt = 0
-    for (const [id, servers] of failed) {
-      if (moved.has(id)) continue
-      const all = new Set([...servers, ...(refused.get(id) ?? [])])
-      // Elsewhere at first. If it fails everywhere it is the panel, not the user: all targets again, after a pause.
-      if (all.size < targetsPerConnection) refusals.set(id, all)
-      else lookAt = Math.max(...migrations.map(({ completedAt }) => completedAt ?? 0)) + retryUnplacedMs
-    }
-    return { moved, spared, refusals, lookAt }
-  }
-
-  async #finish(evacuation: Evacuation, status: 'completed' | 'cancelled'): Promise<void> {
-    const { books, journal, clock } = this.#parts
-    const now = clock.now()
-    const moved = this.#outcomes(books.migrationsOf(evacuation.id)).moved.size
-    const { id: evacuationId, createdAt, unplaced, cancelledWhy } = evacuation
-    const next: Evacuation = { ...evacuation, moved, status, endedAt: now, version: evacuation.version + 1 }
-    const told: EventDraft =
-      status === 'completed'
-        ? {
-            type: 'evacuation.completed',
-            at: now,
-            data: { evacuationId, moved, unplaced: unplaced.length, durationMs: Math.round(now - createdAt) },
-          }
-        : { type: 'evacuation.cancelled', at: now, data: { evacuationId, moved, why: cancelledWhy ?? 'cancelled' } }
-    books.forget(evacuationId)
-    await journal.commit([put('evacuation', evacuationId, next)], [told])
-  }
-
-  /** Starts nothing more of an evacuation; what is under way settles, and then it ends. */
-  async stop(evacuation: Evacuation, why: string): Promise<void> {
-    const { books, journal } = this.#parts
-    if (evacuation.cancelledWhy !== null) return
-    const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
-    books.evacuations.set(next.id, next)
-    await journal.commit([put('evacuation', next.id, next)], [])
-    for (const migration of books.migrationsOf(next.id)) if (!isTerminal(migration.status)) await this.#migrator().cancel(migration, why)
-    this.wake()
-  }
-
   // ------------------------------------------------------------------------------------------------- a person's word
-
-  /** Approves suggested migrations; each schedules itself. */
-  async approve(evacuation: Evacuation, migrations: readonly Migration[]): Promise<void> {
-    const { books, journal, clock } = this.#parts
-    const now = clock.now()
-    const writes: StoreWrite[] = []
-    const events: EventDraft[] = []
-    for (const migration of migrations) {
-      let current = migration
-      for (const trigger of ['approve', 'schedule'] as const) {
-        const stepped = step(current, trigger, now)
-        if (!stepped.ok) throw new PintailError('illegal_transition', stepped.message)
-        events.push(...transitionEvents(current, stepped.migration, now))
-        current = stepped.migration
-      }
-      // Both transitions are one write: nobody can be left between them.
-      current = { ...current, version: migration.version + 1 }
-      books.put(current)
-      for (const { connection } of books.movesOf(current.id)) books.reserve(current.toServerId, connection.id)
-      writes.push(put('migration', current.id, current))
-    }
-    const approved: Evacuation = {
-      ...evacuation,
-      status: 'running',
-      approvedAt: evacuation.approvedAt ?? now,
-      version: evacuation.version + 1,
-    }
-    books.evacuations.set(approved.id, approved)
-    writes.push(put('evacuation', approved.id, approved))
-    events.push({ type: 'evacuation.approved', at: now, data: { evacuationId: approved.id } })
-    await journal.commit(writes, events)
-    this.wake()
-  }
 
   async acknowledge(incident: Incident): Promise<void> {
     const at = this.#parts.clock.now()

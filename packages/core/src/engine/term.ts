@@ -18,6 +18,7 @@ import type {
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
+import { Evacuator } from './evacuator.ts'
 import { Journal } from './journal.ts'
 import { Migrator } from './migrator.ts'
 import { Monitor } from './monitor.ts'
@@ -53,6 +54,7 @@ export class Term {
   readonly journal: Journal
   readonly monitor: Monitor
   readonly planner: Planner
+  readonly evacuator: Evacuator
   readonly responder: Responder
   readonly migrator: Migrator
   readonly revoker: Revoker
@@ -104,8 +106,15 @@ export class Term {
     )
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
+    const { planner } = this
+    this.evacuator = new Evacuator(
+      { books, journal, planner, guards: ports.guards, clock, random },
+      { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
+      stopping,
+    )
+    const { evacuator } = this
     this.responder = new Responder(
-      { books, journal, monitor, planner: this.planner, bus, registry, guards: ports.guards, clock, random },
+      { books, journal, monitor, planner, evacuator, bus, registry, clock, random },
       () => this.migrator,
       stopping,
     )

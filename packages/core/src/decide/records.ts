@@ -1,0 +1,170 @@
+import type {
+  Connection,
+  DecisionId,
+  DecisionRecord,
+  Evacuation,
+  EvacuationId,
+  GuardCode,
+  Incident,
+  IncidentId,
+  Migration,
+  MigrationId,
+  Mode,
+  MoveRecord,
+  Plan,
+  Server,
+  TriggeredBy,
+  Verdict,
+} from '../vocabulary.ts'
+
+/** Records as they begin: everything that is not known yet is null or zero, version 1 is the first that is kept. */
+
+export function newIncident(
+  id: IncidentId,
+  server: Server,
+  verdict: Verdict,
+  suspectedAt: number,
+  now: number,
+  known: Pick<Incident, 'evidence' | 'control' | 'statusWrite'>,
+): Incident {
+  return {
+    id,
+    serverId: server.id,
+    serverName: server.name,
+    status: 'open',
+    suspectedAt,
+    openedAt: now,
+    recoveredAt: null,
+    reasons: verdict.reasons,
+    heldBy: [],
+    decisionId: null,
+    evacuationId: null,
+    acknowledgedAt: null,
+    overrideUntil: null,
+    ...known,
+    version: 0,
+  }
+}
+
+export function newEvacuation(
+  id: EvacuationId,
+  decisionId: DecisionId,
+  plan: Plan,
+  mode: Mode,
+  triggeredBy: TriggeredBy,
+  incident: Incident | null,
+  now: number,
+): Evacuation {
+  return {
+    id,
+    incidentId: incident?.id ?? null,
+    decisionId,
+    fromServerIds: plan.fromServerIds,
+    onlyConnections: plan.onlyConnections,
+    reason: plan.reason,
+    mode,
+    status: mode === 'auto' ? 'running' : 'suggested',
+    triggeredBy,
+    createdAt: now,
+    approvedAt: mode === 'auto' ? now : null,
+    endedAt: null,
+    cancelledWhy: null,
+    connections: connectionsIn(plan),
+    moved: 0,
+    unplaced: plan.unplaced,
+    emptyListings: 0,
+    nextLookAt: now,
+    version: 0,
+  }
+}
+
+/** The guards that were asked before a decision about a failure; it exists, so each of them allowed it. */
+const asked: readonly GuardCode[] = ['paused', 'too_few_servers', 'mass_failure', 'no_control', 'registry_stale']
+
+export function newDecision(
+  id: DecisionId,
+  plan: Plan,
+  mode: Mode,
+  incident: Incident | null,
+  evacuationId: EvacuationId | null,
+  verdicts: DecisionRecord['verdicts'],
+  policyVersion: number,
+  now: number,
+): DecisionRecord {
+  const connections = connectionsIn(plan)
+  return {
+    id,
+    at: now,
+    reason: plan.reason,
+    mode,
+    incidentId: incident?.id ?? null,
+    evacuationId,
+    fromServerIds: plan.fromServerIds,
+    verdicts,
+    evidence: incident?.evidence ?? [],
+    control: incident?.control ?? null,
+    guards: incident ? asked.map((guard) => ({ guard, denial: null })) : [],
+    cohorts: plan.cohorts,
+    connections,
+    placed: connections - plan.unplaced.length,
+    unplaced: plan.unplaced.length,
+    coverage: plan.coverage,
+    policyVersion,
+    version: 1,
+  }
+}
+
+export function newMigration(
+  id: MigrationId,
+  evacuation: Evacuation,
+  decisionId: DecisionId,
+  [from, to]: readonly [Server, Server],
+  connections: number,
+  maxRetries: number,
+  now: number,
+): Migration {
+  const status = evacuation.status === 'running' ? 'scheduled' : 'suggested'
+  return {
+    id,
+    evacuationId: evacuation.id,
+    decisionId,
+    fromServerId: from.id,
+    fromServerName: from.name,
+    toServerId: to.id,
+    toServerName: to.name,
+    status,
+    reason: evacuation.reason,
+    triggeredBy: evacuation.triggeredBy,
+    notes: null,
+    savingsEurHour: null,
+    savingsEurMonth: null,
+    createdAt: now,
+    approvedAt: null,
+    scheduledAt: status === 'scheduled' ? now : null,
+    startedAt: null,
+    completedAt: null,
+    notBefore: null,
+    connectionCountAtStart: connections,
+    connectionsMoved: 0,
+    connectionsFailed: 0,
+    connectionsSkipped: 0,
+    progress: 0,
+    retryCount: 0,
+    maxRetries,
+    retryOf: null,
+    errorMessage: null,
+    rollbackSuccess: null,
+    residue: [],
+    warnings: [],
+    version: 1,
+  }
+}
+
+export function newMove(migrationId: MigrationId, connection: Connection): MoveRecord {
+  const id = `${migrationId}/${connection.id}`
+  return { id, migrationId, connection, attempt: 1, tries: 0, state: { state: 'pending' }, version: 1 }
+}
+
+function connectionsIn(plan: Plan): number {
+  return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
+}

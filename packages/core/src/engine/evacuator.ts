@@ -1,0 +1,320 @@
+import { isTerminal, step } from '../decide/migration.ts'
+import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
+import { errorText, PintailError } from '../errors.ts'
+import type { EventDraft } from '../events.ts'
+import type { Clock, GuardSource, GuardState, Random, StoreWrite } from '../ports.ts'
+import type {
+  ConnectionId,
+  DecisionId,
+  DecisionRecord,
+  Evacuation,
+  EvacuationId,
+  Incident,
+  Migration,
+  MigrationId,
+  MigrationReason,
+  Mode,
+  Plan,
+  PlannedMigration,
+  ServerId,
+  TriggeredBy,
+  UnplacedCode,
+} from '../vocabulary.ts'
+import { type Books, type ServerBook, verdictOfBook } from './books.ts'
+import { type Journal, put } from './journal.ts'
+import { type Migrator, transitionEvents } from './migrator.ts'
+import { differences, type Planner } from './planner.ts'
+import { callOut, newId } from './time.ts'
+
+/** For asking a guard source, milliseconds. */
+const guardCallMs = 10_000
+/** These wait for new capacity; the others are the user's or the operator's choice. */
+const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
+
+/** The records of one decision, to be kept in one commit. */
+interface Decided {
+  readonly evacuation: Evacuation
+  readonly decision: DecisionRecord
+  readonly writes: readonly StoreWrite[]
+  readonly events: readonly EventDraft[]
+}
+
+export interface EvacuatorParts {
+  readonly books: Books
+  readonly journal: Journal
+  readonly planner: Planner
+  readonly guards: readonly GuardSource[]
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface EvacuatorHooks {
+  migrator(): Migrator
+  /** Why no move off this server may start now; null: it may. */
+  forbidden(from: ServerId): string | null
+  /** Something has changed that others may wait for. */
+  wake(): void
+}
+
+/** Evacuations from the plan to the last look at the source: decided, approved, continued, ended. */
+export class Evacuator {
+  readonly #parts: EvacuatorParts
+  readonly #hooks: EvacuatorHooks
+  readonly #stopping: AbortSignal
+
+  constructor(parts: EvacuatorParts, hooks: EvacuatorHooks, stopping: AbortSignal) {
+    this.#parts = parts
+    this.#hooks = hooks
+    this.#stopping = stopping
+  }
+
+  /**
+   * The records of a plan: noted only (`observe`), proposed, or to be carried out; in the last case every place is
+   * reserved before this returns.
+   */
+  decide(plan: Plan, mode: Mode, triggeredBy: TriggeredBy, incident: Incident | null, existing: Evacuation | null = null): Decided {
+    const { books, clock, random } = this.#parts
+    const now = clock.now()
+    const decisionId = newId(now, random) as DecisionId
+    const base = existing ?? newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
+    const pauseMs = plan.placements.length === 0 ? books.policy.migration.retryUnplacedMs : 0
+    const evacuation = { ...base, unplaced: plan.unplaced, emptyListings: 0, nextLookAt: now + pauseMs, version: base.version + 1 }
+    const acts = mode !== 'observe'
+    const verdicts = plan.fromServerIds.flatMap((id) => {
+      const book = books.servers.get(id)
+      return book ? { serverId: id, verdict: verdictOfBook(book) } : []
+    })
+    const policyVersion = books.words.get('policy')?.version ?? 0
+    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, now)
+    const { incidentId, reason, connections, placed, unplaced } = decision
+    const writes: StoreWrite[] = [put('decision', decision.id, decision)]
+    const events: EventDraft[] = [
+      { type: 'decision.made', at: now, data: { decisionId, incidentId, reason, mode, connections, placed, unplaced } },
+    ]
+    if (!acts) return { evacuation, decision, writes, events }
+    books.evacuations.set(evacuation.id, evacuation)
+    writes.push(put('evacuation', evacuation.id, evacuation))
+    const { id: evacuationId, fromServerIds, status } = evacuation
+    const migrations = plan.placements.length
+    if (!existing)
+      events.push({
+        type: 'evacuation.created',
+        at: now,
+        data: { evacuationId, incidentId, fromServerIds, status, connections, migrations, unplaced },
+      })
+    for (const part of plan.placements) this.#begin(part, evacuation, decisionId, writes, events)
+    const known = new Map(existing?.unplaced.map(({ connectionId, code }) => [connectionId, code]))
+    const serverId = fromServerIds[0] as ServerId
+    for (const { connectionId, code, message } of plan.unplaced)
+      if (known.get(connectionId) !== code)
+        events.push({ type: 'connection.unplaced', at: now, data: { connectionId, serverId, code, message, evacuationId } })
+    return { evacuation, decision, writes, events }
+  }
+
+  /** One migration of an evacuation, with its moves and, unless it is only suggested, their reservations. */
+  #begin(part: PlannedMigration, evacuation: Evacuation, decisionId: DecisionId, writes: StoreWrite[], events: EventDraft[]): void {
+    const { books, clock, random } = this.#parts
+    const now = clock.now()
+    const from = books.servers.get(part.fromServerId)?.server
+    const to = books.servers.get(part.toServerId)?.server
+    if (!from || !to) return
+    const connections = part.connections.length
+    const { maxRetries } = books.policy.migration
+    const migration = newMigration(newId(now, random) as MigrationId, evacuation, decisionId, [from, to], connections, maxRetries, now)
+    const { id, status, evacuationId, reason, savingsEurHour } = migration
+    const ends = { serverId: from.id, fromServerId: from.id, toServerId: to.id }
+    books.put(migration)
+    writes.push(put('migration', id, migration))
+    events.push({ type: 'migration.created', at: now, data: { id, ...ends, status, savingsEurHour, evacuationId, reason, connections } })
+    for (const connection of part.connections) {
+      const move = newMove(id, connection)
+      books.putMove(move)
+      if (status === 'scheduled') books.reserve(to.id, connection.id)
+      writes.push(put('move', move.id, move))
+    }
+  }
+
+  /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
+  async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
+    const { books, planner } = this.#parts
+    await this.#askHost(plan.reason)
+    const gathered = await planner.gather(sources)
+    // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
+    const fresh = planner.plan(gathered, plan.reason, undefined, plan.onlyConnections)
+    if (fresh.fingerprint !== plan.fingerprint) {
+      const changes = differences(plan, fresh)
+      throw new PintailError('plan_stale', `the world has changed since this plan: ${changes.join('; ')}`, {
+        remedy: 'Plan again, look at what it says now, and execute that.',
+        problems: changes.map((message) => ({ path: 'plan', message })),
+      })
+    }
+    const busy = [...books.evacuations.values()].find(({ fromServerIds }) => fromServerIds.some((id) => fresh.fromServerIds.includes(id)))
+    if (busy)
+      throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
+        remedy: 'Wait for it, or cancel it first.',
+      })
+    const mode = books.policy.mode[fresh.reason]
+    const made = this.decide(fresh, mode === 'auto' ? 'auto' : 'suggest', 'admin', null)
+    await this.#parts.journal.commit(made.writes, made.events)
+    this.#hooks.wake()
+    return made.evacuation
+  }
+
+  /** Optional reasons ask the host's guards; a source that fails to answer forbids them. */
+  async #askHost(reason: MigrationReason): Promise<void> {
+    if (reason === 'manual' || reason === 'server-down') return
+    for (const source of this.#parts.guards) {
+      const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
+        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
+      )
+      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? true))
+      if (active)
+        throw new PintailError(
+          'guard_denied',
+          `${active.name} forbids ${reason}: ${active.message}`,
+          active.remedy ? { remedy: active.remedy } : {},
+        )
+    }
+  }
+
+  /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */
+  async continue(id: EvacuationId): Promise<void> {
+    const { books, planner, journal, clock } = this.#parts
+    const evacuation = books.evacuations.get(id)
+    if (!evacuation) return
+    const migrations = books.migrationsOf(id)
+    if (migrations.some(({ status }) => !isTerminal(status))) return
+    if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
+    const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
+    const incident = evacuation.fromServerIds
+      .map((server) => books.incidents.get(server))
+      .find((open) => open?.id === evacuation.incidentId)
+    if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
+    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
+    const { moved, spared, refusals, lookAt } = this.#outcomes(migrations)
+    if (clock.now() < Math.max(evacuation.nextLookAt, lookAt)) return
+    const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
+    const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
+    const gathered = await planner.gather(sources)
+    if (books.evacuations.get(id) !== evacuation) return
+    const plan = planner.plan(gathered, evacuation.reason, refusals, evacuation.onlyConnections, settled)
+    if (plan.placements.length > 0 || plan.unplaced.length > 0) {
+      const unplaced = [...fixed, ...plan.unplaced]
+      const made = this.decide({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, {
+        ...evacuation,
+        moved: moved.size,
+      })
+      // No decision is written each time that room is looked for in vain.
+      const inVain =
+        plan.placements.length === 0 &&
+        unplaced.length === evacuation.unplaced.length &&
+        plan.unplaced.some(({ code }) => retriable.includes(code))
+      if (inVain) books.evacuations.set(id, { ...evacuation, nextLookAt: made.evacuation.nextLookAt })
+      else await journal.commit(made.writes, made.events)
+      return this.#hooks.wake()
+    }
+    const next: Evacuation = {
+      ...evacuation,
+      moved: moved.size,
+      unplaced: fixed,
+      emptyListings: evacuation.emptyListings + 1,
+      nextLookAt: 0,
+      version: evacuation.version + 1,
+    }
+    books.evacuations.set(id, next)
+    await journal.commit([put('evacuation', id, next)], [])
+    if (next.emptyListings >= 2) return this.#finish(next, 'completed')
+    this.#hooks.wake()
+  }
+
+  /** What became of an evacuation's connections so far, and which targets have failed whom. */
+  #outcomes(migrations: readonly Migration[]) {
+    const moved = new Set<ConnectionId>()
+    const spared = new Set<ConnectionId>()
+    const refused = new Map<ConnectionId, Set<ServerId>>()
+    const failed = new Map<ConnectionId, Set<ServerId>>()
+    const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
+      map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
+    for (const migration of migrations)
+      for (const { connection, state } of this.#parts.books.movesOf(migration.id)) {
+        if (state.state === 'moved') moved.add(connection.id)
+        // A person has cancelled this migration: nobody is planned around that word.
+        else if (migration.status === 'cancelled') spared.add(connection.id)
+        else if (state.state === 'failed') add(state.permanent ? refused : failed, connection.id, migration.toServerId)
+      }
+    const { targetsPerConnection, retryUnplacedMs } = this.#parts.books.policy.migration
+    const refusals = new Map<ConnectionId, ReadonlySet<ServerId>>(refused)
+    let lookAt = 0
+    for (const [id, servers] of failed) {
+      if (moved.has(id)) continue
+      const all = new Set([...servers, ...(refused.get(id) ?? [])])
+      // Elsewhere at first. If it fails everywhere it is the panel, not the user: all targets again, after a pause.
+      if (all.size < targetsPerConnection) refusals.set(id, all)
+      else lookAt = Math.max(...migrations.map(({ completedAt }) => completedAt ?? 0)) + retryUnplacedMs
+    }
+    return { moved, spared, refusals, lookAt }
+  }
+
+  async #finish(evacuation: Evacuation, status: 'completed' | 'cancelled'): Promise<void> {
+    const { books, journal, clock } = this.#parts
+    const now = clock.now()
+    const moved = this.#outcomes(books.migrationsOf(evacuation.id)).moved.size
+    const { id: evacuationId, createdAt, unplaced, cancelledWhy } = evacuation
+    const next: Evacuation = { ...evacuation, moved, status, endedAt: now, version: evacuation.version + 1 }
+    const told: EventDraft =
+      status === 'completed'
+        ? {
+            type: 'evacuation.completed',
+            at: now,
+            data: { evacuationId, moved, unplaced: unplaced.length, durationMs: Math.round(now - createdAt) },
+          }
+        : { type: 'evacuation.cancelled', at: now, data: { evacuationId, moved, why: cancelledWhy ?? 'cancelled' } }
+    books.forget(evacuationId)
+    await journal.commit([put('evacuation', evacuationId, next)], [told])
+  }
+
+  /** Starts nothing more of an evacuation; what is under way settles, and then it ends. */
+  async stop(evacuation: Evacuation, why: string): Promise<void> {
+    const { books, journal } = this.#parts
+    if (evacuation.cancelledWhy !== null) return
+    const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
+    books.evacuations.set(next.id, next)
+    await journal.commit([put('evacuation', next.id, next)], [])
+    for (const migration of books.migrationsOf(next.id))
+      if (!isTerminal(migration.status)) await this.#hooks.migrator().cancel(migration, why)
+    this.#hooks.wake()
+  }
+
+  /** Approves suggested migrations; each schedules itself. */
+  async approve(evacuation: Evacuation, migrations: readonly Migration[]): Promise<void> {
+    const { books, journal, clock } = this.#parts
+    const now = clock.now()
+    const writes: StoreWrite[] = []
+    const events: EventDraft[] = []
+    for (const migration of migrations) {
+      let current = migration
+      for (const trigger of ['approve', 'schedule'] as const) {
+        const stepped = step(current, trigger, now)
+        if (!stepped.ok) throw new PintailError('illegal_transition', stepped.message)
+        events.push(...transitionEvents(current, stepped.migration, now))
+        current = stepped.migration
+      }
+      // Both transitions are one write: nobody can be left between them.
+      current = { ...current, version: migration.version + 1 }
+      books.put(current)
+      for (const { connection } of books.movesOf(current.id)) books.reserve(current.toServerId, connection.id)
+      writes.push(put('migration', current.id, current))
+    }
+    const approved: Evacuation = {
+      ...evacuation,
+      status: 'running',
+      approvedAt: evacuation.approvedAt ?? now,
+      version: evacuation.version + 1,
+    }
+    books.evacuations.set(approved.id, approved)
+    writes.push(put('evacuation', approved.id, approved))
+    events.push({ type: 'evacuation.approved', at: now, data: { evacuationId: approved.id } })
+    await journal.commit(writes, events)
+    this.#hooks.wake()
+  }
+}

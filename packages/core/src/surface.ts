@@ -1,0 +1,127 @@
+import type { EventType, PintailEvent, PintailEvents } from './events.ts'
+import type { SampleInput } from './ports.ts'
+import type { ServerRef } from './rows.ts'
+import type {
+  DecisionRecord,
+  Evacuation,
+  FleetStatus,
+  Incident,
+  Migration,
+  MigrationReason,
+  MigrationStatus,
+  Plan,
+  PlanRequest,
+  PolicyInput,
+  PolicyView,
+} from './vocabulary.ts'
+
+/** Gets the payload of one event type, or with `*` every event with its place in the journal. */
+export type Listener<T extends EventType | '*'> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown
+
+export interface MigrationFilter {
+  readonly status?: readonly MigrationStatus[]
+  /** Source or target. */
+  readonly serverId?: ServerRef
+  readonly reason?: MigrationReason
+  /** 1–200. Default 50. */
+  readonly limit?: number
+  /** Default 0. */
+  readonly offset?: number
+}
+
+export interface MigrationPage {
+  readonly migrations: readonly Migration[]
+  /** How many match in all. */
+  readonly total: number
+  readonly limit: number
+  readonly offset: number
+}
+
+/** For a manual migration (seed 004's POST /migrations). */
+export interface MigrationRequest {
+  readonly serverId: ServerRef
+  readonly toServerId?: ServerRef
+  readonly connectionIds?: readonly (string | number)[]
+  readonly reason?: MigrationReason
+  readonly notes?: string
+  readonly autoApprove?: boolean
+  readonly fingerprint?: string
+}
+
+/** Which part is paused: everything, or moves off one server. */
+export type PauseTarget = 'all' | { readonly serverId: ServerRef }
+
+export interface PauseOptions {
+  readonly reason?: string
+  /** The pause ends by itself after this many milliseconds. Default: never. */
+  readonly forMs?: number
+}
+
+/** The engine. Made by `createPintail`; nothing runs before `start()`. */
+export interface Pintail {
+  /**
+   * Begins to lead, probe and act. Resolves at once: it waits for no first round, no `startupDelayMs` and no port.
+   * @throws PintailError `already_started`, `stopped`
+   */
+  start(): Promise<void>
+  /**
+   * Lets moves under way settle, releases the lease and leaves no timer, socket or listener behind. Never rejects.
+   * What does not settle in `timeoutMs` (default 10 000) is left to the next start, which asks where it is.
+   */
+  stop(options?: { readonly timeoutMs?: number }): Promise<void>
+  /** A listener that throws or rejects hurts nobody: it becomes a `warning`. Dispose to unsubscribe. */
+  on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable
+  /** What has happened after the cursor, then what happens, until the signal fires or the engine stops. */
+  events(options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<PintailEvent>
+  status(): FleetStatus
+  /** The dry run: who would go where, and why. Changes nothing. */
+  plan(request: PlanRequest): Promise<Plan>
+  /** Carries out exactly this plan. @throws PintailError `plan_stale` naming what has changed since */
+  execute(plan: Plan): Promise<Evacuation>
+  /** From now on the server is no target. Kept across restarts, as every word of an operator. */
+  cordon(server: ServerRef): Promise<void>
+  uncordon(server: ServerRef): Promise<void>
+  /** Cordons the server and moves everybody off it. With `fingerprint`: only if the plan is still that one. */
+  drain(server: ServerRef, options?: { readonly fingerprint?: string }): Promise<Evacuation>
+  /** Starts no move in this scope until resumed. What is under way settles. */
+  pause(scope?: PauseTarget, options?: PauseOptions): Promise<void>
+  resume(scope?: PauseTarget): Promise<void>
+  /** Samples from elsewhere. @throws PintailError `unsupported` until remote vantages are built */
+  observe(samples: readonly SampleInput[]): Promise<void>
+  readonly migrations: {
+    list(filter?: MigrationFilter): Promise<MigrationPage>
+    get(id: string): Promise<Migration>
+    /** @throws PintailError `unsupported` until manual migrations are built; `plan` and `execute` work */
+    create(request: MigrationRequest): Promise<Migration>
+    /** From `suggested`; it then schedules itself. @throws PintailError `illegal_transition` saying what is allowed */
+    approve(id: string): Promise<Migration>
+    schedule(id: string): Promise<Migration>
+    cancel(id: string): Promise<Migration>
+    /** @throws PintailError `unsupported` until it is built; retryable failures are retried by themselves */
+    retry(id: string): Promise<Migration>
+    /** Terminal records only. */
+    delete(id: string): Promise<void>
+  }
+  readonly evacuations: {
+    list(): Promise<readonly Evacuation[]>
+    get(id: string): Promise<Evacuation>
+    approve(id: string): Promise<Evacuation>
+    cancel(id: string): Promise<Evacuation>
+  }
+  readonly incidents: {
+    list(): Promise<readonly Incident[]>
+    get(id: string): Promise<Incident>
+    /** A long-dead server that is known about: it leaves the counts of the mass-failure guard. */
+    acknowledge(id: string): Promise<Incident>
+    /** Leave to act on this incident against the mass-failure guard, for at most `forMs` (default 15 minutes). */
+    overrideGuard(id: string, options?: { readonly forMs?: number }): Promise<Incident>
+  }
+  /** Why: the whole record of one decision. */
+  decision(id: string): Promise<DecisionRecord>
+  readonly policy: {
+    get(): PolicyView
+    /** Stores a patch over the code's policy. @throws PintailError `policy_stale` if `ifVersion` is not the newest */
+    update(patch: PolicyInput, options: { readonly ifVersion: number }): Promise<PolicyView>
+    reset(): Promise<PolicyView>
+  }
+}
