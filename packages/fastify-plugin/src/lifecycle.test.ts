@@ -171,14 +171,16 @@ test('the engine stops after the last request and before what was registered ear
   app.addHook('onClose', async () => void order.push('database closed'))
   const engine = stubEngine({ stop: async () => void order.push('engine stopped') })
   await app.register(pintail, { pintail: engine, authorize: 'host', start: 'ready' })
+  const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
   app.get('/slow', async () => {
+    arrive()
     await new Promise((resolve) => setTimeout(resolve, 100))
     order.push('request answered')
     return 'slow'
   })
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
   const asked = fetch(`${address}/slow`, { headers: { connection: 'close' } })
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await arrived
   await app.close()
   await asked
   expect(order).toEqual(['request answered', 'engine stopped', 'database closed'])

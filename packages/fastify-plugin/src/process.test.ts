@@ -55,17 +55,17 @@ test('after close the process ends by itself within a second', async () => {
 
 test('a move that never settles keeps neither close nor the process waiting', async () => {
   const output = await run(`
-    const mover = { move: () => { console.log('moving'); return new Promise(() => {}) } }
+    let moving = false
+    const mover = { move: () => { moving = true; return new Promise(() => {}) } }
     await app.register(pintail, { ...parts, mover, stopTimeoutMs: 200 })
     await listen()
     await until(() => app.pintail.status().counts.up === 3)
     await app.pintail.drain(1)
-    await until(() => app.pintail.status().migrations.some(({ status }) => status === 'transferring'))
+    await until(() => moving)
     const begun = performance.now()
     await app.close()
     console.log('close took', Math.round(performance.now() - begun))
   `)
-  expect(output).toContain('moving')
   expect(Number(/close took (\d+)/.exec(output)?.[1])).toBeLessThan(1500)
   expect(endedMs(output)).toBeLessThan(1000)
 }, 30_000)
