@@ -1,2 +1,1 @@
-// A placeholder until the adapter is written, so that the package builds.
-export {}
+export { type JsonlLog, type JsonlLogOptions, jsonlLog } from './log.ts'
