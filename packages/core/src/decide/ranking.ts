@@ -129,7 +129,7 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
 }
 
 /** Weighted mean, 0..1. All weights zero: 0 for everybody, and the order is by id. */
-export function scoreOf(contributions: readonly Contribution[]): number {
+function scoreOf(contributions: readonly Contribution[]): number {
   const weights = contributions.reduce((sum, { weight }) => sum + weight, 0)
   return weights === 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + value * weight, 0) / weights
 }

@@ -29,7 +29,7 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   })
 }
 
-export function aborted(signal: AbortSignal): PintailError {
+function aborted(signal: AbortSignal): PintailError {
   return new PintailError('aborted', 'stopped before it was done', { cause: signal.reason })
 }
 
