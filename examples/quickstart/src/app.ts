@@ -8,6 +8,7 @@ import {
   isPintailError,
   type Pintail,
   type PintailEvent,
+  type Policy,
   type PolicyInput,
   type ServerId,
   systemClock,
@@ -81,16 +82,8 @@ export class App {
     this.#view = view
   }
 
-  get mode(): string {
-    return this.pintail.policy.get().policy.mode['server-down']
-  }
-
-  get fillLimit(): number {
-    return this.pintail.policy.get().policy.placement.fillLimit
-  }
-
-  get confirmMs(): number {
-    return this.pintail.policy.get().policy.detect.confirm?.durationMs ?? 0
+  get policy(): Policy {
+    return this.pintail.policy.get().policy
   }
 
   get serverIds(): string[] {
@@ -154,8 +147,8 @@ export class App {
   }
 
   async switchMode(): Promise<void> {
-    const { version } = this.pintail.policy.get()
-    const mode = this.mode === 'auto' ? 'suggest' : 'auto'
+    const { policy, version } = this.pintail.policy.get()
+    const mode = policy.mode['server-down'] === 'auto' ? 'suggest' : 'auto'
     await this.pintail.policy.update({ mode }, { ifVersion: version })
     const meaning = mode === 'auto' ? 'new incidents are acted on at once' : 'new evacuations wait for approval'
     this.note('mode', 'busy', `${mode}: ${meaning}`)

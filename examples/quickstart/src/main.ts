@@ -8,8 +8,8 @@ import type { Outage } from './outages.ts'
 import { fleetTable, PlainView, resultTable } from './plain.ts'
 import { render, type Scene, Screen } from './screen.ts'
 import { checkLines, runOnce } from './story.ts'
-import { painter } from './text.ts'
-import { exclusions, filled, whyFor, whyTable } from './why.ts'
+import { duration, painter } from './text.ts'
+import { exclusions, filled, whyFor, whyShort, whyTable } from './why.ts'
 import type { Entry } from './words.ts'
 
 const { stdin, stdout, stderr } = process
@@ -46,10 +46,17 @@ function plainView(app: App, lines: PlainView): View {
     entry: (entry) => lines.entry(entry),
     progress: (outage, at) => lines.progress(outage, at),
     decided(decision) {
-      const full = filled(decision, capacities, app.fillLimit)
-      const percent = Math.round(app.fillLimit * 100)
+      const full = filled(decision, capacities, app.policy.placement.fillLimit)
+      const percent = Math.round(app.policy.placement.fillLimit * 100)
       const limit = full.length === 0 ? [] : [[`  ${full.join(', ')}: filled to ${percent} %, so the next best take the rest`]]
-      lines.block([[['Why these targets', 'strong'], `  ${whyFor(decision)}`], ...whyTable(decision, 5), ...exclusions(decision), ...limit])
+      const best = whyShort(decision)
+      lines.block([
+        [['Why these targets', 'strong'], `  ${whyFor(decision)}`],
+        ...whyTable(decision, 5),
+        ...exclusions(decision),
+        ...(best === null ? [] : [[`  ${best}`]]),
+        ...limit,
+      ])
     },
   }
 }
@@ -61,7 +68,8 @@ async function runPlain(settings: Settings): Promise<void> {
   const { books } = app.world
   const what = `${books.users.size} users on ${books.servers.size} servers on loopback, mode ${settings.mode}`
   lines.block([
-    [['Pintail quickstart', 'strong'], `  ${what}, probing by ${app.probing}`],
+    [['Pintail quickstart', 'strong'], `  ${what}`],
+    [`Probing by ${app.probing}; a failure must last for ${duration(app.policy.detect.confirm?.durationMs ?? 0)} before anybody is moved`],
     ...(settings.once ? [] : [[['Keys from the input: 1-8 kill or revive, p pause, a approve, m mode, q quit', 'quiet']] as const]),
     [],
     ...fleetTable(books),
@@ -106,15 +114,13 @@ async function runScreen(settings: Settings): Promise<void> {
     const scene: Scene = {
       now: systemClock.now(),
       startedAt: app.startedAt,
-      mode: app.mode,
+      policy: app.policy,
       users: app.world.books.users.size,
       status: app.pintail.status(),
       outages: app.outages.list,
       log,
       decision,
       showWhy,
-      fillLimit: app.fillLimit,
-      confirmMs: app.confirmMs,
       hasKeyboard,
     }
     screen.draw(render(scene, screen.size).map(paint))

@@ -50,7 +50,7 @@ export class PlainView {
     if (users === 0 || (!settled && at - this.#toldAt < progressEveryMs)) return
     this.#toldAt = at
     const targets = shares.map((share) => `${share.to} ${share.moved}/${share.users}`).join(', ')
-    const line = [...bar(moved, users, 16, moved === users ? 'good' : 'busy'), ` ${moved}/${users}`.padEnd(9), targets]
+    const line = [...bar(moved, users, 10, moved === users ? 'good' : 'busy'), ` ${moved}/${users}`.padEnd(9), targets]
     this.#lines([[...this.#stamp(at), ...fit([['moving', 'busy']], tagWide), ...clip(line, this.#wide - stampWide - tagWide - 2)]])
     this.#spaced = false
   }
@@ -72,16 +72,16 @@ export function fleetTable(books: Books): Line[] {
     return [
       '  ',
       ...fit([id], 8),
-      ...fit([region ?? ''], 12),
-      ...bar(users, capacity, 12, 'good'),
+      ...fit([region ?? ''], 7),
+      ...bar(users, capacity, 10, 'good'),
       ...fit([`${users}/${capacity}`], -7),
       '  ',
-      ...fit([failureDomain ?? ''], 10),
-      ...fit([`${host}:${port}`], 18),
+      ...fit([failureDomain ?? ''], 9),
+      ...fit([`${host}:${port}`], 17),
       (protocols ?? []).join(' '),
     ]
   })
-  const head = `  ${'server'.padEnd(8)}${'region'.padEnd(12)}${'users'.padEnd(21)}${'domain'.padEnd(10)}${'address'.padEnd(18)}speaks`
+  const head = `  ${'server'.padEnd(8)}${'region'.padEnd(7)}${'users'.padEnd(19)}${'domain'.padEnd(9)}${'address'.padEnd(17)}speaks`
   return [[[head, 'quiet']], ...rows]
 }
 

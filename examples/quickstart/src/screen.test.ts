@@ -1,4 +1,4 @@
-import type { DecisionRecord, FleetStatus, Incident, Reason, ServerReport, VerdictKind } from '@pintail/core'
+import type { DecisionRecord, FleetStatus, Incident, Policy, Reason, ServerReport, VerdictKind } from '@pintail/core'
 import { describe, expect, test } from 'vitest'
 import type { Outage } from './outages.ts'
 import { render, type Scene, Screen, stateOf } from './screen.ts'
@@ -87,19 +87,27 @@ const decision = {
   ],
 } as unknown as DecisionRecord
 
+function policyOf(mode: string): Policy {
+  const guards = { dampingCeiling: 3 }
+  return {
+    mode: { 'server-down': mode },
+    detect: { confirm: { durationMs: 1500 } },
+    placement: { fillLimit: 0.9 },
+    guards,
+  } as unknown as Policy
+}
+
 function scene(patch: Partial<Scene> = {}, status: Partial<FleetStatus> = {}): Scene {
   return {
     now: at + 4000,
     startedAt: at,
-    mode: 'auto',
+    policy: policyOf('auto'),
     users: 300,
     status: { state: 'leading', servers, pauses: [], registry: { listedAt: at, stale: false, skippedRows: 0 }, ...status } as FleetStatus,
     outages: [outage()],
     log: entries,
     decision,
     showWhy: false,
-    fillLimit: 0.9,
-    confirmMs: 1500,
     hasKeyboard: true,
     ...patch,
   }
@@ -113,7 +121,7 @@ const scenes: Record<string, Scene> = {
   calm: scene({ outages: [], log: [], decision: null }, { servers: servers.slice(1) }),
   'an evacuation': scene(),
   'a held incident': scene({ outages: [outage({ heldBy: [held] }), outage({ server: 'ams-2' })] }),
-  'a plan that waits': scene({ outages: [outage({ awaitsApproval: true })], mode: 'suggest' }),
+  'a plan that waits': scene({ outages: [outage({ awaitsApproval: true })], policy: policyOf('suggest') }),
   'many outages': scene({ outages: Array.from({ length: 20 }, () => outage({ recoveredAt: at + 3000, statusRestored: true })) }),
   'many suspects': scene({}, { servers: suspects }),
   'many targets': scene({
@@ -165,10 +173,28 @@ test('without colours the frame still says which server is down', () => {
   expect(text(scene())).toMatch(/2 ams-2 .*● up/)
 })
 
+test('why a server takes nobody is said beside it', () => {
+  const [full, damped, half] = [server(1, 'up', { load: 54 }), server(2, 'up', { penalty: 3.2 }), server(3)]
+  const shown = text(scene({ outages: [] }, { servers: [full, damped, half] as ServerReport[] }))
+  expect(shown).toMatch(/1 ams-1 .*filled to 90 %/)
+  expect(shown).toMatch(/2 ams-2 .*fails too often/)
+  expect(shown).toMatch(/3 ams-3 .* 40\/60 +– *\n/)
+})
+
 test('an evacuation shows a bar and the figures of each target', () => {
   expect(text(scene())).toMatch(/evacuating 7\/12, found in 1\.9 s/)
   expect(text(scene())).toMatch(/→ ams-2 +█+░+ 4\/9 +transferring/)
   expect(text(scene())).toMatch(/→ fra-1 +█+ 3\/3/)
+})
+
+test('what is over leaves the room to what is not', () => {
+  const over = Array.from({ length: 9 }, () => outage({ server: 'old-1', recoveredAt: at + 3000 }))
+  const shown = text(scene({ outages: [...over, outage()] }))
+  expect(shown).toMatch(/evacuating[\s\S]*→ fra-1 +█+ 3\/3[\s\S]*old-1/)
+})
+
+test('targets that do not fit are counted', () => {
+  expect(text(scenes['many targets'] as Scene)).toMatch(/→ t-0 .*→ t-1 [\s\S]*and \d+ more/)
 })
 
 test('what forbids moving is said with its remedy', () => {

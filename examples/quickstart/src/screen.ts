@@ -1,5 +1,5 @@
 /** The view for a terminal: `render` is pure, from a scene to lines; `Screen` brings lines to a terminal and back out. */
-import type { DecisionRecord, FleetStatus, ServerReport } from '@pintail/core'
+import type { DecisionRecord, FleetStatus, Policy, ServerReport } from '@pintail/core'
 import { figuresOf, type Outage, type Share } from './outages.ts'
 import { bar, clip, clockTime, count, duration, fit, type Line, type Span, type Tone, width, wrap } from './text.ts'
 import { exclusions, whyFor, whyShort, whyTable } from './why.ts'
@@ -9,7 +9,7 @@ import { causeOf, type Entry } from './words.ts'
 export interface Scene {
   readonly now: number
   readonly startedAt: number
-  readonly mode: string
+  readonly policy: Policy
   readonly users: number
   readonly status: FleetStatus
   /** Newest first. */
@@ -19,10 +19,6 @@ export interface Scene {
   /** The newest decision. */
   readonly decision: DecisionRecord | null
   readonly showWhy: boolean
-  /** Share of its capacity up to which a target is filled. */
-  readonly fillLimit: number
-  /** How long every answer must stay away before a server is down, milliseconds. */
-  readonly confirmMs: number
   readonly hasKeyboard: boolean
 }
 
@@ -74,7 +70,8 @@ function edges(left: Line, right: Line, columns: number): Line {
   return room < 10 ? left : [...fit(left, room), ...right, ' ']
 }
 
-function header({ status, mode, users, now, startedAt }: Scene, columns: number): Line {
+function header({ status, policy, users, now, startedAt }: Scene, columns: number): Line {
+  const mode = policy.mode['server-down']
   const left: Span[] = [' ', ['Pintail', 'strong'], '  mode ', [mode, mode === 'auto' ? 'good' : 'alarm'], `  ${status.state}`]
   if (columns >= 70) left.push(`  ${count(users, 'user')} on ${count(status.servers.length, 'server')}`)
   if (status.pauses.length > 0) left.push('  ', ['‖ PAUSED', 'alarm'])
@@ -172,12 +169,14 @@ function rttText(ms: number | null): string {
   return ms < 1 ? '<1 ms' : `${Math.round(ms)} ms`
 }
 
-function whyServer(server: ServerReport, { fillLimit }: Scene, full: boolean): Line {
-  const { verdict, load, capacity, status, lastSample } = server
+function whyServer(server: ServerReport, { policy }: Scene, full: boolean): Line {
+  const { fillLimit } = policy.placement
+  const { verdict, penalty, load, capacity, status, lastSample } = server
   const failure = lastSample?.failure
   const cause = full || !failure ? causeOf(server) : `${failure.layer} ${failure.kind.replace('_', ' ')}`
   const offline = status === 'online' || full ? '' : `, ${status}`
   if (verdict.verdict === 'up') {
+    if (penalty >= policy.guards.dampingCeiling) return [['fails too often', 'warn']]
     const full = load !== null && capacity !== null && load >= Math.floor(capacity * fillLimit)
     return full ? [[`filled to ${Math.round(fillLimit * 100)} %`, 'quiet']] : []
   }
@@ -186,6 +185,9 @@ function whyServer(server: ServerReport, { fillLimit }: Scene, full: boolean): L
 }
 
 // ------------------------------------------------------------------------------------------------------------ outages
+
+/** Recovered outages that are still shown. */
+const mostOver = 3
 
 interface Block {
   readonly head: Line
@@ -200,24 +202,23 @@ function outageLines(scene: Scene, columns: number, rows: number): Line[] {
     const hint = scene.hasKeyboard ? ' Press a number to kill a server.' : ''
     return [[[' none so far.', 'quiet'], hint]]
   }
-  // Open ones first; what is over is told in one line each.
-  const blocks = [
-    ...outages.filter(({ recoveredAt }) => recoveredAt === null),
-    ...outages.filter(({ recoveredAt }) => recoveredAt !== null),
-  ]
-    .slice(0, rows - suspects.length)
-    .map((outage) => blockOf(outage, scene, columns))
+  const open = outages.filter(({ recoveredAt }) => recoveredAt === null)
+  const over = outages.filter(({ recoveredAt }) => recoveredAt !== null)
+  const block = (outage: Outage): Block => blockOf(outage, scene, columns)
+  const blocks = open.slice(0, rows - suspects.length).map(block)
   let left = rows - suspects.length - blocks.length
   const lines = blocks.flatMap(({ head, more }) => {
     const below = left > 0 ? more(left).slice(0, left) : []
     left -= below.length
     return [head, ...below]
   })
-  return [...suspects, ...lines]
+  // What is over gets what is left, and little of it.
+  return [...suspects, ...lines, ...over.slice(0, Math.min(left, mostOver)).map((outage) => block(outage).head)]
 }
 
 /** A server that fails its checks and is not down yet: how far the confirmation is. */
-function suspectLines({ status, now, confirmMs }: Scene, columns: number): Line[] {
+function suspectLines({ status, now, policy }: Scene, columns: number): Line[] {
+  const confirmMs = policy.detect.confirm?.durationMs ?? 0
   return status.servers
     .filter(({ verdict }) => verdict.verdict === 'suspect')
     .map(({ name, verdict }) => {
@@ -289,12 +290,14 @@ function whyLine({ decisionId }: Outage, { decision }: Scene): Line[] {
   return why === null ? [] : [['    ', [why, 'quiet']]]
 }
 
-/** A bar for each target: one a line where that fits, else side by side. */
+/** A bar for each target: one a line where that fits, else side by side, and a figure for those that do not fit at all. */
 function shareLines(shares: readonly Share[], columns: number, rows: number): Line[] {
-  const across = Math.max(1, Math.ceil(shares.length / Math.max(1, rows)))
+  const narrowest = 22
+  const across = Math.max(1, Math.min(Math.ceil(shares.length / Math.max(1, rows)), Math.floor((columns - 4) / narrowest)))
   const each = Math.floor((columns - 4) / across)
-  const barWide = Math.max(4, Math.min(30, each - 18))
-  const cells = shares.map(({ to, moved, failed, users, status }): Line => {
+  const barWide = Math.max(3, Math.min(30, each - 19))
+  const fits = shares.length <= across * rows ? shares.length : across * rows - 1
+  const cells = shares.slice(0, fits).map(({ to, moved, failed, users, status }): Line => {
     const tone: Tone = status === 'failed' || status === 'cancelled' ? 'warn' : moved === users ? 'good' : 'busy'
     const word = status === 'completed' ? '' : failed > 0 ? `${failed} failed` : status
     return [
@@ -304,6 +307,7 @@ function shareLines(shares: readonly Share[], columns: number, rows: number): Li
       ...(across === 1 ? ([[word, 'quiet']] as const) : []),
     ]
   })
+  if (fits < shares.length) cells.push([[`and ${shares.length - fits} more`, 'quiet']])
   const lines: Line[] = []
   for (let from = 0; from < cells.length; from += across)
     lines.push(['    ', ...cells.slice(from, from + across).flatMap((cell) => (across === 1 ? cell : fit(cell, each)))])

@@ -46,6 +46,8 @@ export async function runOnce(app: App, signal: AbortSignal): Promise<Ending> {
     await app.revive(victim)
     await until('the server is back', () => outage()?.recoveredAt !== null)
     await until('the old grants are taken back', () => pintail.status().pendingRevokes === 0)
+    // The last of them are still on their way to the listeners.
+    await pause(200, undefined, { signal })
     app.flush()
   } catch (error) {
     if (signal.aborted || !(error instanceof StepFailed)) throw error

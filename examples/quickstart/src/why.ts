@@ -32,7 +32,7 @@ export function whyFor(decision: DecisionRecord): string {
   if (!cohort) return 'nobody was there to be moved'
   const others = decision.cohorts.length - 1
   const of = `${count(cohort.connections, 'user')} of region ${cohort.region ?? 'unknown'}`
-  return others > 0 ? `${of}, the largest of ${decision.cohorts.length} groups with equal needs` : of
+  return others > 0 ? `${of}, the largest of ${decision.cohorts.length} groups` : of
 }
 
 /** The candidates of the largest group, at most `rows` of them: 73 columns wide. */
@@ -86,11 +86,15 @@ export function filled(decision: DecisionRecord, capacities: ReadonlyMap<string,
   return full
 }
 
-/** The reason in half a sentence: in what the best target is ahead of the others, in the engine's own notes. */
+/** The reason in half a sentence: in what the best target with room is ahead of the others, in the engine's own notes. */
 export function whyShort(decision: DecisionRecord): string | null {
   const cohort = mainCohort(decision)
-  const [best, ...others] = cohort ? scored(cohort) : []
+  if (!cohort) return null
+  const candidates = scored(cohort)
+  // A better one may be full already.
+  const best = candidates.find(({ serverId }) => cohort.placed.some((part) => part.serverId === serverId)) ?? candidates[0]
   if (!best) return null
+  const others = candidates.filter((candidate) => candidate !== best)
   const lead = new Map(points(best))
   for (const other of others) for (const [factor, value] of points(other)) lead.set(factor, (lead.get(factor) ?? 0) - value / others.length)
   const notes = best.contributions

@@ -89,7 +89,7 @@ test('every tag fits its column', () => {
     'pause.lifted',
     'warning',
   ] as const
-  for (const type of types) words.take(event(type, data))
+  for (const type of types) words.take(event(type, { ...data, moved: 1, unplaced: 1 }))
   for (const status of ['suggested', 'running']) words.take(event('evacuation.created', { ...data, status }))
   for (const verdict of ['suspect', 'down', 'unknown']) words.take(event('server.verdict_changed', { ...data, verdict, previous: 'up' }))
   expect(told).toHaveLength(types.length + 5)

@@ -121,6 +121,8 @@ export class Narrator {
           text: `would move ${data.placed} of ${count(data.connections, 'user')}; this mode does nothing`,
         }
       case 'evacuation.created': {
+        if (data.connections === 0)
+          return { tag: 'plan', tone: 'quiet', text: `nobody is on ${data.fromServerIds.join(', ')}: nobody to move` }
         const plan = `${count(data.connections - data.unplaced, 'user')} of ${data.fromServerIds.join(', ')} to ${count(data.migrations, 'server')}`
         return data.status === 'suggested'
           ? { tag: 'suggest', tone: 'alarm', text: `${plan}: waits for your approval` }
@@ -129,6 +131,7 @@ export class Narrator {
       case 'evacuation.approved':
         return { tag: 'approved', tone: 'good', text: 'by a person; the moves start' }
       case 'evacuation.completed': {
+        if (data.moved + data.unplaced === 0) return null
         const left = data.unplaced === 0 ? 'nobody left' : `${count(data.unplaced, 'user')} left`
         return { tag: 'moved', tone: data.unplaced === 0 ? 'good' : 'alarm', text: `${count(data.moved, 'user')}, ${left}` }
       }
