@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { App } from './app.ts'
 import type { Outage } from './outages.ts'
 import { count, type Line } from './text.ts'
+import type { Books } from './world.ts'
 
 /** The server that dies. */
 const victim = 'ams-1'
@@ -53,12 +54,13 @@ export async function runOnce(app: App, signal: AbortSignal): Promise<Ending> {
     if (signal.aborted || !(error instanceof StepFailed)) throw error
     trouble = error.message
   }
-  return { outage: outage(), cause, checks: checksOf(app, trouble) }
+  return { outage: outage(), cause, checks: checksOf(world.books, trouble) }
 }
 
 class StepFailed extends Error {}
 
-function checksOf({ world: { books } }: App, trouble: string | null): Ending['checks'] {
+/** What must hold at the end, by the provider's own books. */
+export function checksOf(books: Books, trouble: string | null): Ending['checks'] {
   const left = books.homes(victim).length
   const overfull = [...books.servers.values()].filter(({ id, capacity }) => books.homes(id).length > capacity).map(({ id }) => id)
   const status = books.servers.get(victim)?.status
