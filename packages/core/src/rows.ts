@@ -1,5 +1,5 @@
 import type { Problem } from './errors.ts'
-import { PintailError } from './errors.ts'
+import { errorText, PintailError } from './errors.ts'
 import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
 import type {
   Connection,
@@ -28,6 +28,9 @@ const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
 // `127.1`, `0x7f000001` and `010.0.0.1` are addresses to some programs and names to others.
 const looksLikeAnAddress = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i
 
+// A name with a dot at its end is the same name, and so is one in capitals.
+const normal = (host: string): string => host.toLowerCase().replace(/\.$/, '')
+
 /** Why this is no host that is safe to hand to any prober; null: it is one. */
 export function hostProblem(value: unknown): string | null {
   if (typeof value !== 'string') return 'a host must be a string'
@@ -47,7 +50,7 @@ export function hostProblem(value: unknown): string | null {
  */
 export function parseHost(value: unknown): string {
   const problem = hostProblem(value)
-  if (problem === null) return (value as string).toLowerCase().replace(/\.$/, '')
+  if (problem === null) return normal(value as string)
   throw new PintailError('invalid_host', `${problem}: ${shorten(value)}`, {
     remedy: 'Give an IPv4 address, an IPv6 address without brackets, or a DNS name, without port or scheme.',
   })
@@ -59,7 +62,7 @@ export function shorten(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
   if (typeof value === 'function') return 'a function'
   const text = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value)
-  const safe = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const safe = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
   return safe.length > 80 ? `${safe.slice(0, 77)}...` : safe
 }
 
@@ -83,7 +86,8 @@ class Row {
 
   id(field: string): { id: string; raw: string | number } {
     const raw = this.row[field]
-    if (isId(raw)) return { id: String(raw), raw }
+    // -0 is 0, for adapters that write it into a query too.
+    if (isId(raw)) return { id: String(raw), raw: raw === 0 ? 0 : raw }
     this.problem(field, raw, 'must be a string of 1 to 200 characters without control characters, or a whole number')
     return { id: '', raw: '' }
   }
@@ -152,8 +156,8 @@ function parse<T>(input: unknown, id: string, read: (row: Row) => T): Parsed<T> 
     const row = new Row(input)
     const value = read(row)
     return row.problems.length === 0 ? { ok: true, value } : { ok: false, id: known, problems: row.problems }
-  } catch {
-    return { ok: false, id: known, problems: [{ path: '', message: 'could not be read' }] }
+  } catch (error) {
+    return { ok: false, id: known, problems: [{ path: '', message: `could not be read: ${errorText(error)}` }] }
   }
 }
 
@@ -176,7 +180,7 @@ export function parseServer(input: ServerInput): Parsed<Server> {
     return {
       id: id as ServerId,
       rawId: raw,
-      host: badHost === null ? parseHost(host) : '',
+      host: badHost === null ? normal(host as string) : '',
       name: row.text('name') ?? id,
       status: row.word('status', statuses, 'online'),
       port: row.number('port', 1, 65_535, true),
@@ -226,18 +230,21 @@ export function parseConnection(input: ConnectionInput): Parsed<Connection> {
 /** @returns the sample, or every problem of it: impossible results (more answers than packets, negative or NaN times) are refused here */
 export function parseSample(input: SampleInput): Parsed<Sample> {
   return parse(input, 'serverId', (row) => {
+    const { id } = row.id('serverId')
     const sent = row.needed('sent', 1, 10_000, true)
     const received = row.needed('received', 0, 10_000, true)
-    if (received > sent) row.problem('received', received, `must not be more than sent (${sent})`)
+    const sentAt = row.needed('sentAt', 0, 8.64e15, false)
     const given = row.row.rttMs ?? []
-    const rttMs: unknown[] = Array.isArray(given) && given.length <= received ? [...given] : [null]
-    if (!rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7))
-      row.problem('rttMs', given, 'must be a list of milliseconds, at most one for each answer')
+    const rttMs: unknown[] = Array.isArray(given) && given.length <= 10_000 ? [...given] : [null]
+    if (!rttMs.every((ms) => typeof ms === 'number' && ms >= 0 && ms < 1e7)) row.problem('rttMs', given, 'must be a list of milliseconds')
+    if (row.problems.length === 0 && received > sent) row.problem('received', received, `must not be more than sent (${sent})`)
+    if (row.problems.length === 0 && rttMs.length > received)
+      row.problem('rttMs', rttMs.length, `must have at most one time for each answer (${received})`)
     return {
-      serverId: row.id('serverId').id as ServerId,
+      serverId: id as ServerId,
       vantage: row.text('vantage', 100) ?? 'local',
       prober: row.text('prober', 100) ?? 'unknown',
-      sentAt: row.needed('sentAt', 0, 8.64e15, false),
+      sentAt,
       sent,
       received,
       rttMs: rttMs as number[],
@@ -249,10 +256,9 @@ export function parseSample(input: SampleInput): Parsed<Sample> {
 function failureOf(row: Row): ProbeFailure | null {
   const given = row.row.failure ?? null
   if (given === null) return null
-  const { kind, layer, detail } = isObject(given) ? given : {}
-  const isShort = (text: unknown): text is string => typeof text === 'string' && text.length <= 300
-  if (failures.includes(kind as ProbeFailureKind) && isShort(layer) && (detail === undefined || isShort(detail)))
-    return { kind: kind as ProbeFailureKind, layer, ...(detail !== undefined && { detail }) }
+  const { kind, layer, detail = null } = isObject(given) ? given : {}
+  if (failures.includes(kind as ProbeFailureKind) && typeof layer === 'string' && (detail === null || typeof detail === 'string'))
+    return { kind: kind as ProbeFailureKind, layer: layer.slice(0, 100), ...(detail !== null && { detail: detail.slice(0, 300) }) }
   row.problem('failure', given, `must have a layer and a kind of ${failures.join(', ')}`)
   return null
 }
