@@ -28,6 +28,8 @@ export async function createConsumer(folder: string, { tarballs, others }: Ingre
 /** Prints what importing brought into the process or took out of it, then leaves the process to end by itself. */
 const importProgram = (specifier: string): string => `
 import { createHook } from 'node:async_hooks'
+// Some builtins (node:assert) touch these when they are imported: they are opened before anybody looks.
+void [process.stdin, process.stdout, process.stderr]
 // A hook sees timers and handles that are unref'd or closed again too.
 const started = []
 const kinds = /^(Timeout|TCP|UDP|PIPE|PROCESS|SIGNAL|FSEVENT|STATWATCHER|WORKER|GETADDRINFO)/

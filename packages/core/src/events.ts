@@ -21,7 +21,7 @@ import type {
 
 /**
  * Every event and its payload. Names are past tense and the same on the wire; payloads are camel case here and snake
- * case there (`toWire`). All but `warning` and `migration.progress` are journalled first and told afterwards: what a
+ * case there (`toWire`). All but `warning`, `migration.progress` and `leader.lost` are journalled first and told afterwards: what a
  * listener hears has happened, and `events({ after })` replays it.
  */
 export interface PintailEvents {
@@ -159,6 +159,8 @@ export interface PintailEvents {
     readonly toServerId: ServerId
     readonly reason: MigrationReason
     readonly permanent: boolean
+    /** Whether a grant on the target was taken back again. */
+    readonly rolledBack: boolean
     readonly error: string
   }
   'connection.skipped': { readonly migrationId: MigrationId; readonly connectionId: ConnectionId; readonly why: string }
@@ -190,7 +192,7 @@ export interface PintailEvents {
 export type EventType = keyof PintailEvents
 
 /** Told as they happen and never replayed: they carry no sequence number. */
-export type TransientEventType = 'warning' | 'migration.progress'
+export type TransientEventType = 'warning' | 'migration.progress' | 'leader.lost'
 
 /** One event with its place in the journal. `seq` is 0 for transient ones. */
 export type PintailEvent = {

@@ -5,6 +5,7 @@ import type {
   Evacuation,
   EvacuationId,
   GuardCode,
+  GuardDenial,
   Incident,
   IncidentId,
   Migration,
@@ -78,7 +79,7 @@ export function newEvacuation(
   }
 }
 
-/** The guards that were asked before a decision about a failure; it exists, so each of them allowed it. */
+/** The guards that were asked before a decision about a failure: each allowed it, or was overridden by a person. */
 const asked: readonly GuardCode[] = ['paused', 'too_few_servers', 'mass_failure', 'no_control', 'registry_stale']
 
 export function newDecision(
@@ -89,6 +90,8 @@ export function newDecision(
   evacuationId: EvacuationId | null,
   verdicts: DecisionRecord['verdicts'],
   policyVersion: number,
+  /** What the mass-failure guard would have said, had the operator not overridden it. */
+  overridden: GuardDenial | null,
   now: number,
 ): DecisionRecord {
   const connections = connectionsIn(plan)
@@ -103,7 +106,7 @@ export function newDecision(
     verdicts,
     evidence: incident?.evidence ?? [],
     control: incident?.control ?? null,
-    guards: incident ? asked.map((guard) => ({ guard, denial: null })) : [],
+    guards: incident ? asked.map((guard) => ({ guard, denial: guard === 'mass_failure' ? overridden : null })) : [],
     cohorts: plan.cohorts,
     connections,
     placed: connections - plan.unplaced.length,

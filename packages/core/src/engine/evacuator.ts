@@ -1,8 +1,9 @@
+import { massFailure } from '../decide/guard.ts'
 import { isTerminal, step } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, GuardSource, GuardState, Random, StoreWrite } from '../ports.ts'
+import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -18,16 +19,19 @@ import type {
   PlannedMigration,
   ServerId,
   TriggeredBy,
+  Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
 import { type Books, type ServerBook, verdictOfBook } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
-import { callOut, newId } from './time.ts'
+import { callOut, collect, newId } from './time.ts'
 
 /** For asking a guard source, milliseconds. */
 const guardCallMs = 10_000
+/** What may as well wait (DESIGN: guards by reason). */
+const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
 
@@ -43,6 +47,7 @@ export interface EvacuatorParts {
   readonly books: Books
   readonly journal: Journal
   readonly planner: Planner
+  readonly store: MigrationStore
   readonly guards: readonly GuardSource[]
   readonly clock: Clock
   readonly random: Random
@@ -85,7 +90,8 @@ export class Evacuator {
       return book ? { serverId: id, verdict: verdictOfBook(book) } : []
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
-    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, now)
+    const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
+    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, overridden, now)
     const { incidentId, reason, connections, placed, unplaced } = decision
     const writes: StoreWrite[] = [put('decision', decision.id, decision)]
     const events: EventDraft[] = [
@@ -138,6 +144,14 @@ export class Evacuator {
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
     const { books, planner } = this.#parts
     await this.#askHost(plan.reason)
+    await this.#askCooldown(plan)
+    for (const { server } of sources) {
+      const why = this.#hooks.forbidden(server.id)
+      if (why)
+        throw new PintailError('guard_denied', `no move off ${server.id} may start now: ${why}`, {
+          remedy: 'Wait until the guard allows it; status() lists what forbids.',
+        })
+    }
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
     const fresh = planner.plan(gathered, plan.reason, undefined, plan.onlyConnections)
@@ -160,21 +174,34 @@ export class Evacuator {
     return made.evacuation
   }
 
-  /** Optional reasons ask the host's guards; a source that fails to answer forbids them. */
+  /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
   async #askHost(reason: MigrationReason): Promise<void> {
-    if (reason === 'manual' || reason === 'server-down') return
+    const optional = optionalReasons.includes(reason)
     for (const source of this.#parts.guards) {
       const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
         (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
       )
-      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? true))
-      if (active)
-        throw new PintailError(
-          'guard_denied',
-          `${active.name} forbids ${reason}: ${active.message}`,
-          active.remedy ? { remedy: active.remedy } : {},
-        )
+      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? optional))
+      const remedy = active?.remedy ?? 'Wait until it allows it.'
+      if (active) throw new PintailError('guard_denied', `${active.name} forbids ${reason}: ${active.message}`, { remedy })
     }
+  }
+
+  /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
+  async #askCooldown({ reason, fromServerIds }: Plan): Promise<void> {
+    if (!optionalReasons.includes(reason)) return
+    const { books, store, clock } = this.#parts
+    const migrations = await callOut(clock, guardCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const last = migrations.filter(({ fromServerId, connectionsMoved }) => fromServerIds.includes(fromServerId) && connectionsMoved > 0)
+    const until = Math.max(0, ...last.map(({ completedAt }) => completedAt ?? 0)) + books.policy.migration.cooldownMs
+    if (until <= clock.now()) return
+    throw new PintailError(
+      'guard_denied',
+      `cooldown until ${new Date(until).toISOString()}: ${fromServerIds.join(', ')} had a migration lately`,
+      {
+        remedy: 'Wait, lower migration.cooldownMs, or give the reason manual.',
+      },
+    )
   }
 
   /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */
@@ -191,15 +218,24 @@ export class Evacuator {
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
     if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
-    const { moved, spared, refusals, lookAt } = this.#outcomes(migrations)
-    if (clock.now() < Math.max(evacuation.nextLookAt, lookAt)) return
+    const { moved, spared, refused, avoided } = this.#outcomes(migrations)
+    this.#prune(migrations)
+    if (clock.now() < evacuation.nextLookAt) return
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
     const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, refusals, evacuation.onlyConnections, settled)
+    const plan = planner.plan(gathered, evacuation.reason, avoided, evacuation.onlyConnections, settled)
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
-      const unplaced = [...fixed, ...plan.unplaced]
+      const { targetsPerConnection } = books.policy.migration
+      // Refused for good is only who was refused; who only failed everywhere is asked again after a pause.
+      const lasting = plan.unplaced.map((left): Unplaced => {
+        const known = refused.get(left.connectionId)?.size ?? 0
+        const failed = (avoided.get(left.connectionId)?.size ?? 0) > known
+        if (left.code !== 'refused_everywhere' || known >= targetsPerConnection || !failed) return left
+        return { ...left, code: 'no_candidate', message: `every possible target has failed lately: ${left.message}` }
+      })
+      const unplaced = [...fixed, ...lasting]
       const made = this.decide({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, {
         ...evacuation,
         moved: moved.size,
@@ -208,7 +244,7 @@ export class Evacuator {
       const inVain =
         plan.placements.length === 0 &&
         unplaced.length === evacuation.unplaced.length &&
-        plan.unplaced.some(({ code }) => retriable.includes(code))
+        lasting.some(({ code }) => retriable.includes(code))
       if (inVain) books.evacuations.set(id, { ...evacuation, nextLookAt: made.evacuation.nextLookAt })
       else await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
@@ -227,32 +263,43 @@ export class Evacuator {
     this.#hooks.wake()
   }
 
-  /** What became of an evacuation's connections so far, and which targets have failed whom. */
+  /**
+   * What became of an evacuation's connections so far, and which targets not to ask for whom: those that refused, and
+   * those that failed lately. A failure is forgotten after a pause, because where everything fails it is the panel's, and
+   * nobody may be left on a dead server for that.
+   */
   #outcomes(migrations: readonly Migration[]) {
     const moved = new Set<ConnectionId>()
     const spared = new Set<ConnectionId>()
     const refused = new Map<ConnectionId, Set<ServerId>>()
-    const failed = new Map<ConnectionId, Set<ServerId>>()
+    const avoided = new Map<ConnectionId, Set<ServerId>>()
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
-    for (const migration of migrations)
-      for (const { connection, state } of this.#parts.books.movesOf(migration.id)) {
+    const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
+    for (const { id, status, toServerId } of migrations)
+      for (const { connection, state } of this.#parts.books.movesOf(id)) {
+        const isRefused = state.state === 'failed' && state.permanent
+        if (isRefused) add(refused, connection.id, toServerId)
         if (state.state === 'moved') moved.add(connection.id)
         // A person has cancelled this migration: nobody is planned around that word.
-        else if (migration.status === 'cancelled') spared.add(connection.id)
-        else if (state.state === 'failed') add(state.permanent ? refused : failed, connection.id, migration.toServerId)
+        else if (status === 'cancelled') spared.add(connection.id)
+        else if (isRefused || (state.state === 'failed' && state.at > lately)) add(avoided, connection.id, toServerId)
+        // Its target failed before its turn came.
+        else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)
       }
-    const { targetsPerConnection, retryUnplacedMs } = this.#parts.books.policy.migration
-    const refusals = new Map<ConnectionId, ReadonlySet<ServerId>>(refused)
-    let lookAt = 0
-    for (const [id, servers] of failed) {
-      if (moved.has(id)) continue
-      const all = new Set([...servers, ...(refused.get(id) ?? [])])
-      // Elsewhere at first. If it fails everywhere it is the panel, not the user: all targets again, after a pause.
-      if (all.size < targetsPerConnection) refusals.set(id, all)
-      else lookAt = Math.max(...migrations.map(({ completedAt }) => completedAt ?? 0)) + retryUnplacedMs
+    return { moved, spared, refused, avoided }
+  }
+
+  /** Migrations that have nothing left to say are forgotten, so that a long outage of the panel does not fill the memory. */
+  #prune(migrations: readonly Migration[]): void {
+    const { books, clock } = this.#parts
+    const old = clock.now() - 2 * books.policy.migration.retryUnplacedMs
+    for (const { id, status, completedAt } of migrations) {
+      const matters = books.movesOf(id).some(({ state }) => state.state === 'moved' || (state.state === 'failed' && state.permanent))
+      if (status !== 'failed' || matters || (completedAt ?? 0) > old) continue
+      books.migrations.delete(id)
+      books.moves.delete(id)
     }
-    return { moved, spared, refusals, lookAt }
   }
 
   async #finish(evacuation: Evacuation, status: 'completed' | 'cancelled'): Promise<void> {

@@ -109,8 +109,8 @@ test('suggest waits for a person, and approval schedules by itself', async () =>
     'completing → completed',
   ])
     expect(changes).toContain(change)
-  // Nobody asked for the status to be written.
-  expect(server(fleet, 's1').status).toBe('online')
+  // Approved is approved: the host's own code must not go on assigning users to it.
+  expect(server(fleet, 's1').status).toBe('offline')
   await fleet.stop()
 })
 

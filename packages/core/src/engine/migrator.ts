@@ -314,7 +314,8 @@ export class Migrator {
     const patch = {
       ...(run && figures(run)),
       residue,
-      ...(trigger === 'fail' && { errorMessage: why, rollbackSuccess }),
+      errorMessage: why,
+      ...(trigger === 'fail' && { rollbackSuccess }),
     }
     await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...owed])
     if (!run) this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
@@ -566,7 +567,7 @@ export class Migrator {
         this.#books.confirm(run.to.id, connectionId, at)
       } else this.#books.release(run.to.id, connectionId)
       write = this.#writeMove(record, { state: 'failed', at, permanent, error }, { attempt: record.attempt + (rolledBack ? 1 : 0) })
-      event = { type: 'connection.move_failed', at, data: { ...data, permanent, error } }
+      event = { type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }
     }
     this.#tell(run, false)
     await this.#journal.commit([write], [event])
@@ -665,7 +666,7 @@ export function transitionEvents(before: Migration, after: Migration, at: number
     events.push({
       type: 'migration.cancelled',
       at,
-      data: { id, connectionsMoved: after.connectionsMoved, why: 'cancelled' },
+      data: { id, connectionsMoved: after.connectionsMoved, why: after.errorMessage ?? 'cancelled' },
     })
   }
   return events

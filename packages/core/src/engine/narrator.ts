@@ -29,7 +29,7 @@ function lineOf({ type, data }: PintailEvent): Line | null {
     case 'migration.failed':
       return ['error', `migration ${data.id} failed: ${data.error}; ${rollbackOf(data.rollbackSuccess, data.residue.length)}`]
     case 'connection.move_failed':
-      return ['warn', `a connection could not be moved to ${data.toServerId}: ${data.error}`]
+      return ['warn', `a connection could not be moved to ${data.toServerId}${data.rolledBack ? '; rollback executed' : ''}: ${data.error}`]
     case 'connection.unplaced':
       return ['warn', `a connection on ${data.serverId} has no place: ${data.message}`]
     case 'server.verdict_changed':

@@ -55,6 +55,8 @@ export class Engine implements Pintail {
   #renewal: Timer | null = null
   #stopped: Promise<void> | null = null
   #state: FleetStatus['state'] = 'idle'
+  /** Why this engine cannot even ask who leads; null: it can. */
+  #trouble: string | null = null
 
   constructor(parts: EngineParts) {
     this.#parts = parts
@@ -98,31 +100,30 @@ export class Engine implements Pintail {
   async #campaign(): Promise<void> {
     const { leases, clock, bus } = { ...this.#parts, bus: this.#bus }
     const { signal } = this.#stopping
-    let warned = false
     while (!signal.aborted) {
       const ttlMs = leaseMs(this.#resolved.policy.migration.timeoutMs)
       const at = clock.now()
       try {
         const lease = await callOut(clock, leaseCallMs, signal, 'the lease store', (ctx) => leases.acquire(this.#holder, ttlMs, ctx))
-        warned = false
+        this.#trouble = null
         if (lease) await this.#lead(lease, at)
         else await sleep(clock, ttlMs / 3, signal)
       } catch (error) {
         if (signal.aborted) return
-        if (!warned)
+        if (this.#trouble === null)
           bus.warn({
             code: isPintailError(error) ? error.code : 'unavailable',
             message: `cannot lead: ${errorText(error)}`,
             remedy: 'Check the store and the lease store; it is tried again.',
           })
-        warned = true
+        this.#trouble = errorText(error)
         await sleep(clock, 2000, signal).catch(() => {})
       }
     }
   }
 
   async #lead(lease: Lease, acquiredAt: number): Promise<void> {
-    const { clock, leases } = this.#parts
+    const { clock } = this.#parts
     let lose: (error: unknown) => void = () => {}
     const lost = new Promise<unknown>((resolve) => {
       lose = resolve
@@ -159,13 +160,20 @@ export class Engine implements Pintail {
       })
     } finally {
       this.#renewal?.cancel()
-      // A stop has its own bound and its own last words; a lost lead must let go at once.
-      if (!this.#stopping.signal.aborted) {
+      // A stop ends the term that it finds, within its own bound; every other one must let go here.
+      if (!this.#stopping.signal.aborted || this.#term !== term) {
         this.#term = null
         await term.end(0)
-        await callOut(clock, leaseCallMs, this.#stopping.signal, 'the lease store', (ctx) => leases.release(lease, ctx)).catch(() => {})
+        await this.#release(lease, leaseCallMs)
       }
     }
+  }
+
+  /** A lease that cannot be released runs out by itself. */
+  async #release(lease: Lease, timeoutMs: number): Promise<void> {
+    const { clock, leases } = this.#parts
+    const always = new AbortController().signal
+    await callOut(clock, timeoutMs, always, 'the lease store', (ctx) => leases.release(lease, ctx)).catch(() => {})
   }
 
   #renewLater(term: Term, lose: (error: unknown) => void): void {
@@ -195,12 +203,11 @@ export class Engine implements Pintail {
     this.#stopping.abort()
     this.#renewal?.cancel()
     const term = this.#term
+    const begunAt = this.#parts.clock.now()
     if (term) {
       await term.end(timeoutMs)
-      const never = new AbortController().signal
-      await callOut(this.#parts.clock, leaseCallMs, never, 'the lease store', (ctx) => this.#parts.leases.release(term.lease, ctx)).catch(
-        () => {},
-      )
+      const left = timeoutMs - (this.#parts.clock.now() - begunAt)
+      await this.#release(term.lease, Math.max(1, Math.min(leaseCallMs, left)))
     }
     await this.#leading?.catch(() => {})
     for (const wake of this.#waiters.splice(0)) wake()
@@ -258,7 +265,7 @@ export class Engine implements Pintail {
       guards: [],
       pauses: [],
       registry: { listedAt: null, stale: false, skippedRows: 0 },
-      storeTrouble: null,
+      storeTrouble: this.#trouble,
       lastCheckAt: null,
       pendingRevokes: 0,
       lastSeq: 0,
@@ -267,21 +274,23 @@ export class Engine implements Pintail {
 
   // ------------------------------------------------------------------------------------------------------------ plans
 
-  #sources(term: Term, refs: readonly ServerRef[]): readonly ServerBook[] {
+  /** Right after `start()` nothing has been listed yet: then the list is read first. */
+  async #sources(term: Term, refs: readonly ServerRef[]): Promise<readonly ServerBook[]> {
     if (!Array.isArray(refs) || refs.length === 0) throw new PintailError('invalid_argument', 'drain must name at least one server')
+    if (term.books.listedAt === 0) await term.monitor.refresh()
     return [...new Set(refs.map(serverId))].map((id) => term.books.servers.get(id) ?? fail(notFound('server', id)))
   }
 
   async plan(request: PlanRequest): Promise<Plan> {
     const term = await this.#leader()
-    const gathered = await term.planner.gather(this.#sources(term, request.drain))
+    const gathered = await term.planner.gather(await this.#sources(term, request.drain))
     const only = request.connections?.map((id) => String(id) as ConnectionId) ?? null
     return term.planner.plan(gathered, request.reason ?? 'manual', undefined, only)
   }
 
   async execute(plan: Plan): Promise<Evacuation> {
     const term = await this.#leader()
-    return term.evacuator.execute(plan, this.#sources(term, plan.fromServerIds))
+    return term.evacuator.execute(plan, await this.#sources(term, plan.fromServerIds))
   }
 
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
@@ -310,7 +319,7 @@ export class Engine implements Pintail {
 
   async cordon(server: ServerRef): Promise<void> {
     const term = await this.#leader()
-    const [book] = this.#sources(term, [server]) as [ServerBook]
+    const [book] = (await this.#sources(term, [server])) as [ServerBook]
     const { id } = book.server
     if (term.books.isCordoned(id)) return
     const at = this.#parts.clock.now()
@@ -561,6 +570,8 @@ export function checkBuilt({ policy }: ResolvedPolicy): void {
       `policy.failback.strategy ${policy.failback.strategy}`,
       'the migration machine; statuses are put back today, users are not',
     )
+  if (policy.failback.adoptInactive)
+    throw unsupported('policy.failback.adoptInactive', 'the migration machine; a status that others set is theirs')
   if (policy.advice.enabled) throw unsupported('policy.advice', 'cost and balance advice')
 }
 

@@ -173,15 +173,15 @@ export class Responder {
     }
   }
 
-  /** What forbids acting on this server's failure now. */
+  /** What forbids moves off this server now, because of its incident or because a person asked for them. */
   guardsFor(book: ServerBook, incident: Incident | null): GuardDenial[] {
     const { books, monitor, clock } = this.#parts
     const { guards, detect } = books.policy
     const now = clock.now()
-    const denials: (GuardDenial | null)[] = [
-      this.#paused(book.server.id),
-      tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']),
-    ]
+    const denials: (GuardDenial | null)[] = [this.#paused(book.server.id)]
+    // Who asks for a move himself has eyes of his own.
+    if (incident)
+      denials.push(tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']))
     const overridden = incident?.overrideUntil && incident.overrideUntil > now
     if (!overridden) denials.push(massFailure(books.census(), guards.massFailureRatio))
     if (monitor.isBlind()) denials.push(noControl(now, now, null, 0))
@@ -211,9 +211,7 @@ export class Responder {
     if (journal.trouble) return `the store does not answer: ${journal.trouble}`
     const book = books.servers.get(from)
     if (!book) return null
-    const incident = books.incidents.get(from)
-    const denials = incident ? this.guardsFor(book, incident) : [this.#paused(from)].flatMap((denial) => denial ?? [])
-    return denials[0]?.message ?? null
+    return this.guardsFor(book, books.incidents.get(from) ?? null)[0]?.message ?? null
   }
 
   /** Tells a guard once when it begins to forbid; the incident tells each change of its own reasons. */
@@ -304,7 +302,10 @@ export class Responder {
     // Also when the operator has meanwhile turned `observe` into more.
     const undecided = incident.decisionId === null || (incident.evacuationId === null && mode !== 'observe')
     const now = undecided ? await this.#decide(book, incident, mode) : incident
-    if (mode === 'auto' && now) await this.#setOffline(book, now)
+    if (!now) return
+    // Also after a person's approval: the host's own code must stop assigning users to a dead server.
+    const approved = now.evacuationId !== null && this.#parts.books.evacuations.get(now.evacuationId)?.status === 'running'
+    if (mode === 'auto' || approved || now.statusWrite !== null) await this.#setOffline(book, now)
   }
 
   async #decide(book: ServerBook, incident: Incident, mode: Mode): Promise<Incident | null> {
@@ -315,7 +316,8 @@ export class Responder {
       this.wake()
       return null
     }
-    const made = this.#parts.evacuator.decide(this.#parts.planner.plan(gathered, 'server-down'), mode, 'system', incident)
+    const plan = this.#parts.planner.plan(gathered, 'server-down')
+    const made = this.#parts.evacuator.decide(plan, mode, 'system', incident)
     const evacuationId = mode === 'observe' ? null : made.evacuation.id
     return this.#keep({ ...incident, decisionId: made.decision.id, evacuationId }, made.events, made.writes)
   }

@@ -1,12 +1,14 @@
 import { backoffMs } from '../decide/migration.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, ConnectionMover, Random, StoreWrite } from '../ports.ts'
-import type { Migration, Move, PendingRevoke } from '../vocabulary.ts'
+import type { Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { Migration, MigrationId, Move, PendingRevoke } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { callOut } from './time.ts'
 
+/** For reading a record, milliseconds. */
+const storeCallMs = 10_000
 /** Revokes under way at once. */
 const atOnce = 16
 
@@ -16,7 +18,10 @@ const atOnce = 16
  */
 export class Revoker {
   readonly pending = new Map<string, PendingRevoke>()
+  /** Migrations whose record says already that revokes are pending. */
+  readonly #warned = new Set<MigrationId>()
   readonly #mover: ConnectionMover
+  readonly #store: MigrationStore
   readonly #books: Books
   readonly #journal: Journal
   readonly #clock: Clock
@@ -27,6 +32,7 @@ export class Revoker {
 
   constructor(
     mover: ConnectionMover,
+    store: MigrationStore,
     books: Books,
     journal: Journal,
     clock: Clock,
@@ -35,6 +41,7 @@ export class Revoker {
     killed: AbortSignal,
   ) {
     this.#mover = mover
+    this.#store = store
     this.#books = books
     this.#journal = journal
     this.#clock = clock
@@ -114,5 +121,22 @@ export class Revoker {
       told = revoke.tries === 0 ? [{ type: 'revoke.pending', at, data: { ...event, error: lastError } }] : []
     }
     await this.#journal.commit([write], told)
+    if (told.some(({ type }) => type === 'revoke.pending')) await this.#warn(revoke.migrationId)
+  }
+
+  /** The migration's own record says it too: completed, with a warning (seed 004, rollback of phase 3). */
+  async #warn(id: MigrationId): Promise<void> {
+    if (this.#warned.has(id)) return
+    this.#warned.add(id)
+    const kept =
+      this.#books.migrations.get(id) ??
+      (await callOut(this.#clock, storeCallMs, this.#killed, 'the store', (ctx) => this.#store.get('migration', id, ctx)))
+    // Asked again after the wait: what is open in the books is newer than what was kept.
+    const migration = this.#books.migrations.get(id) ?? kept
+    if (!migration) return
+    const warning = 'some old grants on the source could not be taken back yet; they are tried again until they are'
+    const next = { ...migration, warnings: [...migration.warnings, warning], version: migration.version + 1 }
+    if (this.#books.migrations.has(id)) this.#books.put(next)
+    await this.#journal.commit([put('migration', id, next)], [])
   }
 }

@@ -108,7 +108,7 @@ export class Term {
     this.planner = new Planner(registry, books, bus, clock, stopping)
     const { planner } = this
     this.evacuator = new Evacuator(
-      { books, journal, planner, guards: ports.guards, clock, random },
+      { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
       { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
       stopping,
     )
@@ -118,7 +118,7 @@ export class Term {
       () => this.migrator,
       stopping,
     )
-    this.revoker = new Revoker(mover, books, journal, clock, random, stopping, killed)
+    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, bus, clock, random },
