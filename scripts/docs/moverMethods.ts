@@ -2,7 +2,6 @@ import {
   type ConnectionMover,
   createPintail,
   isPintailError,
-  type LeaseStore,
   type Located,
   type Move,
   memoryLeases,
@@ -180,7 +179,6 @@ async function revokedAfter(confirmation: ConnectionMover['confirmation']): Prom
 
 /** A leader that is killed, and its request that arrives when another leads. */
 async function lateRequest(enforced: boolean): Promise<string> {
-  let leases: LeaseStore | undefined
   let late: (() => string) | undefined
   const highest = new Map<string, number>()
   const made = await world(
@@ -199,14 +197,7 @@ async function lateRequest(enforced: boolean): Promise<string> {
         return new Promise(() => {})
       }
     },
-    {
-      servers: 8,
-      replace: ({ clock }) => {
-        leases ??= memoryLeases(clock)
-        // A killed process releases nothing.
-        return { leases: { acquire: leases.acquire, renew: leases.renew, release: async () => {} } }
-      },
-    },
+    { servers: 8 },
   )
   made.fleet.kill('s1')
   await until(made, 'a move is under way', () => late !== undefined)
