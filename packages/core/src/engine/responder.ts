@@ -39,6 +39,8 @@ export class Responder {
   readonly #migrator: () => Migrator
   readonly #stopping: AbortSignal
   readonly #unwell = new Set<ServerId>()
+  /** Down, and nobody else has answered since. */
+  readonly #awaiting = new Set<ServerId>()
   /** Guards that forbid something now, and whom; each is told loudly once, when it begins. */
   readonly #denying = new Map<GuardCode, Set<ServerId>>()
   readonly #restoring = new Map<ServerId, Incident>()
@@ -105,9 +107,9 @@ export class Responder {
     return this.#unwell.size > 0 || this.#parts.books.evacuations.size > 0 || this.#restoring.size > 0
   }
 
-  /** True while a failure may wait for any other host to answer. */
+  /** True while a failure waits for any other host to answer. */
   get wantsControl(): boolean {
-    return this.#unwell.size > 0
+    return this.#awaiting.size > 0
   }
 
   async settled(): Promise<void> {
@@ -133,6 +135,7 @@ export class Responder {
     const { books, monitor, clock } = this.#parts
     const book = books.servers.get(id)
     const incident = books.incidents.get(id) ?? null
+    this.#awaiting.delete(id)
     if (!book) return void this.#unwell.delete(id)
     const { verdict, since, lastSentAt } = book.detector
     const { detect } = books.policy
@@ -151,6 +154,7 @@ export class Responder {
         this.#allow(id, null)
         return
       case 'await_control':
+        this.#awaiting.add(id)
         // Somebody answers again. What was seen before that is worth nothing: it is confirmed anew.
         if ((monitor.controlFor(id)?.at ?? 0) > lastSentAt) {
           this.#allow(id, null)
