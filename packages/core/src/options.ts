@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Problem } from './errors.ts'
-import { PintailError } from './errors.ts'
+import { errorText, isPintailError, PintailError } from './errors.ts'
 import type {
   ClientNotifier,
   Clock,
@@ -16,7 +16,7 @@ import type {
   Random,
   ServerRegistry,
 } from './ports.ts'
-import { parseHost, shorten } from './rows.ts'
+import { hostProblem, shorten } from './rows.ts'
 import type { Mode, Policy, PolicyInput, PolicySource } from './vocabulary.ts'
 
 /** What `createPintail` takes: ports are code, policy is plain JSON. `registry` and `mover` are needed, the rest has defaults. */
@@ -51,12 +51,9 @@ const share = (low: number, high: number) => z.number().min(low).max(high)
 const mode = z.enum(['observe', 'suggest', 'auto'])
 const day = 86_400_000
 const hour = 3_600_000
-const host = z.string().superRefine((value, context) => {
-  try {
-    parseHost(value)
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: (error as Error).message })
-  }
+const host = z.unknown().superRefine((value, context) => {
+  const problem = hostProblem(value)
+  if (problem !== null) context.addIssue(problem)
 })
 const weight = share(0, 100)
 
@@ -152,43 +149,64 @@ const policySchema = z
   })
   .partial()
 
-/** A port: an object, or an instance of a class, with the methods that it cannot do without. */
-function port(...methods: readonly string[]) {
-  return z
-    .custom<object>((value) => typeof value === 'object' && value !== null)
-    .superRefine((value, context) => {
-      for (const name of methods)
-        if (typeof (value as Record<string, unknown> | null)?.[name] !== 'function')
-          context.addIssue({ code: 'custom', path: [name], message: 'must be a function' })
-    })
+interface Shape {
+  /** Methods that it cannot do without, and those that it may have. */
+  readonly needs: readonly string[]
+  readonly may?: readonly string[]
+  readonly words?: Readonly<Record<string, readonly string[]>>
+  readonly name?: true
 }
-const callable = z.custom<object>((value) => typeof value === 'function', 'must be a function')
+
+/** A port: an object, or an instance of a class. It is looked at, never copied. */
+function port({ needs, may = [], words = {}, name }: Shape) {
+  return z.unknown().superRefine((value, context) => {
+    if (typeof value !== 'object' || value === null) return context.addIssue(value === undefined ? 'is needed' : 'must be an object')
+    const has = (key: string): unknown => Reflect.get(value, key)
+    const problem = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })
+    for (const key of needs) if (typeof has(key) !== 'function') problem(key, 'must be a function')
+    for (const key of may)
+      if ((has(key) ?? null) !== null && typeof has(key) !== 'function') problem(key, 'must be a function, or not there')
+    for (const [key, known] of Object.entries(words))
+      if (has(key) !== undefined && !known.includes(has(key) as string)) problem(key, `must be one of ${known.join(', ')}, or not there`)
+    if (name && (typeof has('name') !== 'string' || has('name') === '')) problem('name', 'must be a string that is not empty')
+  })
+}
 
 const optionsSchema = z.strictObject({
-  registry: port('listServers', 'listConnections'),
-  mover: port('move'),
+  registry: port({
+    needs: ['listServers', 'listConnections'],
+    may: ['setServerStatus', 'watch'],
+    words: { coverage: ['assigned', 'active'] },
+  }),
+  mover: port({
+    needs: ['move'],
+    may: ['moveMany', 'prepare', 'complete', 'locate', 'verify', 'rollback'],
+    words: {
+      granularity: ['connection', 'server'],
+      confirmation: ['accepted', 'applied', 'seen'],
+      fencing: ['enforced', 'none'],
+    },
+  }),
   policy: policySchema.optional(),
   probers: z
-    .array(
-      port('probe').refine((value) => typeof (value as { name?: unknown }).name === 'string', {
-        path: ['name'],
-        message: 'must be a string',
-      }),
-    )
+    .array(port({ needs: ['probe'], may: ['probeMany'], name: true }))
     .min(1)
     .max(16)
     .optional(),
   vantage: z.strictObject({ name: z.string().min(1).max(100), region: z.string().min(1).max(100).optional() }).optional(),
-  log: port('write').optional(),
-  logger: port('debug', 'info', 'warn', 'error').optional(),
-  store: port('commit', 'get', 'list', 'readJournal').optional(),
-  leases: port('acquire', 'renew', 'release').optional(),
-  observations: port('samples').optional(),
-  guards: z.array(port('current')).max(16).optional(),
-  notifier: port('deliver').optional(),
-  metrics: port('count', 'gauge', 'observe').optional(),
-  clock: port('now', 'setTimeout').optional(),
-  random: callable.optional(),
+  log: port({ needs: ['write'] }).optional(),
+  logger: port({ needs: ['debug', 'info', 'warn', 'error'] }).optional(),
+  store: port({ needs: ['commit', 'get', 'list', 'readJournal'], name: true }).optional(),
+  leases: port({ needs: ['acquire', 'renew', 'release'] }).optional(),
+  observations: port({ needs: ['samples'] }).optional(),
+  guards: z
+    .array(port({ needs: ['current'] }))
+    .max(16)
+    .optional(),
+  notifier: port({ needs: ['deliver'] }).optional(),
+  metrics: port({ needs: ['count', 'gauge', 'observe'] }).optional(),
+  clock: port({ needs: ['now', 'setTimeout'], may: ['defer'] }).optional(),
+  random: z.custom<object>((value) => typeof value === 'function', 'must be a function').optional(),
 })
 
 // --------------------------------------------------------------------------------------------------- problems, in words
@@ -223,44 +241,90 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly st
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
 }
 
-function problemsOf(schema: z.ZodType, error: z.ZodError, input: unknown): Problem[] {
-  return error.issues.flatMap((issue): Problem[] => {
+/** What was read, and what is wrong. Values of ports are never shown: one may be a URL with a password where an object was due. */
+function check(
+  schema: z.ZodType,
+  input: unknown,
+  isSecret: (path: readonly PropertyKey[]) => boolean = () => false,
+): { readonly data: unknown; readonly problems: readonly Problem[] } {
+  const { data, error } = schema.safeParse(input)
+  const issues = error?.issues.flatMap((outer) => inner(outer, input)) ?? []
+  const problems = issues.flatMap((issue): Problem[] => {
     const path = issue.path.map(String)
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => {
-        const known = knownKeys(schema, issue.path)
-        const near = known.map((name) => [distance(key.toLowerCase(), name.toLowerCase()), name] as const).sort((a, b) => a[0] - b[0])[0]
-        const remedy = near && near[0] <= 3 ? `Did you mean ${near[1]}?` : `Known here: ${known.join(', ')}.`
-        return { path: [...path, key].join('.'), message: 'is not known', remedy }
+        const named = /^[\w-]{1,60}$/.test(key) ? key : shorten(key)
+        return { path: [...path, named].join('.'), message: 'is not known', remedy: nearest(key, knownKeys(schema, issue.path)) }
       })
+    // zod says of a number beyond 2^53 twice that it is too large.
+    if (issue.code === 'too_big' && issue.origin === 'int') return []
     const value = at(input, issue.path)
-    // Only plain values are shown: a port may hold a client with a password.
-    const shown = typeof value === 'object' && value !== null ? {} : { value: shorten(value) }
-    return [{ path: path.join('.'), message: issue.message, ...shown, ...remedyFor(issue) }]
+    const isShown = (typeof value !== 'object' || value === null) && !isSecret(issue.path)
+    return [{ path: path.join('.'), message: issue.message, ...(isShown && { value: shorten(value) }), ...remedyFor(issue) }]
   })
+  return { data, problems }
+}
+
+/** Of the two forms that `mode` may have, the one that was meant. */
+function inner(issue: z.core.$ZodIssue, input: unknown): readonly z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  const meant = issue.errors[typeof at(input, issue.path) === 'object' ? 1 : 0] ?? []
+  return meant.map((within) => ({ ...within, path: [...issue.path, ...within.path] }))
+}
+
+function nearest(key: string, known: readonly string[]): string {
+  const [best] =
+    key.length > 60
+      ? []
+      : known.map((name) => ({ name, far: distance(key.toLowerCase(), name.toLowerCase()) })).sort((a, b) => a.far - b.far)
+  return best && best.far <= Math.min(3, Math.ceil(key.length / 2)) ? `Did you mean ${best.name}?` : `Known here: ${known.join(', ')}.`
 }
 
 function remedyFor(issue: z.core.$ZodIssue): { remedy?: string } {
+  const isMs = String(issue.path.at(-1)).endsWith('Ms')
   if (issue.code === 'too_small') return { remedy: `Give at least ${issue.minimum}.` }
   if (issue.code === 'too_big') return { remedy: `Give at most ${issue.maximum}.` }
-  if (issue.code === 'invalid_type')
-    return { remedy: `Give ${issue.expected === 'int' ? 'a whole number' : `a value of type ${issue.expected}`}.` }
+  if (issue.code === 'invalid_type' && (issue.expected === 'int' || issue.expected === 'number'))
+    return { remedy: `Give a ${issue.expected === 'int' ? 'whole ' : ''}number${isMs ? ' of milliseconds' : ''}.` }
+  if (issue.code === 'invalid_type') return { remedy: `Give a value of type ${issue.expected}.` }
   if (issue.code === 'invalid_value') return { remedy: `Give one of: ${issue.values.map(String).join(', ')}.` }
   return {}
 }
 
-function refuse(what: string, problems: readonly Problem[]): PintailError {
+/** A class instance, a Map or a Proxy of one would be read as an empty policy, and nobody would notice. */
+function notPlain(value: unknown, path: string): Problem[] {
+  if (typeof value !== 'object' || value === null) return []
+  const above = Array.isArray(value) ? null : Object.getPrototypeOf(value)
+  if (above !== null && Object.getPrototypeOf(above) !== null)
+    return [{ path, message: 'must be plain JSON', remedy: 'Give an object literal, or what JSON.parse() gives.' }]
+  // Deeper than a policy is there is nothing to look at, and a circle has no end.
+  if (path.split('.').length > 5) return []
+  return Object.entries(value).flatMap(([key, item]) => notPlain(item, `${path}.${key}`))
+}
+
+function refuse(what: string, problems: readonly Problem[], cause?: unknown): PintailError {
   const lines = problems.map(
     (p) => `  ${p.path || what}: ${p.message}${p.value === undefined ? '' : ` (was ${p.value})`}${p.remedy ? ` ${p.remedy}` : ''}`,
   )
-  return new PintailError(
-    'invalid_options',
-    `${problems.length} problem${problems.length === 1 ? '' : 's'} in the ${what}:\n${lines.join('\n')}`,
-    {
-      problems,
-      remedy: 'Mend each of the listed values; the message names them all.',
-    },
-  )
+  const more = lines.length > mostShown ? `\n  and ${lines.length - mostShown} more` : ''
+  const title = `${problems.length} problem${problems.length === 1 ? '' : 's'} in the ${what}:`
+  return new PintailError('invalid_options', `${title}\n${lines.slice(0, mostShown).join('\n')}${more}`, {
+    problems,
+    remedy: 'Mend each of the listed values; `problems` names them all.',
+    cause,
+  })
+}
+
+const mostShown = 100
+
+/** Options may be anything, also an object whose getters throw. */
+function read<T>(what: string, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    if (isPintailError(error, 'invalid_options')) throw error
+    throw refuse(what, [{ path: '', message: `could not be read: ${errorText(error)}` }], error)
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------------- layers
@@ -344,9 +408,11 @@ function lay(base: Tree, layer: Tree, source: PolicySource, sources: Record<stri
     if (value === undefined) continue
     const path = `${prefix}${key}`
     const below = out[key]
+    // A value takes the place of a whole group (`confirm: null`), and a group that of a value: their sources go too.
+    if (isTree(value) !== isTree(below)) for (const old of Object.keys(sources)) if (`${old}.`.startsWith(`${path}.`)) delete sources[old]
     if (isTree(value)) {
       // `confirm` may be null below: a partial layer over it starts from the defaults.
-      const ground = isTree(below) ? below : path === 'detect.confirm' ? confirm : {}
+      const ground = isTree(below) ? below : path === 'detect.confirm' ? lay({}, confirm, 'default', sources, `${path}.`) : {}
       out[key] = lay(ground, value, source, sources, `${path}.`)
     } else {
       out[key] = value
@@ -354,6 +420,12 @@ function lay(base: Tree, layer: Tree, source: PolicySource, sources: Record<stri
     }
   }
   return out
+}
+
+/** What was given out stays as it is, also in the hands of a host. */
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const item of Object.values(Object.freeze(value))) freeze(item)
+  return value
 }
 
 export interface ResolvedPolicy {
@@ -366,27 +438,27 @@ export interface ResolvedPolicy {
  * @throws PintailError `invalid_options` naming every problem of both layers
  */
 export function resolvePolicy(code: PolicyInput = {}, patch: PolicyInput = {}): ResolvedPolicy {
-  const problems = [code, patch].flatMap((layer, index) => {
-    const parsed = policySchema.safeParse(layer)
-    const prefix = index === 0 ? 'policy' : 'patch'
-    return parsed.success
-      ? []
-      : problemsOf(policySchema, parsed.error, layer).map((p) => ({
-          ...p,
-          path: p.path ? `${prefix}.${p.path}` : prefix,
-        }))
+  const [own, stored] = read('policy', () => {
+    const given = { policy: code, patch }
+    const checked = Object.entries(given).map(([name, layer]) => {
+      const { data, problems } = check(policySchema, layer)
+      return { data, problems: [...notPlain(layer, name), ...problems.map((p) => ({ ...p, path: p.path ? `${name}.${p.path}` : name }))] }
+    })
+    const problems = checked.flatMap((one) => one.problems)
+    if (problems.length > 0) throw refuse('policy', problems)
+    // What was read is a copy, so that nothing changes when the host's own object does.
+    return checked.map(({ data }) => data) as [PolicyInput, PolicyInput]
   })
-  if (problems.length > 0) throw refuse('policy', problems)
   const sources: Record<string, PolicySource> = {}
-  const preset = patch.detect?.preset ?? code.detect?.preset ?? 'default'
+  const preset = stored.detect?.preset ?? own.detect?.preset ?? 'default'
   const layers = [
     ['default', defaults],
     ['preset', presets[preset] ?? {}],
-    ['code', spreadMode(code)],
-    ['patch', spreadMode(patch)],
+    ['code', spreadMode(own)],
+    ['patch', spreadMode(stored)],
   ] as const satisfies readonly (readonly [PolicySource, Tree])[]
   const policy = layers.reduce<Tree>((base, [source, layer]) => lay(base, layer, source, sources), {}) as unknown as Policy
-  return { policy, sources }
+  return freeze({ policy, sources })
 }
 
 /**
@@ -394,7 +466,10 @@ export function resolvePolicy(code: PolicyInput = {}, patch: PolicyInput = {}): 
  * @throws PintailError `invalid_options` with one problem for each wrong value
  */
 export function parseOptions(input: PintailOptions): ResolvedPolicy {
-  const parsed = optionsSchema.safeParse(input)
-  if (!parsed.success) throw refuse('options', problemsOf(optionsSchema, parsed.error, input))
-  return resolvePolicy(input.policy)
+  return read('options', () => {
+    const { problems } = check(optionsSchema, input, ([first]) => first !== 'policy')
+    const all = [...problems, ...notPlain(input?.policy, 'policy')]
+    if (all.length > 0) throw refuse('options', all)
+    return resolvePolicy(input.policy)
+  })
 }
