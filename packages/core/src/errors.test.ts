@@ -90,3 +90,28 @@ test('what is typed and not built yet says with what it comes', () => {
     remedy: 'It comes with remote vantages.',
   })
 })
+
+test('credentials in the message of a client are masked', () => {
+  const texts = [
+    'connect ECONNREFUSED postgres://pintail:hunter2@db.example:5432/vpn',
+    'redis://:hunter2@cache:6379 closed',
+    'request failed: Authorization: Bearer hunter2.abc-def',
+    'bad config {"password":"hunter2","host":"db"}',
+    'login refused, api_key=hunter2&user=x',
+    'PGPASSWORD=hunter2 psql: no',
+    'private_key: hunter2',
+  ]
+  for (const text of texts) {
+    expect(errorText(new Error(text)), text).not.toContain('hunter2')
+    expect(errorText(new Error(text)), text).toContain('***')
+  }
+})
+
+test('what is no credential stays readable', () => {
+  for (const text of [
+    'no reply from vpn1.example.net:51820',
+    'user a@b.example has no active configuration',
+    'tokens are fine: 3 left of 5',
+  ])
+    expect(errorText(new Error(text))).toBe(text)
+})

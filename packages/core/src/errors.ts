@@ -73,13 +73,24 @@ export function isPintailError(error: unknown, code?: ErrorCode): error is Pinta
   return code === undefined || (error as PintailError).code === code
 }
 
-/** The text of whatever was thrown, on one line and at most 300 characters: safe for logs, events and records. */
+/** The text of whatever was thrown, on one line, at most 300 characters, credentials masked: safe for logs, events and records. */
 export function errorText(error: unknown): string {
   let text = 'something that has no text'
   try {
     text = String(error instanceof Error ? error.message || error.name : error)
   } catch {}
-  return text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').slice(0, 300)
+  return maskSecrets(text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')).slice(0, 300)
+}
+
+/** Clients put their credentials into their error messages: URLs with passwords, headers, tokens, keys. */
+function maskSecrets(text: string): string {
+  return text
+    .replace(/(\w:\/\/)[^\s/@]*@/g, '$1***@')
+    .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
+    .replace(
+      /\b(\w*(?:password|passwd|pwd|secret|token|api[-_]?key|private[-_]?key|authorization))(["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)/gi,
+      '$1$2***',
+    )
 }
 
 /** The answer of a part of the surface that is typed already and built later: never silently nothing. */
