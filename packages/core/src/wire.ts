@@ -7,26 +7,41 @@ import type { Migration } from './vocabulary.ts'
 
 export type { EventType, PintailEvent, PintailEvents } from './events.ts'
 
+// Besides these, our times end in `At`, and no other number of ours does.
+const times = ['at', 'since', 'until', 'overrideUntil', 'asOf', 'notBefore'] as const
+// Their keys are not ours to change: figures of a reason, the adapter's own JSON, servers of a plan.
+const kept = ['values', 'meta', 'basis'] as const
+
+type TimeKey = `${string}At` | (typeof times)[number]
+type KeptKey = (typeof kept)[number]
+
 type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
   ? Head extends Lowercase<Head>
     ? `${Head}${Snake<Tail>}`
     : `_${Lowercase<Head>}${Snake<Tail>}`
   : S
 
-/** A payload as JSON carries it: keys in snake case, branded ids as strings, times as ISO 8601. */
-export type Wire<T> = T extends string | number | boolean | null
-  ? T extends string
-    ? string extends T
-      ? string
-      : T extends { readonly [key: symbol]: unknown }
+/** A value as JSON carries it: keys in snake case, ids and tokens without their brand, times as ISO 8601. */
+export type Wire<T> = T extends boolean | null | undefined
+  ? T
+  : T extends number
+    ? number
+    : T extends string
+      ? // A word stays itself; an id is any string.
+        Record<never, never> extends Record<T, 1>
         ? string
         : T
-    : T
-  : T extends readonly (infer Item)[]
-    ? readonly Wire<Item>[]
-    : {
-        readonly [K in keyof T as K extends string ? Snake<K> : never]: K extends `${string}At` ? string | null : Wire<T[K]>
-      }
+      : T extends readonly (infer Item)[]
+        ? readonly Wire<Item>[]
+        : {
+            readonly [K in keyof T as K extends string ? Snake<K> : never]: K extends KeptKey
+              ? T[K]
+              : K extends TimeKey
+                ? WireTime<T[K]>
+                : Wire<T[K]>
+          }
+
+type WireTime<T> = T extends number ? string : Wire<T>
 
 /** Seed 004's own names for what we call otherwise, by event. */
 interface SeedKeys {
@@ -35,14 +50,17 @@ interface SeedKeys {
   'migration.completed': { readonly players_transferred: number }
 }
 
-export interface WireEvent<T extends EventType = EventType> {
-  readonly type: T
-  /** Place in the journal, for `events({ after })` and `Last-Event-ID`; 0 for events that are never replayed. */
-  readonly seq: number
-  /** ISO 8601. */
-  readonly timestamp: string
-  readonly data: Wire<PintailEvents[T]> & (T extends keyof SeedKeys ? SeedKeys[T] : unknown)
-}
+/** One event; `type` tells which `data` it has. */
+export type WireEvent<T extends EventType = EventType> = {
+  [K in T]: {
+    readonly type: K
+    /** Place in the journal, for `events({ after })` and `Last-Event-ID`; 0 for events that are never replayed. */
+    readonly seq: number
+    /** ISO 8601. */
+    readonly timestamp: string
+    readonly data: Wire<PintailEvents[K]> & (K extends keyof SeedKeys ? SeedKeys[K] : unknown)
+  }
+}[T]
 
 /** Seed 004's record: `server_*` is the source, `node` a VPN server, `player` a connection; ours stand beside. */
 export interface WireMigration extends Wire<Migration> {
@@ -58,41 +76,43 @@ export interface WireMigration extends Wire<Migration> {
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 const snakeKey = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-// Times end in "At"; so does no other number of ours, except these two.
-const isTime = (key: string, value: unknown): value is number =>
-  typeof value === 'number' && (key.endsWith('At') || key === 'until' || key === 'since' || key === 'notBefore')
+const isOneOf = (names: readonly string[], key: string): boolean => names.includes(key)
 
-/** Any of our plain values with snake-case keys and ISO times. `values` of a reason and `meta` keep their own keys. */
+function wireEntry([key, value]: [string, unknown]): [string, unknown] {
+  if (isOneOf(kept, key)) return [key, value]
+  const isTime = typeof value === 'number' && (key.endsWith('At') || isOneOf(times, key))
+  // A time that no calendar knows is none: one odd row must not end a stream of events.
+  if (isTime) return [snakeKey(key), Math.abs(value) <= 8.64e15 ? iso(value) : null]
+  return [snakeKey(key), toSnake(value)]
+}
+
+/** Any of our plain values with snake-case keys and ISO times; `values`, `meta` and `basis` keep their own keys. */
+export function toSnake<T>(value: T): Wire<T>
 export function toSnake(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(toSnake)
+  if (Array.isArray(value)) return value.map((item) => toSnake(item))
   if (typeof value !== 'object' || value === null) return value
-  const out: Record<string, unknown> = {}
-  for (const [key, item] of Object.entries(value)) {
-    if (key === 'values' || key === 'meta') out[key] = item
-    else out[snakeKey(key)] = isTime(key, item) ? iso(item) : toSnake(item)
-  }
-  return out
+  return Object.fromEntries(Object.entries(value).map(wireEntry))
 }
 
 /** One event as seed 004's clients expect it: `{ type, data, seq, timestamp }`. */
-export function toWire<T extends EventType>(event: Extract<PintailEvent, { type: T }>): WireEvent<T>
-export function toWire(event: PintailEvent): WireEvent
-export function toWire(event: PintailEvent): WireEvent {
-  const timestamp = iso(event.at)
-  const data = toSnake(event.data) as Record<string, unknown>
-  if (event.type === 'migration.created') {
-    data.from_node = event.data.fromServerId
-    data.to_node = event.data.toServerId
-  } else if (event.type === 'migration.status_changed') data.timestamp = timestamp
-  else if (event.type === 'migration.completed') data.players_transferred = event.data.connectionsMoved
-  return { type: event.type, data, seq: event.seq, timestamp } as unknown as WireEvent
+export function toWire<E extends PintailEvent>(event: E): WireEvent<E['type']>
+export function toWire({ type, seq, at, data }: PintailEvent): object {
+  const timestamp = iso(at)
+  return { type, data: { ...toSnake(data), ...seedKeys({ type, data } as PintailEvent, timestamp) }, seq, timestamp }
+}
+
+function seedKeys({ type, data }: PintailEvent, timestamp: string): object {
+  if (type === 'migration.created') return { from_node: data.fromServerId, to_node: data.toServerId }
+  if (type === 'migration.status_changed') return { timestamp }
+  if (type === 'migration.completed') return { players_transferred: data.connectionsMoved }
+  return {}
 }
 
 /** One migration as seed 004's record. */
 export function migrationToWire(migration: Migration): WireMigration {
   const { fromServerId, fromServerName, toServerId, toServerName } = migration
   return {
-    ...(toSnake(migration) as Wire<Migration>),
+    ...toSnake(migration),
     server_id: fromServerId,
     server_name: fromServerName,
     from_node_id: fromServerId,
@@ -101,5 +121,5 @@ export function migrationToWire(migration: Migration): WireMigration {
     to_node_name: toServerName,
     player_count_at_start: migration.connectionCountAtStart,
     data_sync_progress: migration.progress,
-  } as WireMigration
+  }
 }
