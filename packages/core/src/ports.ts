@@ -106,7 +106,8 @@ export type MoveOutcome = { readonly ok: true } | { readonly ok: false; readonly
 export interface ConnectionMover {
   /**
    * Gives the connection its access on `move.to`, so that the host's books name it as home. Must have one effect for
-   * one `move.key`, however often it is called. Abort does not undo what has reached the panel.
+   * one `move.key`, however often it is called, and resolving must be true: if the host has moved the user back in the
+   * meantime, a repeated key neither moves him again nor resolves. Abort does not undo what has reached the panel.
    */
   move(move: Move, ctx: CallContext): PromiseLike<unknown>
   /** Many at once: one outcome for each move, in order. Throwing means that all are ambiguous. */

@@ -236,8 +236,10 @@ export class Migrator {
     for (const record of open) {
       const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
       if (token === null) return
-      const located = await this.#locate(this.#moveOf(run, record, token))
-      if (located === 'on_target' || located === 'on_both') await this.#settle(run, record, { end: 'moved' })
+      const move = this.#moveOf(run, record, token)
+      const located = await this.#locate(move)
+      const there = located === 'on_target' || located === 'on_both'
+      if (there && (await this.#verify(move)) === null) await this.#settle(run, record, { end: 'moved' })
       else run.queue.unshift(record)
     }
   }
@@ -309,8 +311,8 @@ export class Migrator {
     const residue = run ? [...run.residue] : migration.residue
     const skipped = open.map((record) => this.#writeMove(record, { state: 'skipped', at: this.#clock.now(), why }))
     const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
-    const failed = moves.some(({ state }) => state.state === 'failed')
-    const rollbackSuccess = failed || residue.length > 0 ? residue.length === 0 : null
+    const rolledBack = moves.some(({ attempt }) => attempt > 1)
+    const rollbackSuccess = residue.length > 0 ? false : rolledBack ? true : null
     const patch = {
       ...(run && figures(run)),
       residue,
@@ -475,52 +477,62 @@ export class Migrator {
 
   /** One move until it is clear: done, refused, or given up. */
   async #perform(run: Run, move: Move): Promise<Outcome> {
-    const { moveTries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
+    const { moveTries, backoffMs: first, backoffMaxMs, timeoutMs } = this.#books.policy.migration
+    // False as soon as the target may hold a grant of ours: then only `locate` or a rollback makes it clean again.
+    let clean = true
     for (let tries = 1; ; tries++) {
-      let clean = true
+      let there = false
       let failure: unknown
       try {
         await this.#call('move', (ctx) => this.#mover.move(move, ctx))
-        if (!this.#mover.verify || (await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx)))) return { end: 'moved' }
-        failure = new PintailError('unavailable', 'not usable on the target after the move')
-        clean = false
+        there = true
       } catch (error) {
         if (this.#killed.aborted || isPintailError(error, 'fenced')) return { end: 'open' }
-        if (isPintailError(error, 'rejected'))
-          return { end: 'failed', permanent: true, error: errorText(error), residue: false, rolledBack: false }
+        if (isPintailError(error, 'rejected')) return this.#giveUp(move, error, clean, true)
         failure = error
         if (!isPintailError(error, 'unavailable')) {
           const located = await this.#locate(move)
-          if (located === 'on_target' || located === 'on_both') return { end: 'moved' }
+          there = located === 'on_target' || located === 'on_both'
           clean = located !== null
         }
       }
-      if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean)
+      if (there) {
+        clean = false
+        failure = await this.#verify(move)
+        if (failure === null) return { end: 'moved' }
+        if (this.#killed.aborted) return { end: 'open' }
+      }
+      if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean, false)
       const stopped = await sleep(this.#clock, backoffMs(tries - 1, first, backoffMaxMs, this.#random()), this.#stopping).then(
         () => false,
         () => true,
       )
-      if (stopped) return clean ? this.#giveUp(move, failure, clean) : { end: 'open' }
-      if (this.#hooks.token(this.#books.policy.migration.timeoutMs) === null) return { end: 'open' }
+      if (stopped) return clean ? this.#giveUp(move, failure, clean, false) : { end: 'open' }
+      if (this.#hooks.token(timeoutMs) === null) return { end: 'open' }
+    }
+  }
+
+  /** Null: usable on the target, as far as the mover can tell. Otherwise why not, or why that is not known. */
+  async #verify(move: Move): Promise<unknown> {
+    if (!this.#mover.verify) return null
+    try {
+      const usable = await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx))
+      return usable ? null : new PintailError('unavailable', 'not usable on the target after the move')
+    } catch (error) {
+      return error
     }
   }
 
   /** Undone alone: nobody else is rolled back for this one's sake. */
-  async #giveUp(move: Move, failure: unknown, clean: boolean): Promise<Outcome> {
+  async #giveUp(move: Move, failure: unknown, clean: boolean, permanent: boolean): Promise<Outcome> {
     const error = errorText(failure)
-    if (clean) return { end: 'failed', permanent: false, error, residue: false, rolledBack: false }
-    if (!this.#mover.rollback) return { end: 'failed', permanent: false, error, residue: true, rolledBack: false }
+    if (clean) return { end: 'failed', permanent, error, residue: false, rolledBack: false }
+    if (!this.#mover.rollback) return { end: 'failed', permanent, error, residue: true, rolledBack: false }
     try {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.(move, ctx))
-      return { end: 'failed', permanent: false, error, residue: false, rolledBack: true }
+      return { end: 'failed', permanent, error, residue: false, rolledBack: true }
     } catch (undone) {
-      return {
-        end: 'failed',
-        permanent: false,
-        error: `${error}; and not undone: ${errorText(undone)}`,
-        residue: true,
-        rolledBack: false,
-      }
+      return { end: 'failed', permanent, error: `${error}; and not undone: ${errorText(undone)}`, residue: true, rolledBack: false }
     }
   }
 
@@ -552,8 +564,10 @@ export class Migrator {
     }
     let write: StoreWrite
     let event: EventDraft
+    let forgiven: readonly StoreWrite[] = []
     if (outcome.end === 'moved') {
       run.moved++
+      forgiven = this.#revoker.forgive(run.to.id, connectionId)
       this.#books.confirm(run.to.id, connectionId, at)
       const startedAt = record.state.state === 'moving' ? record.state.since : at
       write = this.#writeMove(record, { state: 'moved', at, startedAt })
@@ -570,7 +584,7 @@ export class Migrator {
       event = { type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }
     }
     this.#tell(run, false)
-    await this.#journal.commit([write], [event])
+    await this.#journal.commit([write, ...forgiven], [event])
   }
 
   async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {

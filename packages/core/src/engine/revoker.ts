@@ -1,8 +1,8 @@
 import { backoffMs } from '../decide/migration.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
-import type { Migration, MigrationId, Move, PendingRevoke } from '../vocabulary.ts'
+import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { callOut } from './time.ts'
@@ -18,6 +18,8 @@ const atOnce = 16
  */
 export class Revoker {
   readonly pending = new Map<string, PendingRevoke>()
+  /** The obligations by `server/connection`. */
+  readonly #owedAt = new Map<string, Set<string>>()
   /** Migrations whose record says already that revokes are pending. */
   readonly #warned = new Set<MigrationId>()
   readonly #mover: ConnectionMover
@@ -26,6 +28,7 @@ export class Revoker {
   readonly #journal: Journal
   readonly #clock: Clock
   readonly #random: Random
+  readonly #token: (timeoutMs: number) => Token | null
   readonly #stopping: AbortSignal
   readonly #killed: AbortSignal
   #running: Promise<void> | null = null
@@ -37,6 +40,7 @@ export class Revoker {
     journal: Journal,
     clock: Clock,
     random: Random,
+    token: (timeoutMs: number) => Token | null,
     stopping: AbortSignal,
     killed: AbortSignal,
   ) {
@@ -46,6 +50,7 @@ export class Revoker {
     this.#journal = journal
     this.#clock = clock
     this.#random = random
+    this.#token = token
     this.#stopping = stopping
     this.#killed = killed
   }
@@ -69,9 +74,33 @@ export class Revoker {
         lastError: null,
         version: 1,
       }
-      this.pending.set(revoke.id, revoke)
+      this.take(revoke)
       return put('revoke', revoke.id, revoke)
     })
+  }
+
+  /**
+   * A user whom we bring back to a server has his home there again: what we owed it is owed no more.
+   * @returns the writes that forget it, to be kept together with the move
+   */
+  forgive(server: ServerId, connection: ConnectionId): StoreWrite[] {
+    const writes: StoreWrite[] = []
+    if (this.pending.size === 0) return writes
+    for (const revoke of this.#owedAt.get(`${server}/${connection}`) ?? []) {
+      const current = this.pending.get(revoke)
+      if (!current) continue
+      this.pending.delete(revoke)
+      writes.push({ kind: 'revoke', id: revoke, expected: current.version, value: null })
+    }
+    this.#owedAt.delete(`${server}/${connection}`)
+    return writes
+  }
+
+  /** From the store, or as a new obligation. */
+  take(revoke: PendingRevoke): void {
+    const place = `${revoke.serverId}/${revoke.move.connection.id}`
+    this.pending.set(revoke.id, revoke)
+    this.#owedAt.set(place, (this.#owedAt.get(place) ?? new Set()).add(revoke.id))
   }
 
   /** When the next one is due; null: none is owed. */
@@ -100,19 +129,29 @@ export class Revoker {
   }
 
   async #settle(revoke: PendingRevoke): Promise<void> {
-    const { move } = revoke
+    const token = this.#token(this.#books.policy.migration.timeoutMs)
+    if (token === null || this.pending.get(revoke.id) !== revoke) return
+    // Under today's right to act, not under that of the leader who owed it.
+    const move = { ...revoke.move, fencingToken: token }
     const { migration } = this.#books.policy
     const event = { serverId: revoke.serverId, connectionId: move.connection.id }
     const at = this.#clock.now()
     let write: StoreWrite
     let told: EventDraft[]
     try {
-      await callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', (ctx) => this.#mover.complete?.(move, ctx))
+      const call = <T>(what: (ctx: CallContext) => PromiseLike<T> | T) =>
+        callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', what)
+      // The host may have brought the user back within the grace: then the grant is his home, and no residue of ours.
+      const located =
+        revoke.tries === 0 && revoke.dueAt === revoke.createdAt ? null : await call((ctx) => this.#mover.locate?.(move, ctx) ?? null)
+      if (located !== 'on_source') await call((ctx) => this.#mover.complete?.(move, ctx))
+      if (this.pending.get(revoke.id) !== revoke) return
       this.pending.delete(revoke.id)
+      this.#owedAt.delete(`${revoke.serverId}/${revoke.move.connection.id}`)
       write = { kind: 'revoke', id: revoke.id, expected: revoke.version, value: null }
       told = [{ type: 'revoke.settled', at, data: event }]
     } catch (error) {
-      if (this.#killed.aborted) return
+      if (this.#killed.aborted || this.pending.get(revoke.id) !== revoke) return
       const lastError = errorText(error)
       const pause = backoffMs(revoke.tries, migration.backoffMs, migration.backoffMaxMs, this.#random())
       const again = { ...revoke, tries: revoke.tries + 1, lastError, dueAt: at + pause, version: revoke.version + 1 }

@@ -118,7 +118,7 @@ export class Term {
       () => this.migrator,
       stopping,
     )
-    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, stopping, killed)
+    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, bus, clock, random },
@@ -169,7 +169,7 @@ export class Term {
     for (const { serverId, openedAt } of history) books.outage(serverId, openedAt)
     const incidents = history.filter(({ status }) => status !== 'closed')
     for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
-    for (const revoke of await all('revoke')) this.revoker.pending.set(revoke.id, revoke)
+    for (const revoke of await all('revoke')) this.revoker.take(revoke)
     await this.#trail?.load()
     this.responder.resume(incidents)
   }

@@ -26,6 +26,7 @@ export class Trail {
   #cursor: Cursor = { name: 'log', seq: 0, version: 0 }
   #kept = 0
   #running: Promise<void> | null = null
+  #again = false
 
   constructor(parts: { sink: LogSink; store: MigrationStore; journal: Journal; bus: Bus; clock: Clock }, killed: AbortSignal) {
     this.#parts = parts
@@ -40,16 +41,19 @@ export class Trail {
   }
 
   wake(): void {
+    // An entry that comes while the last page is being read must not wait for the next one.
+    this.#again = this.#running !== null
     this.#running ??= this.#work()
       .catch(() => {})
       .finally(() => {
         this.#running = null
+        if (this.#again && !this.#killed.aborted) this.wake()
       })
   }
 
   async settled(): Promise<void> {
     this.wake()
-    await this.#running
+    while (this.#running) await this.#running
   }
 
   async #work(): Promise<void> {
