@@ -34,6 +34,7 @@ export function createPintail(options: PintailOptions): Pintail {
     clock,
     random: options.random ?? Math.random,
     policy,
-    policyInput: options.policy ?? {},
+    // A copy: what the host does to its object later is no word of anybody.
+    policyInput: structuredClone(options.policy ?? {}),
   })
 }

@@ -270,3 +270,8 @@ export function serverId(ref: ServerRef): ServerId {
   if (!isId(ref)) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
   return String(ref) as ServerId
 }
+
+/** The problems of a row on one line. */
+export function problemText(problems: readonly Problem[]): string {
+  return problems.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
+}

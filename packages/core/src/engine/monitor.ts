@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { couldNotProbe, type DetectorState, doubt, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
-import { parseSample, parseServer, shorten } from '../rows.ts'
+import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
 import { type Books, newBook, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
@@ -148,12 +148,11 @@ export class Monitor {
     const seen = new Set<string>()
     for (const row of rows) {
       const parsed = parseServer(row)
-      if (!parsed.ok || seen.has(parsed.value.id)) {
-        this.#skip(row, parsed.ok ? 'its id is there twice' : parsed.problems.map((p) => `${p.path} ${p.message}`).join('; '))
-        continue
-      }
-      seen.add(parsed.value.id)
-      this.#take(parsed.value, begunAt)
+      const id = parsed.ok ? parsed.value.id : parsed.id
+      if (!parsed.ok || seen.has(parsed.value.id)) this.#skip(id, parsed.ok ? 'its id is there twice' : problemText(parsed.problems))
+      else this.#take(parsed.value, begunAt)
+      // A known server whose row is broken now is still there: its last good row holds.
+      if (id !== null) seen.add(id)
     }
     for (const { server } of [...this.#books.servers.values()]) if (!seen.has(server.id)) this.#drop(server)
     this.#takeCanaries()
@@ -163,12 +162,10 @@ export class Monitor {
     this.#hooks.listed()
   }
 
-  #skip(row: unknown, why: string): void {
+  #skip(id: string | null, why: string): void {
     this.#books.skippedRows++
-    const id = shorten((row as { id?: unknown } | null)?.id)
-    this.#warnOnce(`row/${id}/${why}`, 'invalid_row', `the row of server ${id} is skipped: ${why}`, {
-      count: this.#books.skippedRows,
-    })
+    const which = id === null ? 'a server row without a usable id' : `the row of server ${shorten(id)}`
+    this.#warnOnce(`row/${id}/${why}`, 'invalid_row', `${which} is skipped: ${why}`, { count: this.#books.skippedRows })
   }
 
   #take(server: Server, begunAt: number): void {

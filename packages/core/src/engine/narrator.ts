@@ -3,6 +3,18 @@ import type { Logger } from '../ports.ts'
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
+/** A logger that throws must not take the engine with it. */
+export function guarded(logger: Logger): Logger {
+  const safe =
+    (level: keyof Logger) =>
+    (data: object, message: string): void => {
+      try {
+        logger[level](data, message)
+      } catch {}
+    }
+  return { debug: safe('debug'), info: safe('info'), warn: safe('warn'), error: safe('error') }
+}
+
 type Line = readonly [level: keyof Logger, message: string]
 
 /** Writes events as log lines, with seed 004's levels. Ids only: no address, no credential, no `meta`. */

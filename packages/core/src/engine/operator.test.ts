@@ -200,3 +200,26 @@ test('events() replays from the cursor and goes on with what happens, without ga
   expect(seen.at(-1)).toBe(fleet.pintail.status().lastSeq)
   await fleet.stop()
 })
+
+test('a later patch joins the earlier one: a word for one reason keeps the word for all, and null can be a value', async () => {
+  const fleet = await createFleet({ servers: 3, policy: { mode: 'observe' } })
+  await fleet.pintail.policy.update({ mode: 'auto' }, { ifVersion: 0 })
+  const joined = await fleet.pintail.policy.update({ mode: { failback: 'observe' } }, { ifVersion: 1 })
+  expect(joined.policy.mode).toMatchObject({ 'server-down': 'auto', failback: 'observe' })
+  const replaced = await fleet.pintail.policy.update({ mode: 'suggest', detect: { confirm: null } }, { ifVersion: 2 })
+  expect(new Set(Object.values(replaced.policy.mode))).toEqual(new Set(['suggest']))
+  expect(replaced.policy.detect.confirm).toBeNull()
+  await fleet.stop()
+})
+
+test('a logger that throws on every line hurts nobody', async () => {
+  const bad = () => {
+    throw new Error('disk full')
+  }
+  const fleet = await createFleet({ servers: 5, replace: () => ({ logger: { debug: bad, info: bad, warn: bad, error: bad } }) })
+  await fleet.advance(20_000)
+  fleet.kill('s1')
+  await fleet.advance(60_000)
+  expect(fleet.registry.on('s1')).toEqual([])
+  await fleet.stop()
+})

@@ -25,7 +25,7 @@ import type {
 import type { ServerBook } from './books.ts'
 import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
-import { narrate } from './narrator.ts'
+import { guarded, narrate } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
 import { callOut, collect, newId, sleep } from './time.ts'
 
@@ -59,10 +59,10 @@ export class Engine implements Pintail {
   #trouble: string | null = null
 
   constructor(parts: EngineParts) {
-    this.#parts = parts
+    this.#parts = { ...parts, logger: guarded(parts.logger) }
     this.#resolved = parts.policy
     this.#holder = `pintail-${newId(parts.clock.now(), parts.random)}`
-    this.#bus = new Bus(parts.logger, () => parts.clock.now())
+    this.#bus = new Bus(this.#parts.logger, () => parts.clock.now())
   }
 
   // -------------------------------------------------------------------------------------------------------- lifecycle
@@ -542,7 +542,7 @@ export class Engine implements Pintail {
           remedy: 'Read it again, and decide again.',
         })
       const word = term.books.words.get('policy')
-      const merged = mergeJson(word?.kind === 'policy' ? word.patch : {}, patch as JsonObject)
+      const merged = mergePatch(word?.kind === 'policy' ? word.patch : {}, patch)
       checkBuilt(resolvePolicy(this.#parts.policyInput, merged as PolicyInput))
       return this.#setPatch(term, merged)
     },
@@ -579,18 +579,31 @@ function fail(error: PintailError): never {
   throw error
 }
 
-/** RFC 7396: null takes a value back. */
-function mergeJson(base: JsonObject, patch: JsonObject): JsonObject {
+/** Where null is a value of its own and takes nothing back. */
+const nullable = ['detect.confirm', 'placement.defaultCapacity', 'placement.maxArrivals']
+
+/** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
+function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
+  const words = (mode: unknown): Json => (typeof mode === 'string' ? { default: mode } : (mode as Json))
+  const { mode, ...rest } = patch as { readonly mode?: Json } & JsonObject
+  const { mode: before, ...older } = base
+  const kept = before === undefined || typeof mode === 'string' ? {} : { mode: words(before) }
+  return mergeJson({ ...older, ...kept }, { ...rest, ...(mode !== undefined && { mode: words(mode) }) })
+}
+
+/** RFC 7396: null takes a value back, except where it is one. */
+function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject {
   const out: Record<string, Json> = { ...base }
   for (const [key, value] of Object.entries(patch)) {
     const below = out[key]
-    if (value === null) delete out[key]
-    else if (typeof value === 'object' && !Array.isArray(value))
-      out[key] = mergeJson(
-        typeof below === 'object' && below !== null && !Array.isArray(below) ? (below as JsonObject) : {},
-        value as JsonObject,
-      )
+    const path = `${prefix}${key}`
+    if (value === null && !nullable.includes(path)) delete out[key]
+    else if (isObject(value)) out[key] = mergeJson(isObject(below) ? below : {}, value, `${path}.`)
     else out[key] = value
   }
   return out
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,7 +3,7 @@ import { place } from '../decide/placement.ts'
 import { compareIds } from '../decide/ranking.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
-import { parseConnection } from '../rows.ts'
+import { parseConnection, problemText } from '../rows.ts'
 import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
@@ -63,7 +63,7 @@ export class Planner {
           if (!connections.has(parsed.value.id)) connections.set(parsed.value.id, parsed.value)
         } else {
           skipped++
-          why ||= parsed.problems.map((p) => `${p.path} ${p.message}`).join('; ')
+          why ||= problemText(parsed.problems)
         }
       }
       if (skipped > 0) {

@@ -227,3 +227,31 @@ test('a prober that never answers is bounded, and stop does not wait for it', as
   await fleet.stop()
   expect(fleet.clock.pending).toBe(0)
 })
+
+test('a known server whose row becomes malformed is kept by its last good row', async () => {
+  const fleet = await createFleet({ servers: 5 })
+  await fleet.advance(20_000)
+  fleet.registry.putServer({ id: 's1', host: '10.0.0.0', capacity: Number.NaN })
+  await fleet.advance(60_000)
+  expect(told(fleet, 'server.removed')).toEqual([])
+  fleet.kill('s1')
+  await fleet.advance(60_000)
+  expect(told(fleet, 'incident.opened')[0]?.data.serverId).toBe('s1')
+  await fleet.stop()
+})
+
+test('a row that cannot even be read is skipped and counted', async () => {
+  const hostile = {
+    get id(): never {
+      throw new Error('a getter')
+    },
+    host: '10.0.0.9',
+  }
+  const fleet = await failing((registry) => ({
+    listServers: async (ctx) => [...(await (registry.listServers(ctx) as Promise<ServerInput[]>)), hostile],
+  }))
+  await fleet.advance(20_000)
+  expect(fleet.pintail.status().servers).toHaveLength(6)
+  expect(warned(fleet, 'invalid_row')).toHaveLength(1)
+  await fleet.stop()
+})

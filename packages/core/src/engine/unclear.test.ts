@@ -128,7 +128,7 @@ test('the audit trail gets the last entry although nothing follows it', async ()
       log: {
         write: async (entry) => {
           last = entry
-          await log.write(entry)
+          await log.write(entry, { signal: new AbortController().signal })
         },
       },
       store: {
