@@ -42,6 +42,7 @@ function run(setting: Partial<Setting> = {}) {
     lines.push(JSON.parse(line))
     wake()
   })
+  child.on('exit', () => wake())
   const waitFor = async <T>(find: () => T | undefined): Promise<T> => {
     for (;;) {
       const found = find()
@@ -49,7 +50,6 @@ function run(setting: Partial<Setting> = {}) {
       if (child.exitCode !== null) throw new Error(`the engine ended with ${child.exitCode}: ${JSON.stringify(lines.slice(-5))}`)
       await new Promise<void>((resolve) => {
         wake = resolve
-        child.once('exit', () => resolve())
       })
     }
   }
