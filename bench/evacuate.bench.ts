@@ -10,7 +10,7 @@ const users = 10_000
 const inFlight = 100
 const moverMs = 5
 const targets = 20
-const runs = 5
+const runs = 9
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 

@@ -3,7 +3,7 @@ import type { EventDraft, PintailEvent } from '../events.ts'
 import type { Clock, MigrationStore, StoreWrite } from '../ports.ts'
 import type { Token } from '../vocabulary.ts'
 import type { Bus } from './bus.ts'
-import { callOut, sleep } from './time.ts'
+import { callOut, defer, sleep } from './time.ts'
 
 interface Waiting {
   readonly writes: readonly StoreWrite[]
@@ -45,13 +45,8 @@ export class Journal {
   commit(writes: readonly StoreWrite[], events: readonly EventDraft[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ writes, events, resolve, reject })
-      this.#flushing ??= new Promise((done) => this.#defer(() => this.#flush().finally(done)))
+      this.#flushing ??= new Promise((done) => defer(this.#clock, () => this.#flush().finally(done)))
     })
-  }
-
-  #defer(callback: () => void): void {
-    if (this.#clock.defer) this.#clock.defer(callback)
-    else setImmediate(callback)
   }
 
   /** Resolves when everything handed in so far is kept or refused. */

@@ -9,7 +9,7 @@ import type { Bus } from './bus.ts'
 import { type Journal, put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
 import type { Revoker } from './revoker.ts'
-import { callOut, sleep } from './time.ts'
+import { callOut, defer, sleep } from './time.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */
 const progressEveryMs = 100
@@ -83,6 +83,7 @@ export class Migrator {
   readonly #ends = new Set<Promise<void>>()
   readonly #perTarget = new Map<ServerId, number>()
   readonly #ready: Ready[] = []
+  readonly #outcomes: { readonly run: Run; readonly record: MoveRecord; readonly outcome: Outcome }[] = []
   #turn: Run[] = []
   #intending = 0
   #inFlight = 0
@@ -355,30 +356,41 @@ export class Migrator {
 
   // ----------------------------------------------------------------------------------------------------------- moves
 
-  /**
-   * Starts moves while there is room, one migration after the other. Intents are kept for as many moves again as are
-   * under way, so that the next call never waits for a write.
-   */
-  #fill(): void {
+  /** Calls the mover for what is intended, while there is room. */
+  #startReady(): void {
     const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
-    const held = new Map<ServerId, boolean>()
-    const isHeld = ({ from, to }: Run): boolean => {
-      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
-      return held.get(from.id) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
-    }
-    const mayStart = () => !this.#stopping.aborted && this.#hooks.token(timeoutMs) !== null
+    const isHeld = this.#holds()
     for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
       const { run, record, move } = this.#ready[index] as Ready
       this.#check(run)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
-      const waits = !run.halted && (isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget)
-      if (waits || (!run.halted && !mayStart())) index++
+      const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
+      if (!run.halted && (waits || this.#stopping.aborted)) index++
       else {
         this.#ready.splice(index, 1)
         if (run.halted) void this.#spare(run, record)
         else void this.#launch(run, record, move)
       }
     }
+  }
+
+  /** Whether no move of a run may start now: each source is asked about once for each round. */
+  #holds(): (run: Run) => boolean {
+    const held = new Map<ServerId, boolean>()
+    return ({ from, to }) => {
+      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
+      return held.get(from.id) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+    }
+  }
+
+  /**
+   * Starts moves while there is room, one migration after the other. Intents are kept for as many moves again as are
+   * under way, so that the next call never waits for a write.
+   */
+  #fill(): void {
+    this.#startReady()
+    const { concurrency, timeoutMs } = this.#books.policy.migration
+    const isHeld = this.#holds()
     let idle = 0
     while (this.#ready.length + this.#intending < concurrency && idle < this.#turn.length) {
       const run = this.#turn.shift() as Run
@@ -447,13 +459,20 @@ export class Migrator {
     const outcome = await this.#perform(run, move)
     this.#inFlight--
     this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
-    // Refilled before the outcome is kept: both go out in one batch.
-    const kept = this.#settle(run, record, outcome)
+    // The next call first: a hundred that end in one turn must not wait for each other's book-keeping.
+    this.#startReady()
+    this.#outcomes.push({ run, record, outcome })
+    if (this.#outcomes.length === 1) defer(this.#clock, () => this.#settleAll())
+  }
+
+  #settleAll(): void {
+    for (const { run, record, outcome } of this.#outcomes.splice(0))
+      this.#settle(run, record, outcome).then(
+        () => this.#ended(run),
+        (error) => this.#failed(run, error),
+      )
+    // Intents of the next moves go into the same batch as these outcomes.
     this.#fill()
-    await kept.then(
-      () => this.#ended(run),
-      (error) => this.#failed(run, error),
-    )
   }
 
   /** An intent whose call was never made: there is nothing to undo. */

@@ -13,6 +13,12 @@ export const systemClock: Clock = {
   },
 }
 
+/** Runs the callback after everything that is ready now, before time passes. */
+export function defer(clock: Clock, callback: () => void): void {
+  if (clock.defer) clock.defer(callback)
+  else setImmediate(callback)
+}
+
 /** Rejects with `aborted` when the signal fires. */
 export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

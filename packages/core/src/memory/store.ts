@@ -35,8 +35,8 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
         if (version !== expected) throw new PintailError('conflict', `${kind} ${id} is at version ${version}, not ${expected}`)
       }
       highest = token
-      for (const { kind, id, value } of writes) {
-        if (kind === 'move') {
+      for (const { kind, id, expected, value } of writes) {
+        if (kind === 'move' && (expected === 0 || value === null)) {
           const owner = id.slice(0, id.indexOf('/'))
           const siblings = movesOf.get(owner) ?? new Set()
           movesOf.set(owner, siblings)
