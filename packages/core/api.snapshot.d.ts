@@ -14,6 +14,7 @@ export declare function createPintail(options: PintailOptions): Pintail;
 // ─── dist/engine/time.d.ts
 import type { CallContext, Clock, Listing, Random } from "../ports.js";
 export declare const systemClock: Clock;
+export declare function defer(clock: Clock, callback: () => void): void;
 export declare function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void>;
 export declare function callOut<T>(clock: Clock, timeoutMs: number, parent: AbortSignal, what: string, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T>;
 export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
