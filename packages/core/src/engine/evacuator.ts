@@ -162,7 +162,9 @@ export class Evacuator {
         problems: changes.map((message) => ({ path: 'plan', message })),
       })
     }
-    const busy = [...books.evacuations.values()].find(({ fromServerIds }) => fromServerIds.some((id) => fresh.fromServerIds.includes(id)))
+    const busy = [...books.evacuations.values()].find(
+      ({ fromServerIds, endedAt }) => endedAt === null && fromServerIds.some((id) => fresh.fromServerIds.includes(id)),
+    )
     if (busy)
       throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
         remedy: 'Wait for it, or cancel it first.',
@@ -212,6 +214,7 @@ export class Evacuator {
     const migrations = books.migrationsOf(id)
     if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
+    const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
     const incident = evacuation.fromServerIds
       .map((server) => books.incidents.get(server))
@@ -236,10 +239,9 @@ export class Evacuator {
         return { ...left, code: 'no_candidate', message: `every possible target has failed lately: ${left.message}` }
       })
       const unplaced = [...fixed, ...lasting]
-      const made = this.decide({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, {
-        ...evacuation,
-        moved: moved.size,
-      })
+      // After its end too: somebody has been assigned to the dead server since.
+      const going = { ...evacuation, moved: moved.size, ...(ended && { status: 'running' as const, endedAt: null }) }
+      const made = this.decide({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, going)
       // No decision is written each time that room is looked for in vain.
       const inVain =
         plan.placements.length === 0 &&
@@ -248,6 +250,11 @@ export class Evacuator {
       if (inVain) books.evacuations.set(id, { ...evacuation, nextLookAt: made.evacuation.nextLookAt })
       else await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
+    }
+    if (ended) {
+      const { retryUnplacedMs } = books.policy.migration
+      books.evacuations.set(id, { ...evacuation, nextLookAt: clock.now() + retryUnplacedMs })
+      return
     }
     const next: Evacuation = {
       ...evacuation,
@@ -307,7 +314,14 @@ export class Evacuator {
     const now = clock.now()
     const moved = this.#outcomes(books.migrationsOf(evacuation.id)).moved.size
     const { id: evacuationId, createdAt, unplaced, cancelledWhy } = evacuation
-    const next: Evacuation = { ...evacuation, moved, status, endedAt: now, version: evacuation.version + 1 }
+    const next: Evacuation = {
+      ...evacuation,
+      moved,
+      status,
+      endedAt: now,
+      nextLookAt: now + books.policy.migration.retryUnplacedMs,
+      version: evacuation.version + 1,
+    }
     const told: EventDraft =
       status === 'completed'
         ? {
@@ -316,13 +330,17 @@ export class Evacuator {
             data: { evacuationId, moved, unplaced: unplaced.length, durationMs: Math.round(now - createdAt) },
           }
         : { type: 'evacuation.cancelled', at: now, data: { evacuationId, moved, why: cancelledWhy ?? 'cancelled' } }
-    books.forget(evacuationId)
+    // While the server is still dead the host may go on assigning users to it: they are looked for now and then.
+    const watched = status === 'completed' && [...books.incidents.values()].some(({ id }) => id === evacuation.incidentId)
+    if (watched) books.evacuations.set(evacuationId, next)
+    else books.forget(evacuationId)
     await journal.commit([put('evacuation', evacuationId, next)], [told])
   }
 
   /** Starts nothing more of an evacuation; what is under way settles, and then it ends. */
   async stop(evacuation: Evacuation, why: string): Promise<void> {
     const { books, journal } = this.#parts
+    if (evacuation.endedAt !== null) return books.forget(evacuation.id)
     if (evacuation.cancelledWhy !== null) return
     const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)

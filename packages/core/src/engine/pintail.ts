@@ -476,10 +476,14 @@ export class Engine implements Pintail {
 
   #openEvacuation(term: Term, evacuation: Evacuation): Evacuation {
     const open = term.books.evacuations.get(evacuation.id)
-    if (!open || open.cancelledWhy !== null)
-      throw new PintailError('illegal_transition', `evacuation ${evacuation.id} is ${open ? 'being cancelled' : evacuation.status}`, {
-        remedy: 'It has ended, or is about to.',
-      })
+    if (!open || open.cancelledWhy !== null || open.endedAt !== null)
+      throw new PintailError(
+        'illegal_transition',
+        `evacuation ${evacuation.id} is ${open && open.endedAt === null ? 'being cancelled' : evacuation.status}`,
+        {
+          remedy: 'It has ended, or is about to.',
+        },
+      )
     return open
   }
 

@@ -308,7 +308,7 @@ export class Responder {
     const now = undecided ? await this.#decide(book, incident, mode) : incident
     if (!now) return
     // Also after a person's approval: the host's own code must stop assigning users to a dead server.
-    const approved = now.evacuationId !== null && this.#parts.books.evacuations.get(now.evacuationId)?.status === 'running'
+    const approved = now.evacuationId !== null && (this.#parts.books.evacuations.get(now.evacuationId)?.approvedAt ?? null) !== null
     if (mode === 'auto' || approved || now.statusWrite !== null) await this.#setOffline(book, now)
   }
 

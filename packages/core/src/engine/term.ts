@@ -153,7 +153,15 @@ export class Term {
       )
     const { books } = this
     for (const word of await all('word')) books.words.set(wordKey(word), word)
-    for (const evacuation of await all('evacuation')) if (evacuation.endedAt === null) books.evacuations.set(evacuation.id, evacuation)
+    const history = await all('incident')
+    for (const { serverId, openedAt } of history) books.outage(serverId, openedAt)
+    const incidents = history.filter(({ status }) => status !== 'closed')
+    for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
+    const open = new Set(incidents.filter(({ status }) => status === 'open').map(({ id }) => id))
+    for (const evacuation of await all('evacuation')) {
+      const watched = evacuation.status === 'completed' && evacuation.incidentId !== null && open.has(evacuation.incidentId)
+      if (evacuation.endedAt === null || watched) books.evacuations.set(evacuation.id, evacuation)
+    }
     for (const migration of await all('migration')) {
       if (!books.evacuations.has(migration.evacuationId)) continue
       books.put(migration)
@@ -165,10 +173,6 @@ export class Term {
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }
     }
-    const history = await all('incident')
-    for (const { serverId, openedAt } of history) books.outage(serverId, openedAt)
-    const incidents = history.filter(({ status }) => status !== 'closed')
-    for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
     for (const revoke of await all('revoke')) this.revoker.take(revoke)
     await this.#trail?.load()
     this.responder.resume(incidents)
@@ -235,7 +239,7 @@ export class Term {
       servers: [...books.servers.values()].map((book) => this.#report(book, now)),
       counts,
       incidents: [...books.incidents.values()],
-      evacuations: [...books.evacuations.values()],
+      evacuations: [...books.evacuations.values()].filter(({ endedAt }) => endedAt === null),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
       guards: this.responder.denials(),
       pauses: [...books.words.values()].flatMap((word) =>
