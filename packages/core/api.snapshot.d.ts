@@ -1123,7 +1123,6 @@ export interface MoveRecord {
     readonly migrationId: MigrationId;
     readonly connection: Connection;
     readonly attempt: number;
-    readonly tries: number;
     readonly state: MoveState;
     readonly version: number;
 }

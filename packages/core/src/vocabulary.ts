@@ -296,7 +296,6 @@ export interface MoveRecord {
   readonly connection: Connection
   /** Rises only after a confirmed rollback, so that a repeated call carries the same key. */
   readonly attempt: number
-  readonly tries: number
   readonly state: MoveState
   readonly version: number
 }

@@ -165,7 +165,7 @@ export function newMigration(
 
 export function newMove(migrationId: MigrationId, connection: Connection): MoveRecord {
   const id = `${migrationId}/${connection.id}`
-  return { id, migrationId, connection, attempt: 1, tries: 0, state: { state: 'pending' }, version: 1 }
+  return { id, migrationId, connection, attempt: 1, state: { state: 'pending' }, version: 1 }
 }
 
 function connectionsIn(plan: Plan): number {

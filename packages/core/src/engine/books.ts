@@ -1,5 +1,5 @@
 import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
-import { type DetectorState, verdictOf } from '../decide/detector.ts'
+import type { DetectorState } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
 import { isTerminal } from '../decide/migration.ts'
 import type { Target } from '../decide/ranking.ts'
@@ -221,5 +221,3 @@ export class Books {
 export function newBook(server: Server, detector: DetectorState): ServerBook {
   return { server, detector, samples: [], rttMs: null, counted: null, control: null, askedAt: 0, remembered: null }
 }
-
-export const verdictOfBook = (book: ServerBook) => verdictOf(book.detector)

@@ -1,3 +1,4 @@
+import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
 import { isTerminal, step } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
@@ -22,7 +23,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import { type Books, type ServerBook, verdictOfBook } from './books.ts'
+import type { Books, ServerBook } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
@@ -87,7 +88,7 @@ export class Evacuator {
     const acts = mode !== 'observe'
     const verdicts = plan.fromServerIds.flatMap((id) => {
       const book = books.servers.get(id)
-      return book ? { serverId: id, verdict: verdictOfBook(book) } : []
+      return book ? { serverId: id, verdict: verdictOf(book.detector) } : []
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
     const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
@@ -221,9 +222,13 @@ export class Evacuator {
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
     if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
+    if (clock.now() < evacuation.nextLookAt) return
+    const lookLater = (): void => {
+      const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
+      books.evacuations.set(id, { ...evacuation, nextLookAt })
+    }
     const { moved, spared, refused, avoided } = this.#outcomes(migrations)
     this.#prune(migrations)
-    if (clock.now() < evacuation.nextLookAt) return
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
     const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
@@ -239,23 +244,16 @@ export class Evacuator {
         return { ...left, code: 'no_candidate', message: `every possible target has failed lately: ${left.message}` }
       })
       const unplaced = [...fixed, ...lasting]
+      // No decision is made and written each time that room is looked for in vain.
+      const nothingNew = plan.placements.length === 0 && unplaced.length === evacuation.unplaced.length
+      if (nothingNew && lasting.some(({ code }) => retriable.includes(code))) return lookLater()
       // After its end too: somebody has been assigned to the dead server since.
       const going = { ...evacuation, moved: moved.size, ...(ended && { status: 'running' as const, endedAt: null }) }
       const made = this.decide({ ...plan, unplaced }, evacuation.mode, 'system', incident ?? null, going)
-      // No decision is written each time that room is looked for in vain.
-      const inVain =
-        plan.placements.length === 0 &&
-        unplaced.length === evacuation.unplaced.length &&
-        lasting.some(({ code }) => retriable.includes(code))
-      if (inVain) books.evacuations.set(id, { ...evacuation, nextLookAt: made.evacuation.nextLookAt })
-      else await journal.commit(made.writes, made.events)
+      await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
     }
-    if (ended) {
-      const { retryUnplacedMs } = books.policy.migration
-      books.evacuations.set(id, { ...evacuation, nextLookAt: clock.now() + retryUnplacedMs })
-      return
-    }
+    if (ended) return lookLater()
     const next: Evacuation = {
       ...evacuation,
       moved: moved.size,

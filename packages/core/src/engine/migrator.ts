@@ -157,10 +157,6 @@ export class Migrator {
     return run ? { ...run.migration, ...figures(run) } : migration
   }
 
-  get inFlight(): number {
-    return this.#inFlight
-  }
-
   /** To be called after `stopping` has fired: what was only intended is left for the next leader, who repeats it. */
   async settled(): Promise<void> {
     for (const { run } of this.#ready.splice(0)) this.#ended(run)
@@ -197,7 +193,7 @@ export class Migrator {
       if (run.migration.status === 'preparing') {
         const problem = run.halted ? null : await this.#prepare(run)
         if (run.halted) return await this.#end(run)
-        if (problem) return await this.#retryOr(run, 'fail', problem.message, problem.retry)
+        if (problem) return await this.#retryOrFail(run, problem.message, problem.retry)
         await this.#step(run, 'prepared')
       }
       if (run.migration.status === 'transferring') {
@@ -264,9 +260,8 @@ export class Migrator {
     if (run.moved === 0 && run.failed > 0) {
       const failures = this.#books.movesOf(run.migration.id).flatMap(({ state }) => (state.state === 'failed' ? state : []))
       const message = `none of ${run.failed} connections could be moved: ${failures[0]?.error ?? 'unknown'}`
-      return this.#retryOr(
+      return this.#retryOrFail(
         run,
-        'fail',
         message,
         failures.some(({ permanent }) => !permanent),
       )
@@ -291,15 +286,15 @@ export class Migrator {
       .flatMap((record) => (record.state.state === 'moved' ? this.#moveOf(run, record, 0 as Token) : []))
   }
 
-  async #retryOr(run: Run, otherwise: 'fail', message: string, retry: boolean): Promise<void> {
+  async #retryOrFail(run: Run, message: string, retry: boolean): Promise<void> {
     const { migration } = run
     const { maxRetries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
-    if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries)) return this.#leave(migration, otherwise, message, run)
+    if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries)) return this.#leave(migration, 'fail', message, run)
     const notBefore = this.#clock.now() + backoffMs(migration.retryCount, first, backoffMaxMs, this.#random())
     const again = this.#books.movesOf(migration.id).filter(({ state }) => state.state === 'failed' && !state.permanent)
     const writes = again.map((record) => {
       this.#books.reserve(run.to.id, record.connection.id)
-      return this.#writeMove(record, { state: 'pending' }, { tries: 0 })
+      return this.#writeMove(record, { state: 'pending' })
     })
     await this.#step(run, 'retry', { notBefore, errorMessage: message, connectionsFailed: 0 }, writes)
   }

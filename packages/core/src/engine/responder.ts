@@ -1,3 +1,4 @@
+import { verdictOf } from '../decide/detector.ts'
 import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
 import { nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
@@ -6,7 +7,7 @@ import { errorText, isPintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, Random, ServerRegistry, StoreWrite } from '../ports.ts'
 import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
-import { type Books, type ServerBook, verdictOfBook } from './books.ts'
+import type { Books, ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import type { Evacuator } from './evacuator.ts'
 import { type Journal, put } from './journal.ts'
@@ -259,7 +260,7 @@ export class Responder {
     const now = clock.now()
     const { server } = book
     const before = this.#restoring.get(server.id)
-    const verdict = verdictOfBook(book)
+    const verdict = verdictOf(book.detector)
     // It failed again before its status was put back: the obligation goes on with the new incident.
     const known = { evidence: book.samples, control: book.control, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
