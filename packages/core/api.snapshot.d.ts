@@ -1033,7 +1033,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1133,6 +1133,7 @@ export interface Evacuation {
     readonly decisionId: DecisionId;
     readonly fromServerIds: readonly ServerId[];
     readonly onlyConnections: readonly ConnectionId[] | null;
+    readonly toServerId: ServerId | null;
     readonly reason: MigrationReason;
     readonly mode: Mode;
     readonly status: EvacuationStatus;
@@ -1151,6 +1152,7 @@ export interface Evacuation {
 export interface PlanRequest {
     readonly drain: readonly (string | number)[];
     readonly connections?: readonly (string | number)[];
+    readonly to?: string | number;
     readonly reason?: MigrationReason;
 }
 export type IncidentStatus = "open" | "recovered" | "closed";
@@ -1270,6 +1272,7 @@ export interface Plan {
     readonly reason: MigrationReason;
     readonly fromServerIds: readonly ServerId[];
     readonly onlyConnections: readonly ConnectionId[] | null;
+    readonly toServerId: ServerId | null;
     readonly placements: readonly PlannedMigration[];
     readonly unplaced: readonly Unplaced[];
     readonly cohorts: readonly CohortDecision[];

@@ -173,6 +173,7 @@ export interface Contribution {
 
 export type ExclusionCode =
   | 'is_source'
+  | 'not_asked_for'
   | 'not_online'
   | 'maintenance'
   | 'cordoned'
@@ -310,6 +311,8 @@ export interface Evacuation {
   readonly fromServerIds: readonly ServerId[]
   /** Only these are to move; null: everybody on the sources. */
   readonly onlyConnections: readonly ConnectionId[] | null
+  /** The only server that they may go to; null: whichever is best. */
+  readonly toServerId: ServerId | null
   readonly reason: MigrationReason
   readonly mode: Mode
   readonly status: EvacuationStatus
@@ -334,6 +337,8 @@ export interface PlanRequest {
   readonly drain: readonly (string | number)[]
   /** Only these of their connections. Default: all. */
   readonly connections?: readonly (string | number)[]
+  /** The only server that they may go to. Default: whichever is best. */
+  readonly to?: string | number
   /** Default `manual`. */
   readonly reason?: MigrationReason
 }
@@ -465,6 +470,8 @@ export interface Plan {
   readonly fromServerIds: readonly ServerId[]
   /** Only these were planned; null: everybody on the sources. */
   readonly onlyConnections: readonly ConnectionId[] | null
+  /** The only server that they may go to; null: whichever is best. */
+  readonly toServerId: ServerId | null
   readonly placements: readonly PlannedMigration[]
   readonly unplaced: readonly Unplaced[]
   readonly cohorts: readonly CohortDecision[]

@@ -37,6 +37,7 @@ function input(targets: readonly Target[], connections: readonly Connection[], p
   const source = target({ id: 'dead' }, { verdict: 'down' })
   return {
     sources: ['dead' as ServerId],
+    only: null,
     sourceDomains: [],
     reason: 'server-down',
     connections,
@@ -250,7 +251,14 @@ test('a ranking names every server: contributions, or the reason of its exclusio
     sample: many(1, { region: 'de' })[0] as Connection,
     refusedBy: new Set<ServerId>(),
   }
-  const context = { sources: new Set<ServerId>(), sourceDomains: new Set(['x']), weights: policy.weights, maxPrice: 0.2, meanLoad: 3 }
+  const context = {
+    sources: new Set<ServerId>(),
+    only: null,
+    sourceDomains: new Set(['x']),
+    weights: policy.weights,
+    maxPrice: 0.2,
+    meanLoad: 3,
+  }
   const candidates = rank(cohort, targets, context)
   expect(candidates.map(({ serverId }) => serverId)).toEqual(['good', 'cordoned', 'full'])
   expect(candidates[1]).toMatchObject({ excluded: 'cordoned' })

@@ -24,6 +24,8 @@ import {
 export interface PlacementInput {
   readonly sources: readonly ServerId[]
   readonly sourceDomains: readonly string[]
+  /** The only server that they may go to; null: any. */
+  readonly only: ServerId | null
   readonly reason: MigrationReason
   readonly connections: readonly Connection[]
   /** Targets that have refused a connection before. */
@@ -102,6 +104,7 @@ function contextOf(input: PlacementInput, sources: ReadonlySet<ServerId>): Ranki
   const loads = others.map((target) => target.load ?? 0)
   return {
     sources,
+    only: input.only,
     sourceDomains: new Set(input.sourceDomains),
     weights: input.policy.weights,
     maxPrice: others.reduce((most, { server }) => Math.max(most, server.priceEurHour ?? 0), 0),

@@ -31,6 +31,8 @@ export interface Target {
 
 export interface RankingContext {
   readonly sources: ReadonlySet<ServerId>
+  /** The only server that was asked for; null: any. */
+  readonly only: ServerId | null
   readonly sourceDomains: ReadonlySet<string>
   readonly weights: RankingWeights
   /** Dearest price among the targets, EUR/h; 0: no prices known. */
@@ -43,6 +45,7 @@ export interface RankingContext {
 export function excludeTarget(target: Target, context: RankingContext): readonly [ExclusionCode, string] | null {
   const { server } = target
   if (context.sources.has(server.id)) return ['is_source', 'it is the server being left']
+  if (context.only !== null && context.only !== server.id) return ['not_asked_for', `only ${context.only} was asked for`]
   if (server.status === 'maintenance') return ['maintenance', 'it is in maintenance']
   if (server.status !== 'online') return ['not_online', `its status is ${server.status}`]
   if (target.cordoned) return ['cordoned', 'an operator has cordoned it']

@@ -62,6 +62,7 @@ export function newEvacuation(
     decisionId,
     fromServerIds: plan.fromServerIds,
     onlyConnections: plan.onlyConnections,
+    toServerId: plan.toServerId,
     reason: plan.reason,
     mode,
     status: mode === 'auto' ? 'running' : 'suggested',

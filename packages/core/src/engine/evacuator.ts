@@ -155,7 +155,7 @@ export class Evacuator {
     }
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
-    const fresh = planner.plan(gathered, plan.reason, undefined, plan.onlyConnections)
+    const fresh = planner.plan(gathered, plan.reason, plan)
     if (fresh.fingerprint !== plan.fingerprint) {
       const changes = differences(plan, fresh)
       throw new PintailError('plan_stale', `the world has changed since this plan: ${changes.join('; ')}`, {
@@ -233,7 +233,7 @@ export class Evacuator {
     const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, avoided, evacuation.onlyConnections, settled)
+    const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled })
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
       const { targetsPerConnection } = books.policy.migration
       // Refused for good is only who was refused; who only failed everywhere is asked again after a pause.

@@ -223,3 +223,16 @@ test('a logger that throws on every line hurts nobody', async () => {
   expect(fleet.registry.on('s1')).toEqual([])
   await fleet.stop()
 })
+
+test('a plan for one target goes there and nowhere else, and says so of the others', async () => {
+  const fleet = await createFleet({ connections: 4 })
+  await fleet.advance(2000)
+  const plan = await fleet.pintail.plan({ drain: ['s1'], to: 's3' })
+  expect(plan.placements.map(({ toServerId, connections }) => [toServerId, connections.length])).toEqual([['s3', 4]])
+  expect(plan.cohorts[0]?.exclusions.not_asked_for).toBe(4)
+  await fleet.pintail.execute(plan)
+  await fleet.advance(5000)
+  expect(fleet.registry.on('s3')).toHaveLength(8)
+  expect((await refusal(fleet.pintail.plan({ drain: ['s1'], to: 'nowhere' }))).code).toBe('not_found')
+  await fleet.stop()
+})

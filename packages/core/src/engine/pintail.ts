@@ -284,8 +284,9 @@ export class Engine implements Pintail {
   async plan(request: PlanRequest): Promise<Plan> {
     const term = await this.#leader()
     const gathered = await term.planner.gather(await this.#sources(term, request.drain))
-    const only = request.connections?.map((id) => String(id) as ConnectionId) ?? null
-    return term.planner.plan(gathered, request.reason ?? 'manual', undefined, only)
+    const onlyConnections = request.connections?.map((id) => String(id) as ConnectionId) ?? null
+    const toServerId = request.to === undefined ? null : ((await this.#sources(term, [request.to]))[0] as ServerBook).server.id
+    return term.planner.plan(gathered, request.reason ?? 'manual', { onlyConnections, toServerId })
   }
 
   async execute(plan: Plan): Promise<Evacuation> {

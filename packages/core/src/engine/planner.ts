@@ -123,15 +123,23 @@ export class Planner {
   }
 
   /**
-   * The plan from what was gathered, for `only` these connections and without those already settled. Synchronous, so that whoever reserves
+   * The plan from what was gathered, for only these connections, to only this server, and without those already settled. Synchronous, so that whoever reserves
    * at once is never overtaken by another plan for the same room.
    */
   plan(
     { sources, listed }: Gathered,
     reason: MigrationReason,
-    refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>> = new Map(),
-    only: readonly ConnectionId[] | null = null,
-    settled: ReadonlySet<ConnectionId> = new Set(),
+    {
+      refusals = new Map(),
+      onlyConnections: only = null,
+      toServerId = null,
+      settled = new Set(),
+    }: {
+      readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
+      readonly onlyConnections?: readonly ConnectionId[] | null
+      readonly toServerId?: ServerId | null
+      readonly settled?: ReadonlySet<ConnectionId>
+    } = {},
   ): Plan {
     const wanted = only && new Set(only)
     const home = new Map<ConnectionId, ServerId>()
@@ -149,6 +157,7 @@ export class Planner {
     const { placed, unplaced, cohorts } = place({
       sources: [...ids],
       sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
+      only: toServerId,
       reason,
       connections,
       refusals,
@@ -185,6 +194,7 @@ export class Planner {
       reason,
       fromServerIds: [...ids],
       onlyConnections: only,
+      toServerId,
       placements,
       unplaced,
       cohorts,
