@@ -342,9 +342,11 @@ export class Evacuator {
     if (evacuation.cancelledWhy !== null) return
     const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
+    const open = books.migrationsOf(next.id).filter(({ status }) => !isTerminal(status))
+    // What runs is halted in this same turn; the records follow.
+    const running = open.filter(({ id }) => this.#hooks.migrator().halt(id, why))
     await journal.commit([put('evacuation', next.id, next)], [])
-    for (const migration of books.migrationsOf(next.id))
-      if (!isTerminal(migration.status)) await this.#hooks.migrator().cancel(migration, why)
+    for (const migration of open) if (!running.includes(migration)) await this.#hooks.migrator().cancel(migration, why)
     this.#hooks.wake()
   }
 

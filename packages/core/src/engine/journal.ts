@@ -89,6 +89,7 @@ export class Journal {
           const first = writes[0]
           const kept = tries > 0 && first ? await this.#isKept(first) : false
           if (!kept) throw error
+          this.trouble = null
           return (await this.#lastSeq()) ?? this.lastSeq
         }
         this.trouble = errorText(error)

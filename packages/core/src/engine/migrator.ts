@@ -38,6 +38,8 @@ interface Run {
   failed: number
   skipped: number
   readonly residue: Set<ConnectionId>
+  /** A move was left open because we may not act any more: the migration stays as it is, and whoever may act settles it. */
+  isLeftOpen: boolean
   told: number
   /** Called when nothing is queued or in flight any more. */
   drained: (() => void) | null
@@ -169,8 +171,7 @@ export class Migrator {
   async #run(migration: Migration): Promise<void> {
     const from = this.#books.servers.get(migration.fromServerId)?.server
     const to = this.#books.servers.get(migration.toServerId)?.server
-    if (!from || !to)
-      return this.#leave(migration, 'fail', `server ${from ? migration.toServerId : migration.fromServerId} is gone from the registry`)
+    if (!from || !to) return this.#withoutServer(migration, from ? migration.toServerId : migration.fromServerId)
     const moves = this.#books.movesOf(migration.id)
     const run: Run = {
       migration,
@@ -184,6 +185,7 @@ export class Migrator {
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
       residue: new Set(migration.residue),
+      isLeftOpen: false,
       told: 0,
       drained: null,
     }
@@ -199,7 +201,7 @@ export class Migrator {
       if (run.migration.status === 'transferring') {
         await this.#settleAmbiguous(run)
         await this.#transfer(run)
-        if (this.#stopping.aborted) return
+        if (this.#stopping.aborted || run.isLeftOpen) return
         return await this.#end(run)
       }
       if (run.migration.status === 'completing') await this.#complete(run)
@@ -207,6 +209,17 @@ export class Migrator {
       this.#runs.delete(migration.id)
       if (isTerminal(run.migration.status)) this.#hooks.ended(run.migration)
     }
+  }
+
+  /** Nothing can be done for a migration between servers of which one is gone, but to end it in a legal way. */
+  async #withoutServer(migration: Migration, gone: ServerId): Promise<void> {
+    const why = `server ${gone} is gone from the registry`
+    if (migration.status === 'completing') {
+      await this.#step({ migration }, 'complete', { progress: 100, warnings: [...migration.warnings, `${why}: old grants are not taken back`] })
+      return this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
+    }
+    if (migration.status === 'scheduled') await this.#step({ migration }, 'start')
+    await this.#leave(this.#books.migrations.get(migration.id) ?? migration, 'fail', why)
   }
 
   /** A fresh look at the target, then the mover's own preparation. */
@@ -232,7 +245,11 @@ export class Migrator {
     const open = this.#books.movesOf(run.migration.id).filter(({ state }) => state.state === 'moving')
     for (const record of open) {
       const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
-      if (token === null) return
+      if (token === null) {
+        run.isLeftOpen = true
+        run.halted ??= { why: 'the lease runs out', as: 'replan' }
+        return
+      }
       const move = this.#moveOf(run, record, token)
       const located = await this.#locate(move)
       const there = located === 'on_target' || located === 'on_both'
@@ -275,7 +292,7 @@ export class Migrator {
     const owed = this.#revoker.owe(run.migration, this.#movedOf(run))
     const warnings = [...run.migration.warnings]
     if (run.failed > 0) warnings.push(`${run.failed} connection${run.failed === 1 ? '' : 's'} could not be moved and are planned anew`)
-    await this.#step(run, 'complete', { ...figures(run), progress: 100, warnings }, owed)
+    await this.#step(run, 'complete', { ...figures(run), residue: [...run.residue], progress: 100, warnings }, owed)
     this.#tell(run, true)
     this.#revoker.wake()
   }
@@ -410,7 +427,8 @@ export class Migrator {
     if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as: 'fail' }
     else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
-    else if (run.next < run.queue.length && !this.#books.fits(book))
+    // Also when every intent is kept: a newer list may have come before the calls.
+    else if (!this.#books.fits(book))
       run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
   }
 
@@ -563,6 +581,7 @@ export class Migrator {
 
   async #settle(run: Run, record: MoveRecord, outcome: Outcome): Promise<void> {
     if (outcome.end === 'open') {
+      run.isLeftOpen = true
       run.halted ??= { why: 'the engine stopped', as: 'replan' }
       return
     }

@@ -372,10 +372,11 @@ export class Responder {
     this.#unwell.delete(book.server.id)
     this.#allow(book.server.id, null)
     this.#parts.books.incidents.delete(book.server.id)
-    const recovered = await this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] })
-    this.#restoring.set(book.server.id, recovered)
     const evacuation = incident.evacuationId && this.#parts.books.evacuations.get(incident.evacuationId)
-    if (evacuation) await this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`)
+    // Before anything is waited for: a slow store must not let moves start after the recovery (I9).
+    const stopped = evacuation ? this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`) : null
+    const [recovered] = await Promise.all([this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] }), stopped])
+    this.#restoring.set(book.server.id, recovered)
     this.wake()
   }
 

@@ -7,6 +7,8 @@ import { callOut, sleep } from './time.ts'
 
 /** For each write, milliseconds. */
 const sinkTimeoutMs = 10_000
+/** Before the store is asked again when it has failed, milliseconds. */
+const storePauseMs = 5000
 /** Entries between two keepings of the cursor: that many may be written twice after a crash. */
 const keepEvery = 100
 
@@ -44,6 +46,11 @@ export class Trail {
     // An entry that comes while the last page is being read must not wait for the next one.
     this.#again = this.#running !== null
     this.#running ??= this.#work()
+      // The store did not answer. Nobody may ever wake us again, and the newest entry still has to be written.
+      .catch(async () => {
+        await sleep(this.#parts.clock, storePauseMs, this.#killed)
+        this.#again = true
+      })
       .catch(() => {})
       .finally(() => {
         this.#running = null

@@ -1,0 +1,287 @@
+import { isPintailError } from '../../errors.ts'
+import type { Pintail } from '../../surface.ts'
+import type { Step } from './kinds.ts'
+import type { Simulation } from './simulate.ts'
+import type { TrueServer, TrueUser } from './world.ts'
+
+/** Does to the world what a step says. What it strikes is picked among what is there now. */
+export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
+  const { world, judge } = sim
+  const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
+  const here = [...world.servers.values()].filter(({ gone }) => !gone)
+  const living = here.filter(({ alive }) => alive)
+  const users = [...world.users.values()].filter(({ gone }) => !gone)
+  const open = [...judge.migrations.values()].filter(({ status }) => ['preparing', 'transferring', 'completing', 'scheduled'].includes(status))
+  const later = (work: () => void): void => void world.clock.setTimeout(work, lastsMs)
+  const change = (server: TrueServer, how: () => void): void => {
+    world.noteHealth(server)
+    how()
+    world.noteHealth(server)
+  }
+  const die = (server: TrueServer | undefined): void => {
+    if (!server?.alive) return
+    change(server, () => {
+      server.alive = false
+    })
+    // A third of them stays dead.
+    if (pick * 3 - Math.floor(pick * 3) > 0.34) later(() => revive(server))
+  }
+  const revive = (server: TrueServer): void =>
+    change(server, () => {
+      server.alive = true
+    })
+  const named = (id: string | undefined): TrueServer | undefined => here.find((server) => server.id === id)
+
+  switch (kind) {
+    case 'server.dies':
+      // One that has users, if there is one.
+      return die(pickOne(living.filter(({ id }) => world.on(id).length > 0)) ?? pickOne(living))
+    case 'server.flaps': {
+      const server = pickOne(living)
+      if (!server) return
+      const beats = 6
+      for (let beat = 0; beat < beats; beat++)
+        world.clock.setTimeout(
+          () =>
+            change(server, () => {
+              server.alive = beat % 2 === 1
+            }),
+          beat * Math.max(15_000, lastsMs / 2),
+        )
+      return
+    }
+    case 'server.slows': {
+      const server = pickOne(living)
+      if (!server) return
+      change(server, () => {
+        server.slowMs = 200 + 800 * pick
+      })
+      return later(() =>
+        change(server, () => {
+          server.slowMs = 0
+        }),
+      )
+    }
+    case 'server.loses_packets': {
+      const server = pickOne(living)
+      if (!server) return
+      change(server, () => {
+        server.lossy = true
+      })
+      return later(() =>
+        change(server, () => {
+          server.lossy = false
+        }),
+      )
+    }
+    case 'server.returns_empty': {
+      const server = pickOne(living)
+      if (!server) return
+      change(server, () => {
+        server.alive = false
+      })
+      for (const user of users)
+        if (user.grants.delete(server.id)) {
+          user.touchedAt = world.now
+          user.hidden.delete(server.id)
+        }
+      return later(() => {
+        // Its panel gives it back whom the books name.
+        for (const user of world.on(server.id)) user.grants.set(server.id, null)
+        revive(server)
+      })
+    }
+    case 'server.blocked_for_a_region':
+      // The operator's own prober sees nothing of it; nobody may be moved for what nobody has seen.
+      return
+    case 'source.recovers': {
+      const source = named(pickOne(open)?.fromServerId) ?? pickOne(here.filter(({ alive }) => !alive))
+      if (source) revive(source)
+      return
+    }
+    case 'target.dies':
+      return die(named(pickOne(open)?.toServerId) ?? pickOne(living))
+    case 'prober.loses_network':
+      world.blind = true
+      return later(() => {
+        world.blind = false
+      })
+    case 'prober.loses_part': {
+      const some = here.filter((_, index) => (index + Math.floor(pick * here.length)) % here.length < Math.ceil(here.length * pick))
+      for (const server of some) {
+        server.reachable = false
+        judge.unreachable(server.id)
+      }
+      return later(() => {
+        for (const server of some) server.reachable = true
+      })
+    }
+    case 'mover.refuses_a_user': {
+      const user = pickOne(users)
+      if (user) world.refusing.add(user.id)
+      return later(() => {
+        if (user) world.refusing.delete(user.id)
+      })
+    }
+    case 'host.adds_users': {
+      const server = pickOne(here)
+      for (let index = 0; server && index < 1 + Math.floor(pick * 4); index++) {
+        const id = `new-${Math.round(world.now)}-${index}`
+        world.addUser(id, server.id, { id })
+      }
+      return
+    }
+    case 'host.removes_users':
+      for (const user of users.filter((_, index) => index % 5 === Math.floor(pick * 5))) {
+        user.gone = true
+        user.grants.clear()
+      }
+      return
+    case 'host.moves_users': {
+      const to = pickOne(living)
+      // Among them those whom we are moving.
+      const moving = [...judge.moves.values()].filter(({ state }) => state.state === 'moving' || state.state === 'moved')
+      const some = [world.users.get(pickOne(moving)?.connection.id ?? ''), pickOne(users)]
+      for (const user of some) if (user && !user.gone && to) sim.hostMoves(user, to.id)
+      return
+    }
+    case 'host.lowers_capacity': {
+      const server = named(pickOne(open)?.toServerId) ?? pickOne(here)
+      if (server) server.row = { ...server.row, capacity: Math.floor(server.row.capacity * pick) }
+      return
+    }
+    case 'host.removes_a_server': {
+      const server = named(pickOne(open)?.[pick < 0.5 ? 'toServerId' : 'fromServerId']) ?? pickOne(here)
+      if (!server || here.length < 3) return
+      server.gone = true
+      const rest = living.filter((other) => other !== server && !other.gone)
+      for (const user of world.on(server.id)) {
+        const to = pickOne(rest)
+        if (to) sim.hostMoves(user, to.id)
+      }
+      for (const user of users) user.grants.delete(server.id)
+      return
+    }
+    case 'host.adds_a_server': {
+      const id = world.servers.size + 1
+      world.addServer({ id, host: `10.0.1.${id}`, capacity: 5 })
+      return
+    }
+    case 'leases.are_lost':
+      // Whoever loses it keeps it until its time is over, as every lease store promises.
+      world.leaseLost = true
+      return
+    case 'engine.killed_before_a_call':
+    case 'engine.killed_after_a_call': {
+      const process = sim.leader()
+      process?.dieAt(kind === 'engine.killed_before_a_call' ? 'before' : 'after', Math.floor(pick * pick * 8))
+      return
+    }
+    case 'engine.freezes': {
+      const process = sim.leader()
+      if (!process || process.frozen) return
+      process.freeze()
+      return later(() => process.thaw())
+    }
+    case 'engine.stops':
+      return sim.restart()
+    case 'clock.jumps':
+      sim.leader()?.jump(Math.min(lastsMs, 60_000))
+      judge.skewMs += Math.min(lastsMs, 60_000)
+      return
+    case 'operator.cancels':
+    case 'operator.approves':
+    case 'operator.pauses':
+    case 'operator.cordons':
+    case 'operator.drains':
+    case 'operator.executes_a_plan':
+    case 'operator.retires':
+    case 'operator.overrides_the_guard':
+    case 'operator.acknowledges':
+      return operate(sim, { kind, pick, lastsMs, at: 0, phase: null })
+    default:
+      return world.open(kind, lastsMs)
+  }
+}
+
+function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
+  const { world, judge } = sim
+  const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
+  const server = pickOne([...world.servers.values()].filter(({ gone }) => !gone))
+  if (!server) return
+  const evacuations = [...judge.evacuations.values()].filter(({ endedAt }) => endedAt === null)
+  const incident = pickOne([...judge.incidents.values()].filter(({ status }) => status === 'open'))
+  switch (kind) {
+    case 'operator.cancels': {
+      const open = [...judge.migrations.values()].filter(({ status }) => ['suggested', 'scheduled', 'preparing', 'transferring'].includes(status))
+      const migration = pickOne(open)
+      const evacuation = pickOne(evacuations)
+      if (pick * 10 - Math.floor(pick * 10) < 0.5 && migration)
+        return sim.ask((engine) => engine.migrations.cancel(migration.id).then(() => void judge.cancelled.add(migration.id)))
+      if (evacuation) sim.ask((engine) => engine.evacuations.cancel(evacuation.id).then(() => void judge.cancelled.add(evacuation.id)))
+      return
+    }
+    case 'operator.approves': {
+      const evacuation = pickOne(evacuations.filter(({ status }) => status === 'suggested'))
+      if (evacuation) sim.ask((engine) => engine.evacuations.approve(evacuation.id))
+      return
+    }
+    case 'operator.pauses': {
+      const all = pick < 0.5
+      const scope = all ? ('all' as const) : { serverId: server.id }
+      const key = all ? 'all' : server.id
+      return sim.ask(async (engine) => {
+        await engine.pause(scope, { reason: 'somebody is looking' })
+        judge.paused.add(key)
+        world.clock.setTimeout(() => sim.resume(scope, key), lastsMs)
+      })
+    }
+    case 'operator.cordons':
+      return sim.ask(async (engine) => {
+        await engine.cordon(server.id)
+        judge.cordoned.add(server.id)
+        world.clock.setTimeout(() => {
+          judge.cordoned.delete(server.id)
+          sim.ask((other) => other.uncordon(server.id))
+        }, lastsMs)
+      })
+    case 'operator.drains':
+      return sim.ask(async (engine) => {
+        await engine.drain(server.id)
+        judge.cordoned.add(server.id)
+      })
+    case 'operator.executes_a_plan':
+      return sim.ask(async (engine) => {
+        const plan = await engine.plan({ drain: [server.id] })
+        const evacuation = await engine.execute(plan)
+        // I6: what was shown is what is done.
+        const planned = plan.placements.map(({ toServerId, connections }) => `${toServerId}: ${connections.map(({ id }) => id).join(' ')}`)
+        const made = [...judge.migrations.values()]
+          .filter(({ evacuationId, decisionId }) => evacuationId === evacuation.id && decisionId === evacuation.decisionId)
+          .map(({ id, toServerId }) => {
+            const moves = [...judge.moves.values()].filter(({ migrationId }) => migrationId === id)
+            return `${toServerId}: ${moves.map(({ connection }) => connection.id).join(' ')}`
+          })
+        if (planned.sort().join('; ') !== made.sort().join('; ')) judge.report('I6', `planned ${planned.join('; ')}, executed ${made.join('; ')}`)
+      })
+    case 'operator.retires':
+      server.status = 'maintenance'
+      server.statusBy = 'operator'
+      server.statusAt = world.now
+      return
+    case 'operator.overrides_the_guard':
+      if (incident) sim.ask((engine) => engine.incidents.overrideGuard(incident.id))
+      return
+    case 'operator.acknowledges':
+      if (incident) sim.ask((engine) => engine.incidents.acknowledge(incident.id))
+      return
+  }
+}
+
+/** A refusal is an answer; anything else that a call throws is our defect. */
+export function isRefusal(error: unknown): boolean {
+  return isPintailError(error) && error.code !== 'internal'
+}
+
+export type Ask = (engine: Pintail) => Promise<unknown>
+export type { TrueUser }

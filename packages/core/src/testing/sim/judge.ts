@@ -1,0 +1,364 @@
+import { isTerminal, transitions } from '../../decide/migration.ts'
+import type { ServerInput, StoreWrite } from '../../ports.ts'
+import type {
+  DecisionRecord,
+  Evacuation,
+  Incident,
+  Migration,
+  MigrationStatus,
+  Move,
+  MoveRecord,
+  PendingRevoke,
+  ServerStatus,
+} from '../../vocabulary.ts'
+import type { Invariant, Violation } from './kinds.ts'
+import type { Process } from './process.ts'
+import type { TrueServer, TrueUser, World } from './world.ts'
+
+/** What one engine was last told about a server, and when that was true. */
+interface Told {
+  readonly at: number
+  readonly load: number | null
+  readonly capacity: number | null
+}
+
+interface Grant {
+  readonly user: string
+  readonly at: number
+}
+
+/** Stands in the adapter's own JSON and must never be seen anywhere else. */
+export const secret = 'hunter2'
+
+/**
+ * The simulator's own book: who really is where, which grants exist, what was promised to whom. It reads what engines
+ * keep in the store and what they ask of the panel, and never asks an engine.
+ */
+export class Judge {
+  readonly violations: Violation[] = []
+  readonly migrations = new Map<string, Migration>()
+  readonly evacuations = new Map<string, Evacuation>()
+  readonly incidents = new Map<string, Incident>()
+  readonly decisions = new Map<string, DecisionRecord>()
+  readonly moves = new Map<string, MoveRecord>()
+  readonly revokes = new Map<string, PendingRevoke>()
+  readonly cancelled = new Set<string>()
+  readonly cordoned = new Set<string>()
+  readonly paused = new Set<string>()
+  moved = 0
+  readonly #world: World
+  readonly #told = new Map<Process, Map<string, Told>>()
+  /** When the newest honest server list reached a process. */
+  readonly #listedAt = new Map<Process, number>()
+  readonly #holders = new Map<Process, string>()
+  readonly #started = new Map<string, number>()
+  /** The key of each move that is not undone. */
+  readonly #keys = new Map<string, string>()
+  readonly #recovered = new Set<string>()
+  readonly #grants = new Map<string, Grant[]>()
+  readonly #trips = new Map<string, { readonly from: string; readonly to: string; readonly at: number; readonly isOptional: boolean }[]>()
+  readonly #falsely = new Map<string, string>()
+  readonly #seen = new Set<string>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  report(invariant: Invariant, message: string): void {
+    // The same thing again tells nothing new.
+    const key = `${invariant}: ${message.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'id')}`
+    if (this.#seen.has(key) || this.violations.length >= 20) return
+    this.#seen.add(key)
+    this.violations.push({ invariant, at: Math.round(this.#world.now), message })
+  }
+
+  // ------------------------------------------------------------------------------------------------------ what was told
+
+  listed(process: Process, rows: readonly ServerInput[], at: number): void {
+    const told = this.#told.get(process) ?? new Map<string, Told>()
+    this.#told.set(process, told)
+    this.#listedAt.set(process, at)
+    for (const { id, load = null, capacity = null } of rows)
+      // Where no load is told, the newest count of connections stands.
+      told.set(String(id), load === null ? { at: told.get(String(id))?.at ?? at, load: told.get(String(id))?.load ?? null, capacity } : { at, load, capacity })
+  }
+
+  counted(process: Process, server: string, load: number, at: number): void {
+    const told = this.#told.get(process)?.get(server)
+    if (told && !this.#world.setup.registry.tellsLoad) this.#told.get(process)?.set(server, { ...told, at, load })
+  }
+
+  leads(process: Process, holder: string): void {
+    this.#holders.set(process, holder)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- the panel
+
+  moveStarted(process: Process, move: Move): void {
+    const world = this.#world
+    const { now, setup, lease } = world
+    const { from, to, connection, key } = move
+    const record = key.slice(0, key.lastIndexOf('/'))
+    const migrationId = key.slice(0, key.indexOf('/'))
+    const who = `${connection.id} from ${from.id} to ${to.id}`
+    const timeoutMs = setup.policy.migration?.timeoutMs ?? 20_000
+
+    if (lease.holder !== this.#holders.get(process) || lease.until - now < timeoutMs)
+      this.report('I3', `${process.name} moves ${who} with a lease that does not outlive the call`)
+    const known = this.#keys.get(record)
+    if (known !== undefined && known !== key) this.report('I4', `${who} is repeated with the key ${key} while ${known} is not undone`)
+    this.#keys.set(record, key)
+    if (String(from.id) === String(to.id)) this.report('I1', `${who}: onto the server that he is on`)
+    if (connection.mobility === 'pinned') this.report('I14', `${who}: he is pinned`)
+    const state = this.moves.get(record)?.state
+    if (state?.state !== 'moving') this.report('I4', `${who} is started without an intent in the store (${state?.state ?? 'no record'})`)
+
+    this.#roomFor(process, move)
+    if (this.#started.has(key)) return
+    this.#started.set(key, now)
+    const migration = this.migrations.get(migrationId)
+    const evacuation = migration && this.evacuations.get(migration.evacuationId)
+    if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId)) this.report('I9', `${who} starts after the recovery of ${from.id}`)
+    for (const scope of ['all', from.id, evacuation?.id, migrationId])
+      if (scope !== undefined && this.paused.has(scope)) this.report('I14', `${who} starts although an operator has paused ${scope}`)
+    if (this.cordoned.has(to.id)) this.report('I14', `${who} starts although an operator has cordoned ${to.id}`)
+    for (const id of [evacuation?.id, migrationId])
+      if (id !== undefined && this.cancelled.has(id)) this.report('I14', `${who} starts although an operator has cancelled ${id}`)
+  }
+
+  /** I2 by what this engine has been told, and by the grants that it has made since. */
+  #roomFor(process: Process, { to, connection }: Move): void {
+    const world = this.#world
+    const told = this.#told.get(process)?.get(to.id)
+    if (!told || told.capacity === null || told.load === null) return
+    const ours = new Set<string>([connection.id])
+    for (const { user, at } of this.#grants.get(to.id) ?? []) if (at > told.at && world.users.get(user)?.home === to.id) ours.add(user)
+    for (const { move } of world.inFlight) if (move.to.id === to.id) ours.add(move.connection.id)
+    const headroom = world.setup.policy.placement?.hostHeadroom ?? 0
+    // Somebody who is there already takes no new place.
+    if (world.users.get(connection.id)?.home === to.id && !ours.has(connection.id)) return
+    if (told.load + ours.size + headroom > told.capacity)
+      this.report('I2', `${connection.id} is moved to ${to.id}: ${told.load} there, ${ours.size} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`)
+  }
+
+  granted(_process: Process, { from, to, key, reason }: Move, user: TrueUser): void {
+    const { now } = this.#world
+    this.moved++
+    const grants = this.#grants.get(to.id) ?? []
+    this.#grants.set(to.id, grants)
+    grants.push({ user: user.id, at: now })
+    const trips = this.#trips.get(user.id) ?? []
+    this.#trips.set(user.id, trips)
+    trips.push({ from: from.id, to: to.id, at: now, isOptional: reason !== 'server-down' && reason !== 'manual' })
+    const hour = trips.filter(({ at }) => at > now - 3_600_000)
+    // Whoever leaves a dead server has no choice; whoever is brought back has.
+    const returns = hour.filter((trip, index) => trip.isOptional && hour.slice(0, index).some((before) => before.from === trip.to)).length
+    if (returns > 1) this.report('I10', `${user.id} has come back twice within an hour: ${hour.map((trip) => `${trip.from}→${trip.to}`).join(', ')} (${key})`)
+  }
+
+  revoked(move: Move, user: TrueUser): void {
+    const world = this.#world
+    const { from, to } = move
+    const record = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))
+    if (!user.grants.has(from.id)) return
+    if (user.home === from.id) {
+      if (user.touchedAt < world.now - 60_000) this.report('I1', `${user.id} loses his home ${from.id}: the grant is taken back there`)
+      return
+    }
+    if (!user.grants.has(user.home) && user.touchedAt < (record ? startOf(record) : 0) - world.startedAt)
+      this.report('I1', `${user.id} is left without any grant: ${from.id} is taken back, ${to.id} was never given`)
+    const migration = record && this.migrations.get(record.migrationId)
+    const source = world.servers.get(from.id)
+    if (!migration || !source || source.gone || record?.state.state !== 'moved') return
+    const grace = world.setup.policy.migration?.revokeGraceMs ?? 86_400_000
+    const lived = world.wellSince(source, migration.createdAt - world.startedAt - 60_000) && migration.reason !== 'server-down'
+    // Clocks of engines may have jumped ahead.
+    if (lived && world.setup.panel.confirmation !== 'seen' && world.now < record.state.at - world.startedAt + grace - this.skewMs)
+      this.report('I1', `${user.id}: the grant on the living ${from.id} is taken back before the grace is over`)
+  }
+
+  /** How far the clock of an engine may be from ours. */
+  skewMs = 1
+
+  rolledBack(move: Move, user: TrueUser): void {
+    const world = this.#world
+    const id = move.key.slice(0, move.key.lastIndexOf('/'))
+    const record = this.moves.get(id)
+    if (this.#keys.get(id) === move.key) this.#keys.delete(id)
+    const source = world.servers.get(move.from.id)
+    const target = world.servers.get(move.to.id)
+    if (record?.state.state === 'moved' && source && !source.alive && target?.alive && user.home === move.to.id)
+      this.report('I7', `${user.id} is rolled back onto ${move.from.id}, which is dead`)
+  }
+
+  lied({ connection }: Move): void {
+    const user = this.#world.users.get(connection.id)
+    // Nobody can see through this without a way to look.
+    if (user && !this.#world.setup.panel.has.includes('verify')) user.touchedAt = Number.POSITIVE_INFINITY
+  }
+
+  arrivedLate({ connection, from, to }: Move): void {
+    if (this.#world.setup.panel.fencing !== 'enforced') for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
+  }
+
+  statusWritten(server: TrueServer, status: ServerStatus, process: number): void {
+    const seenBy = process - 60_000
+    if (server.statusBy !== 'operator' || server.statusAt > seenBy || server.status === status) return
+    this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- the store
+
+  committed(_process: Process, batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly object[] }, _lastSeq: number): void {
+    for (const entry of batch.journal)
+      if (this.#world.setup.rudeListeners && JSON.stringify(entry).includes(secret)) this.report('I13', 'a secret is in the journal')
+    // Decisions first: a migration of the same commit rests on one.
+    for (const write of batch.writes) if (write.kind === 'decision' && write.value) this.decisions.set(write.id, write.value)
+    for (const write of batch.writes) {
+      switch (write.kind) {
+        case 'migration':
+          this.#migration(write.id, write.value)
+          break
+        case 'evacuation':
+          if (write.value) this.evacuations.set(write.id, write.value)
+          break
+        case 'incident':
+          if (write.value) this.#incident(write.value)
+          break
+        case 'move':
+          if (write.value) this.moves.set(write.id, write.value)
+          else this.moves.delete(write.id)
+          break
+        case 'revoke':
+          if (write.value) this.revokes.set(write.id, write.value)
+          else this.revokes.delete(write.id)
+          break
+      }
+    }
+  }
+
+  #incident(incident: Incident): void {
+    if (incident.status !== 'open') this.#recovered.add(incident.id)
+    if (incident.status !== 'open') this.#falsely.delete(incident.id)
+    this.incidents.set(incident.id, incident)
+  }
+
+  #migration(id: string, migration: Migration | null): void {
+    if (!migration) return
+    const before = this.migrations.get(id)
+    this.migrations.set(id, migration)
+    if (!before) {
+      this.#why(migration)
+      if (migration.reason === 'server-down') this.#rightly(migration)
+      return
+    }
+    if (before.status !== migration.status && !reachable(before.status, migration.status))
+      this.report('I4', `migration ${id} goes from ${before.status} to ${migration.status}`)
+    if (before.status !== 'failed' && migration.status === 'failed') this.#failed(migration)
+  }
+
+  #why({ id, decisionId, toServerId, reason }: Migration): void {
+    const decision = this.decisions.get(decisionId)
+    if (!decision) return this.report('I8', `migration ${id} has no decision`)
+    if (!decision.cohorts.some(({ placed }) => placed.some(({ serverId }) => serverId === toServerId)))
+      this.report('I8', `the decision of migration ${id} does not say why ${toServerId}`)
+    if (reason === 'server-down' && decision.incidentId && (decision.evidence.length === 0 || decision.control === null || decision.guards.length === 0))
+      this.report('I8', `the decision of migration ${id} names no samples, no control or no guards`)
+  }
+
+  /** I5: whom the prober alone could not reach is evacuated only within the cap. */
+  #rightly({ evacuationId, fromServerId }: Migration): void {
+    const world = this.#world
+    const incidentId = this.evacuations.get(evacuationId)?.incidentId
+    const incident = incidentId && this.incidents.get(incidentId)
+    const server = world.servers.get(fromServerId)
+    if (!incident || !server || server.gone) return
+    if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000)) return
+    if (server.reachable && !this.#wasUnreachable.has(server.id)) {
+      this.report('I5', `${server.id} is evacuated though it was well and reachable${world.blind ? ', while the prober had no network' : ''}`)
+      return
+    }
+    this.#falsely.set(incident.id, server.id)
+    const servers = [...world.servers.values()].filter(({ gone }) => !gone).length
+    const cap = Math.max(1, Math.floor((world.setup.policy.guards?.massFailureRatio ?? 0.3) * servers))
+    if (new Set(this.#falsely.values()).size > cap) this.report('I5', `${this.#falsely.size} living servers are evacuated at once; the cap is ${cap}`)
+  }
+
+  readonly #wasUnreachable = new Set<string>()
+  unreachable(server: string): void {
+    this.#wasUnreachable.add(server)
+  }
+
+  /** I7: whoever has not moved has nothing on the target, or is listed. */
+  #failed({ id, toServerId, residue }: Migration): void {
+    for (const { connection, state, migrationId } of this.moves.values()) {
+      if (migrationId !== id || state.state !== 'failed' || residue.includes(connection.id)) continue
+      const user = this.#world.users.get(connection.id)
+      if (!user || user.gone || !user.grants.has(toServerId) || user.home === toServerId || user.hidden.has(toServerId)) continue
+      if (user.touchedAt > state.at - this.#world.startedAt - 600_000) continue
+      if (this.#owed(user.id).has(toServerId)) continue
+      this.report('I7', `migration ${id} has failed; ${user.id} has a grant on ${toServerId} that nobody lists`)
+    }
+  }
+
+  #owed(user: string): Set<string> {
+    const owed = new Set<string>()
+    for (const { serverId, move } of this.revokes.values()) if (move.connection.id === user) owed.add(serverId)
+    return owed
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- the end
+
+  /** At rest: everybody's grants are his home and what is listed. */
+  strays(): void {
+    const listed = new Map<string, Set<string>>()
+    const list = (user: string, server: string) => listed.set(user, (listed.get(user) ?? new Set()).add(server))
+    const canRevoke = this.#world.setup.panel.has.includes('complete')
+    for (const { serverId, move } of this.revokes.values()) list(move.connection.id, serverId)
+    // Where such a user is at home is not known: what is listed is that one of the two is too much.
+    for (const { residue, fromServerId, toServerId } of this.migrations.values())
+      for (const user of residue) {
+        list(user, toServerId)
+        list(user, fromServerId)
+      }
+    for (const { connection, migrationId, state } of this.moves.values()) {
+      const migration = this.migrations.get(migrationId)
+      if (!migration) continue
+      if (!isTerminal(migration.status)) {
+        list(connection.id, migration.fromServerId)
+        list(connection.id, migration.toServerId)
+      } else if (!canRevoke && state.state === 'moved') list(connection.id, migration.fromServerId)
+    }
+    for (const user of this.#world.users.values()) {
+      if (user.gone || user.touchedAt === Number.POSITIVE_INFINITY) continue
+      for (const server of user.grants.keys())
+        if (server !== user.home && user.grants.get(server) !== null && !listed.get(user.id)?.has(server) && !user.hidden.has(server))
+          this.report('I7', `${user.id} is at home on ${user.home}, and nobody lists his grant on ${server}`)
+        else if (server !== user.home && user.grants.get(server) === null && !user.hidden.has(server) && this.#leftBehind(user, server) && !listed.get(user.id)?.has(server))
+          this.report('I7', `${user.id} has moved to ${user.home}, and nobody owes his old grant on ${server}`)
+    }
+  }
+
+  /** Whether it was we who moved him off there, and nobody else has touched him. */
+  #leftBehind(user: TrueUser, server: string): boolean {
+    const trips = this.#trips.get(user.id) ?? []
+    return trips.some(({ from, at }) => from === server && at > user.touchedAt)
+  }
+}
+
+function startOf({ state }: MoveRecord): number {
+  return state.state === 'moved' ? state.startedAt : Number.NEGATIVE_INFINITY
+}
+
+/** Several steps may go out in one commit. */
+function reachable(from: MigrationStatus, to: MigrationStatus): boolean {
+  const seen = new Set<MigrationStatus>([from])
+  const queue = [from]
+  for (let next = queue.pop(); next; next = queue.pop())
+    for (const status of Object.values(transitions[next]) as MigrationStatus[])
+      if (!seen.has(status)) {
+        seen.add(status)
+        queue.push(status)
+      }
+  return seen.has(to)
+}

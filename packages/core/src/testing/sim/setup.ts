@@ -1,0 +1,136 @@
+import type { ServerInput } from '../../ports.ts'
+import type { Mobility, PolicyInput } from '../../vocabulary.ts'
+import { seededRandom } from '../random.ts'
+import { type FaultKind, faultKinds, type Phase, phases, type Step } from './kinds.ts'
+
+export interface SimUser {
+  readonly id: string
+  readonly server: string
+  readonly mobility: Mobility
+  readonly region: string | null
+}
+
+/** A world before anything has gone wrong in it. Plain JSON: with the steps it is the whole of a history. */
+export interface Setup {
+  readonly seed: number
+  readonly servers: readonly (ServerInput & { readonly capacity: number })[]
+  readonly users: readonly SimUser[]
+  readonly policy: PolicyInput
+  readonly panel: {
+    readonly fencing: 'enforced' | 'none'
+    readonly confirmation: 'accepted' | 'applied' | 'seen'
+    /** Optional methods that this panel has. */
+    readonly has: readonly ('prepare' | 'complete' | 'locate' | 'verify' | 'rollback')[]
+  }
+  readonly registry: {
+    readonly tellsLoad: boolean
+    readonly setsStatus: boolean
+    /** A database driver that gives `3` in one answer and `"3"` in the next. */
+    readonly mixesIds: boolean
+  }
+  readonly engines: number
+  /** Listeners that throw and reject. */
+  readonly rudeListeners: boolean
+  /** Faults strike for this long, milliseconds; then all is healed. */
+  readonly troubleMs: number
+  /** How long the world is watched after that, milliseconds. */
+  readonly calmMs: number
+}
+
+export interface History {
+  readonly setup: Setup
+  readonly steps: readonly Step[]
+}
+
+const minute = 60_000
+
+/**
+ * The world and the faults of one seed. Each seed begins with one cell of faults × phases in turn, so that a campaign
+ * of a few hundred seeds meets them all; the rest is drawn.
+ */
+export function historyOf(seed: number): History {
+  const random = seededRandom(seed * 7919 + 17)
+  const between = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1))
+  const one = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const chance = (p: number): boolean => random() < p
+
+  const cells = faultKinds.length * phases.length
+  const cell = ((seed % cells) + cells) % cells
+  const first = { kind: faultKinds[cell % faultKinds.length] as FaultKind, phase: phases[Math.floor(cell / faultKinds.length)] as Phase }
+
+  const count = between(3, 9)
+  const perServer = one([3, 6, 12])
+  const regions = ['eu', 'us', null]
+  const servers = Array.from({ length: count }, (_, index) => ({
+    id: index + 1,
+    host: `10.0.0.${index + 1}`,
+    region: one(regions),
+    failureDomain: chance(0.3) ? one(['rack-a', 'rack-b']) : null,
+    capacity: perServer + between(0, perServer),
+    priceEurHour: chance(0.5) ? between(1, 9) / 100 : null,
+  }))
+  const users = servers.flatMap(({ id }) =>
+    Array.from({ length: between(0, perServer) }, (_, index) => ({
+      id: `u${id}-${index}`,
+      server: String(id),
+      mobility: chance(0.08) ? ('pinned' as const) : chance(0.1) ? ('failure-only' as const) : ('free' as const),
+      region: one(regions),
+    })),
+  )
+  const optional = ['prepare', 'complete', 'locate', 'verify', 'rollback'] as const
+  const suggests = first.phase === 'suggested' || chance(0.15)
+  const troubleMs = between(6, 25) * minute
+  const timeoutMs = one([2000, 5000, 10_000])
+  const setup: Setup = {
+    seed,
+    servers,
+    users,
+    policy: {
+      mode: suggests ? 'suggest' : 'auto',
+      registryRefreshMs: one([3000, 15_000]),
+      detect: {
+        checkIntervalMs: one([5000, 10_000]),
+        confirm: chance(0.2) ? null : { intervalMs: 500, durationMs: one([3000, 7000]), timeoutMs: 1000 },
+        canaries: chance(0.3) ? [{ host: '192.0.2.1' }] : [],
+      },
+      guards: { massFailureRatio: one([0.3, 0.5, 0.7]), recheckMs: one([1000, 3000]), minServers: 3 },
+      placement: { hostHeadroom: one([0, 0, 1]), fillLimit: one([0.9, 1]) },
+      migration: {
+        timeoutMs,
+        concurrency: one([1, 3, 100]),
+        concurrencyPerTarget: one([1, 2, 100]),
+        revokeGraceMs: one([0, minute, 60 * minute, 24 * 60 * minute]),
+        cooldownMs: one([0, 5 * minute]),
+        backoffMs: one([200, 1000]),
+        backoffMaxMs: 20_000,
+        retryUnplacedMs: one([5000, 30_000]),
+      },
+    },
+    panel: {
+      fencing: one(['enforced', 'none']),
+      confirmation: one(['accepted', 'applied', 'seen']),
+      has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
+    },
+    registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4) },
+    engines: one([1, 1, 2, 3]),
+    rudeListeners: chance(0.2),
+    troubleMs,
+    calmMs: 12 * minute,
+  }
+  const drawn = (kind: FaultKind, phase: Phase | null, from: number): Step => ({
+    at: from + Math.floor(random() * troubleMs * 0.6),
+    phase,
+    kind,
+    pick: random(),
+    lastsMs: Math.round(1000 * 2 ** (random() * 8)),
+  })
+  const something: Step = { ...drawn(one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps']), null, 0), at: between(20, 60) * 1000 }
+  const steps = [something, { ...drawn(first.kind, first.phase, 0), at: 0 }]
+  const many = between(2, 9)
+  for (let index = 0; index < many; index++)
+    steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
+  // Something must be moved for a fault to strike a move.
+  if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
+  if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })
+  return { setup, steps: steps.sort((a, b) => a.at - b.at) }
+}

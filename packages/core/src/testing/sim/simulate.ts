@@ -1,0 +1,335 @@
+import { createPintail } from '../../create.ts'
+import { errorText } from '../../errors.ts'
+import type { Pintail } from '../../surface.ts'
+import type { PauseScope } from '../../vocabulary.ts'
+import { seededRandom } from '../random.ts'
+import { type Ask, inject, isRefusal } from './faults.ts'
+import { Judge, secret } from './judge.ts'
+import type { FaultKind, Phase, Step, Violation } from './kinds.ts'
+import { Process } from './process.ts'
+import type { History } from './setup.ts'
+import { type TrueUser, World } from './world.ts'
+
+export interface SimResult {
+  readonly violations: readonly Violation[]
+  /** Calls of ports, and timers that fired. */
+  readonly steps: number
+  readonly struck: readonly { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[]
+  readonly crashes: number
+  readonly moves: number
+  readonly virtualMs: number
+  /** What the engines told, for a reader: time and text. */
+  readonly trace: readonly string[]
+}
+
+interface Engine {
+  readonly process: Process
+  readonly pintail: Pintail
+}
+
+/** How many steps a world may take: a loop without end is a defect, and must not hang the campaign. */
+const mostSteps = 400_000
+
+/** One history, run to its end. */
+export class Simulation {
+  readonly history: History
+  readonly world: World
+  readonly judge: Judge
+  readonly #engines: Engine[] = []
+  readonly #armed: Step[] = []
+  readonly #struck: { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[] = []
+  readonly #trace: string[] = []
+  readonly #traced: boolean
+  #crashes = 0
+  #names = 0
+  #phase: Phase = 'quiet'
+  #healed = false
+
+  constructor(history: History, traced = false) {
+    this.history = history
+    this.#traced = traced
+    this.world = new World(history.setup)
+    this.judge = new Judge(this.world)
+    this.world.judge = this.judge
+    this.world.onPhase = (status) => this.#entered(status)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- engines
+
+  #start(): void {
+    const { world } = this
+    const { setup } = this.history
+    const process = new Process(`engine-${++this.#names}`, world.clock)
+    process.onDeath = () => {
+      this.#crashes++
+      this.#tell(`${process.name} is killed`)
+      this.#again(process)
+    }
+    const pintail = createPintail({
+      registry: world.registry(process),
+      mover: world.mover(process),
+      store: world.storeFor(process),
+      leases: world.leases(process),
+      probers: [world.prober(process)],
+      log: world.log(process),
+      clock: process.clock,
+      random: seededRandom(setup.seed * 101 + this.#names),
+      policy: setup.policy,
+    })
+    if (setup.rudeListeners) {
+      pintail.on('*', () => {
+        throw new Error('a listener of the host throws')
+      })
+      pintail.on('*', () => Promise.reject(new Error('a listener of the host rejects')))
+    }
+    pintail.on('*', (event) => {
+      if (process.dead) return
+      if (setup.rudeListeners && JSON.stringify(event).includes(secret)) this.judge.report('I13', `a secret is in the event ${event.type}`)
+      if (this.#traced && !(event.type === 'warning' && event.data.code === 'listener_failed')) this.#tell(`${process.name} ${event.type} ${JSON.stringify(event.data)}`)
+    })
+    this.#engines.push({ process, pintail })
+    pintail.start().catch((error) => this.judge.report('I13', `start() failed: ${errorText(error)}`))
+  }
+
+  /** A supervisor starts it again after a while. */
+  #again(process: Process): void {
+    const index = this.#engines.findIndex((engine) => engine.process === process)
+    if (index >= 0) this.#engines.splice(index, 1)
+    this.world.clock.setTimeout(() => this.#start(), 1000 + this.world.random() * 20_000)
+  }
+
+  leader(): Process | null {
+    const alive = this.#engines.filter(({ process }) => !process.dead)
+    return (alive.find(({ pintail }) => pintail.status().state === 'leading') ?? alive[0])?.process ?? null
+  }
+
+  /** Stops one as a deployment does, and starts another. */
+  restart(): void {
+    const process = this.leader()
+    const engine = this.#engines.find((one) => one.process === process)
+    if (!engine || engine.process.frozen) return
+    this.#engines.splice(this.#engines.indexOf(engine), 1)
+    void this.#stop(engine).then(() => this.world.clock.setTimeout(() => this.#start(), 500))
+  }
+
+  async #stop({ process, pintail }: Engine): Promise<void> {
+    const { world, judge } = this
+    const begun = world.now
+    const timeoutMs = 10_000
+    let ended = false
+    // A process that is killed while it stops leaves nobody to wait for.
+    const bound = world.wait(timeoutMs + 15_000)
+    await Promise.race([
+      pintail.stop({ timeoutMs }).then(
+        () => {
+          ended = true
+        },
+        (error) => judge.report('I12', `stop() rejects: ${errorText(error)}`),
+      ),
+      bound,
+    ])
+    if (process.dead || process.frozen || process.wasFrozen) return
+    if (!ended) return judge.report('I12', 'stop() does not return')
+    if (world.now - begun > timeoutMs + 6000) judge.report('I12', `stop() took ${Math.round(world.now - begun)} ms`)
+    if (process.timers > 0) judge.report('I12', `stop() leaves ${process.timers} timer${process.timers === 1 ? '' : 's'}`)
+    process.dead = true
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- operators
+
+  /** A person asks whoever leads. What is refused is refused; what is cut off is unknown. */
+  ask(work: Ask): void {
+    const process = this.leader()
+    const engine = this.#engines.find((one) => one.process === process)
+    if (!engine) return
+    work(engine.pintail).catch((error) => {
+      if (!isRefusal(error)) this.judge.report('I13', `an operator's call fails with ${errorText(error)}`)
+    })
+  }
+
+  /** Until it is heard: nobody forgets a pause that he has made. */
+  resume(scope: 'all' | { readonly serverId: string }, key: string): void {
+    let heard = false
+    // From the asking on the word does not stand any more.
+    this.judge.paused.delete(key)
+    this.ask((engine) =>
+      engine.resume(scope as PauseScope).then(() => {
+        heard = true
+      }),
+    )
+    this.world.clock.setTimeout(() => {
+      if (!heard) this.resume(scope, key)
+    }, 20_000)
+  }
+
+  hostMoves(user: TrueUser, to: string): void {
+    user.grants.delete(user.home)
+    user.home = to
+    user.grants.set(to, null)
+    user.touchedAt = this.world.now
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- faults
+
+  #entered(status: string): void {
+    const phase = status as Phase
+    if (status === 'closed' && this.#phase !== 'recovering') return
+    this.#phase = ['completed', 'failed', 'cancelled', 'approved', 'closed'].includes(status) ? 'quiet' : phase
+    if (this.#healed) return
+    for (const step of this.#armed.filter((armed) => armed.phase === this.#phase)) {
+      this.#armed.splice(this.#armed.indexOf(step), 1)
+      this.#strike(step)
+    }
+  }
+
+  #strike(step: Step): void {
+    this.#struck.push({ kind: step.kind, phase: this.#phase, at: Math.round(this.world.now) })
+    this.#tell(`▲ ${step.kind} (${this.#phase}, lasts ${Math.round(step.lastsMs)} ms)`)
+    inject(this, step)
+  }
+
+  #tell(text: string): void {
+    if (this.#traced) this.#trace.push(`${(this.world.now / 1000).toFixed(3).padStart(9)} s  ${text}`)
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- run
+
+  async run(): Promise<SimResult> {
+    const { world, judge } = this
+    const { setup, steps } = this.history
+    const unhandled = (reason: unknown): void => judge.report('I13', `an unhandled rejection: ${errorText(reason)}`)
+    process.on('unhandledRejection', unhandled)
+    try {
+      for (let index = 0; index < setup.engines; index++) this.#start()
+      for (const step of steps)
+        world.clock.setTimeout(() => {
+          if (this.#healed) return
+          if (step.phase === null || step.phase === this.#phase) this.#strike(step)
+          else this.#armed.push(step)
+        }, step.at)
+      await this.#advance(setup.troubleMs)
+      this.#heal()
+      await this.#advance(setup.calmMs)
+      await this.#verdict()
+      for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
+      await world.clock.settle()
+    } finally {
+      process.off('unhandledRejection', unhandled)
+    }
+    return {
+      violations: judge.violations,
+      steps: world.calls,
+      struck: this.#struck,
+      crashes: this.#crashes,
+      moves: judge.moved,
+      virtualMs: world.now,
+      trace: this.#trace,
+    }
+  }
+
+  async #stopped(engine: Engine): Promise<void> {
+    const stopping = this.#stop(engine)
+    await this.#advance(30_000)
+    await stopping
+  }
+
+  async #advance(ms: number): Promise<void> {
+    const end = this.world.now + ms
+    while (this.world.now < end && this.world.calls < mostSteps) {
+      await this.world.clock.advance(Math.min(5000, end - this.world.now))
+      // The first break tells the most; what follows is often only its consequence.
+      if (this.judge.violations.length >= 20) return
+    }
+    if (this.world.calls >= mostSteps) this.judge.report('progress', `more than ${mostSteps} calls: something goes round in circles`)
+  }
+
+  #heal(): void {
+    const { world, judge } = this
+    this.#healed = true
+    this.#tell('— all faults are over —')
+    world.closeAll()
+    world.leaseLost = false
+    for (const { process } of [...this.#engines]) if (process.frozen) process.thaw()
+    for (const server of world.servers.values()) {
+      world.noteHealth(server)
+      server.slowMs = 0
+      server.lossy = false
+      if (world.random() < 0.5) server.alive = true
+    }
+    for (const key of [...judge.paused]) this.resume(key === 'all' ? 'all' : { serverId: key }, key)
+    // In a world that only suggests, somebody says yes to everything now.
+    const approve = (): void => {
+      for (const { id, status, endedAt } of judge.evacuations.values())
+        if (status === 'suggested' && endedAt === null) this.ask((engine) => engine.evacuations.approve(id))
+    }
+    for (let minute = 1; minute < 10; minute++) world.clock.setTimeout(approve, minute * 60_000)
+  }
+
+  /** When everything has been well for a while, everything that can be done is done. */
+  async #verdict(): Promise<void> {
+    const { world, judge } = this
+    const { setup } = this.history
+    judge.strays()
+    const engine = this.#engines.find(({ process, pintail }) => !process.dead && pintail.status().state === 'leading')
+    if (!engine) return judge.report('progress', 'nobody leads')
+    const status = engine.pintail.status()
+    const servers = [...world.servers.values()].filter(({ gone }) => !gone)
+    for (const { serverId, reserved } of status.servers)
+      if (reserved > 0 && setup.registry.tellsLoad) judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
+    for (const { id, status: state } of status.migrations) judge.report('progress', `migration ${id} is still ${state}`)
+    for (const incident of judge.incidents.values()) {
+      const server = world.servers.get(incident.serverId)
+      if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))
+        judge.report('progress', `the incident of ${incident.serverName} is open, though it is well`)
+    }
+    for (const server of servers)
+      if (!this.#struck.some(({ kind }) => kind === 'registry.is_stale') && server.statusBy === 'engine' && server.status !== 'online' && world.wellSince(server, world.now - 240_000))
+        judge.report('progress', `${server.id} is well, and still ${server.status} by our own word`)
+    for (const revoke of judge.revokes.values()) {
+      const server = world.servers.get(revoke.serverId)
+      if (server?.alive && !server.gone && revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs)
+        judge.report('progress', `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`)
+    }
+    const kept = (await world.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
+    const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
+    if (lost.length > 0) judge.report('I4', `${lost.length} entries of the journal never reached the log, the first: ${lost[0]?.type}`)
+
+    if (status.guards.length > 0 || status.registry.stale) return
+    const report = new Map(status.servers.map((one) => [String(one.serverId), one]))
+    const headroom = setup.policy.placement?.hostHeadroom ?? 0
+    for (const dead of servers.filter(({ alive }) => !alive)) {
+      const incident = [...judge.incidents.values()].find(({ serverId, status: state }) => serverId === dead.id && state === 'open')
+      const evacuation = incident?.evacuationId && judge.evacuations.get(incident.evacuationId)
+      if (dead.statusBy === 'operator' || !report.has(dead.id)) continue
+      if (!incident) {
+        if (dead.status === 'online') judge.report('progress', `${dead.id} is dead, and there is no incident`)
+        continue
+      }
+      if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id)) continue
+      const cancelled = [...judge.migrations.values()].filter(({ id, evacuationId }) => evacuationId === evacuation.id && judge.cancelled.has(id))
+      const left = world
+        .on(dead.id)
+        .filter(({ row }) => row.mobility !== 'pinned')
+        .filter(({ id }) => !cancelled.some((migration) => judge.moves.has(`${migration.id}/${id}`)))
+      if (left.length === 0) continue
+      const room = servers.filter((target) => {
+        const seen = report.get(target.id)
+        return (
+          target.alive &&
+          target.status === 'online' &&
+          seen?.verdict.verdict === 'up' &&
+          !seen.cordoned &&
+          seen.penalty < 3 &&
+          world.on(target.id).length + headroom < target.row.capacity
+        )
+      })
+      if (room.length > 0)
+        judge.report('progress', `${left.length} user${left.length === 1 ? ' is' : 's are'} left on the dead ${dead.id} (${left[0]?.id}) while ${room[0]?.id} has room`)
+    }
+  }
+}
+
+/** Runs one history. @param traced also tells what happened, line by line */
+export function simulate(history: History, traced = false): Promise<SimResult> {
+  return new Simulation(history, traced).run()
+}

@@ -1,0 +1,527 @@
+import { memoryStore } from '../../memory/store.ts'
+import { PintailError } from '../../errors.ts'
+import type {
+  ConnectionInput,
+  ConnectionMover,
+  LeaseStore,
+  LogSink,
+  MigrationStore,
+  Prober,
+  Random,
+  ServerInput,
+  ServerRegistry,
+} from '../../ports.ts'
+import type { Located } from '../../ports.ts'
+import type { Move, ServerStatus, Token } from '../../vocabulary.ts'
+import { type FakeClock, fakeClock } from '../clock.ts'
+import { seededRandom } from '../random.ts'
+import { type Judge, secret } from './judge.ts'
+import type { FaultKind } from './kinds.ts'
+import type { Process } from './process.ts'
+import type { Setup } from './setup.ts'
+
+/** A server as it really is. */
+export interface TrueServer {
+  readonly id: string
+  row: ServerInput & { readonly capacity: number }
+  alive: boolean
+  slowMs: number
+  lossy: boolean
+  /** False: the prober alone cannot reach it. */
+  reachable: boolean
+  /** When it was last seen unwell by a prober that has a network, and since when it is well. */
+  sickAt: number
+  status: ServerStatus
+  statusBy: 'host' | 'operator' | 'engine'
+  statusAt: number
+  gone: boolean
+}
+
+/** A user as he really is: what the books say, and where a grant of his exists. */
+export interface TrueUser {
+  readonly id: string
+  readonly row: ConnectionInput
+  home: string
+  /** By server; the key that made it, or null if the host did. */
+  readonly grants: Map<string, string | null>
+  gone: boolean
+  /** When the host or the world last interfered with his access: from then on nothing is our fault. */
+  touchedAt: number
+  /** Servers on which a grant of his may exist that no engine can know of. */
+  readonly hidden: Set<string>
+}
+
+export interface InFlight {
+  readonly move: Move
+  readonly process: Process
+}
+
+interface LeaseState {
+  holder: string | null
+  token: number
+  until: number
+}
+
+const wellFor = 1
+
+/** The truth, and the ports through which engines see and change it. */
+export class World {
+  readonly setup: Setup
+  readonly clock: FakeClock
+  readonly random: Random
+  readonly startedAt: number
+  readonly store: MigrationStore
+  readonly servers = new Map<string, TrueServer>()
+  readonly users = new Map<string, TrueUser>()
+  readonly lease: LeaseState = { holder: null, token: 0, until: 0 }
+  readonly inFlight = new Set<InFlight>()
+  readonly refusing = new Set<string>()
+  readonly logged = new Set<string>()
+  /** The lease store has forgotten its holder; nobody else gets it before its time is over. */
+  leaseLost = false
+  /** Whole loss of the prober's network. */
+  blind = false
+  judge!: Judge
+  /** The first committed migration of each state tells in which phase the engine is. */
+  onPhase: (status: string) => void = () => {}
+  calls = 0
+  readonly #until = new Map<FaultKind, number>()
+  readonly #done = new Set<string>()
+  #highest = 0
+  readonly #newest = new Map<string, readonly [number, number]>()
+  #stale: { servers: readonly ServerInput[]; connections: ReadonlyMap<string, readonly ConnectionInput[]> } | null = null
+
+  constructor(setup: Setup) {
+    this.setup = setup
+    this.clock = fakeClock()
+    this.startedAt = this.clock.now()
+    this.random = seededRandom(setup.seed * 31 + 7)
+    this.store = memoryStore()
+    for (const row of setup.servers) this.addServer(row)
+    for (const { id, server, mobility, region } of setup.users) this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ truth
+
+  get now(): number {
+    return this.clock.now() - this.startedAt
+  }
+
+  addServer(row: ServerInput & { readonly capacity: number }): void {
+    const id = String(row.id)
+    this.servers.set(id, {
+      id,
+      row,
+      alive: true,
+      slowMs: 0,
+      lossy: false,
+      reachable: true,
+      sickAt: Number.NEGATIVE_INFINITY,
+      status: 'online',
+      statusBy: 'host',
+      statusAt: 0,
+      gone: false,
+    })
+  }
+
+  addUser(id: string, server: string, row: ConnectionInput): void {
+    const grants = new Map<string, string | null>([[server, null]])
+    this.users.set(id, { id, row, home: server, grants, gone: false, touchedAt: this.now, hidden: new Set() })
+  }
+
+  on(server: string): TrueUser[] {
+    return [...this.users.values()].filter(({ home, gone }) => home === server && !gone)
+  }
+
+  isWell({ alive, slowMs, lossy }: TrueServer): boolean {
+    return alive && slowMs === 0 && !lossy
+  }
+
+  /** To be called when anything about a server's health changes, before and after. */
+  noteHealth(server: TrueServer): void {
+    if (!this.isWell(server)) server.sickAt = this.now
+  }
+
+  /** Whether it has been well since then. */
+  wellSince(server: TrueServer, since: number): boolean {
+    return this.isWell(server) && server.sickAt + wellFor < since
+  }
+
+  // ------------------------------------------------------------------------------------------------------- fault windows
+
+  open(kind: FaultKind, lastsMs: number): void {
+    this.#until.set(kind, Math.max(this.#until.get(kind) ?? 0, this.now + lastsMs))
+    if (kind === 'registry.is_stale')
+      this.#stale = {
+        servers: this.#rows(),
+        connections: new Map([...this.servers.keys()].map((id) => [id, this.#rowsOn(id)])),
+      }
+  }
+
+  closeAll(): void {
+    this.#until.clear()
+    this.refusing.clear()
+    this.blind = false
+    for (const server of this.servers.values()) server.reachable = true
+  }
+
+  /** Whether this fault strikes now: not every time, so that what is repeated may get through. */
+  strikes(kind: FaultKind, share = 0.7): boolean {
+    return (this.#until.get(kind) ?? 0) > this.now && this.random() < share
+  }
+
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => this.clock.setTimeout(resolve, ms))
+  }
+
+  #latency(low: number, high: number): Promise<void> {
+    this.calls++
+    return this.wait(low + this.random() * (high - low))
+  }
+
+  // --------------------------------------------------------------------------------------------------------- registry
+
+  #id(id: string): string | number {
+    return this.setup.registry.mixesIds && this.random() < 0.5 ? Number(id) : id
+  }
+
+  #rows(): ServerInput[] {
+    return [...this.servers.values()]
+      .filter(({ gone }) => !gone)
+      .map(({ id, row, status }) => ({
+        ...row,
+        id: this.#id(id),
+        status: this.setup.registry.setsStatus ? status : 'online',
+        load: this.setup.registry.tellsLoad ? this.on(id).length : null,
+      }))
+  }
+
+  #rowsOn(id: string): ConnectionInput[] {
+    return this.on(id).map(({ row }) => row)
+  }
+
+  registry(process: Process): ServerRegistry {
+    const world = this
+    const trouble = (): void => {
+      if (this.strikes('registry.fails')) throw new Error('connection refused')
+    }
+    const hang = async (): Promise<void> => {
+      if (this.strikes('registry.hangs')) await this.wait(120_000)
+    }
+    return {
+      listServers: () =>
+        process.call(async () => {
+          const at = world.now
+          await world.#latency(1, 30)
+          await hang()
+          trouble()
+          if (world.strikes('registry.answers_nothing')) return []
+          const stale = world.strikes('registry.is_stale') && world.#stale
+          let rows: readonly ServerInput[] = stale ? stale.servers : world.#rows()
+          if (world.strikes('registry.misses_servers')) rows = rows.filter(() => world.random() < 0.6)
+          world.judge.listed(process, rows, stale ? at : world.now)
+          return rows
+        }),
+      listConnections: (server) =>
+        process.call(async () => {
+          const at = world.now
+          await world.#latency(1, 30)
+          await hang()
+          trouble()
+          const stale = world.strikes('registry.is_stale') && world.#stale
+          let rows = stale ? (stale.connections.get(server.id) ?? []) : world.#rowsOn(server.id)
+          if (world.strikes('registry.misses_connections')) rows = rows.filter(() => world.random() < 0.5)
+          world.judge.counted(process, server.id, rows.length, stale ? at : world.now)
+          return rows
+        }),
+      ...(this.setup.registry.setsStatus && {
+        setServerStatus: (server, status) =>
+          process.call(async () => {
+            const asked = world.now
+            await world.#latency(1, 30)
+            if (world.strikes('registry.refuses_status')) throw new Error('read-only')
+            const found = world.servers.get(server.id)
+            if (!found || found.gone) throw new PintailError('rejected', `there is no server ${server.id}`)
+            world.judge.statusWritten(found, status, asked)
+            found.status = status
+            found.statusBy = 'engine'
+            found.statusAt = world.now
+          }),
+      }),
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ panel
+
+  /** Refuses what is older than what it has seen, if it is a panel that does. */
+  #admit(move: Move): void {
+    if (this.setup.panel.fencing !== 'enforced') return
+    if (move.fencingToken < this.#highest) throw new PintailError('fenced', `token ${move.fencingToken} is older than ${this.#highest}`)
+    this.#highest = move.fencingToken
+    const epoch = (move as { readonly epoch?: number }).epoch
+    if (epoch === undefined) return
+    const [token, newest] = this.#newest.get(move.connection.id) ?? [0, 0]
+    if (move.fencingToken < token || (move.fencingToken === token && epoch <= newest))
+      throw new PintailError('fenced', `epoch ${epoch} is not newer than ${newest}`)
+    this.#newest.set(move.connection.id, [move.fencingToken, epoch])
+  }
+
+  #userOf(move: Move): TrueUser {
+    const user = this.users.get(move.connection.id)
+    if (!user || user.gone) throw new PintailError('rejected', `there is no connection ${move.connection.id}`)
+    return user
+  }
+
+  #reach(server: string): TrueServer {
+    const found = this.servers.get(server)
+    if (!found || found.gone) throw new PintailError('rejected', `there is no server ${server}`)
+    if (!found.alive) throw new PintailError('unavailable', `server ${server} does not answer the panel`)
+    return found
+  }
+
+  /** The effect of a move on the panel's books and on the server. */
+  #grant({ move, process }: InFlight, half = false): void {
+    this.#admit(move)
+    const user = this.#userOf(move)
+    const to: string = move.to.id
+    const { home } = user
+    if (this.refusing.has(user.id)) throw new PintailError('rejected', `${to} does not want ${user.id}`)
+    this.#reach(to)
+    // The host has moved him in the meantime, perhaps back from where this key had brought him: its word stands.
+    if (home !== to && (home !== move.from.id || this.#done.has(move.key))) throw new PintailError('rejected', `it is on ${home} now`)
+    if (this.#done.has(move.key) || home === to) return
+    if (!user.grants.has(to)) user.grants.set(to, move.key)
+    if (half) {
+      user.hidden.add(to)
+      throw new Error('the panel broke down half-way')
+    }
+    user.home = to
+    user.hidden.delete(to)
+    this.#done.add(move.key)
+    this.judge.granted(process, move, user)
+  }
+
+  mover(process: Process): ConnectionMover {
+    const { panel, policy } = this.setup
+    const timeoutMs = policy.migration?.timeoutMs ?? 20_000
+    const has = (method: (typeof panel.has)[number]): boolean => panel.has.includes(method)
+    const mover: ConnectionMover = {
+      confirmation: panel.confirmation,
+      fencing: panel.fencing,
+      move: (move) =>
+        process.call(async () => {
+          const flight: InFlight = { move, process }
+          this.judge.moveStarted(process, move)
+          this.inFlight.add(flight)
+          try {
+            await this.#move(flight, timeoutMs)
+          } finally {
+            this.inFlight.delete(flight)
+          }
+        }),
+    }
+    if (has('prepare'))
+      mover.prepare = (_from, to) =>
+        process.call(async () => {
+          await this.#latency(5, 100)
+          if (this.strikes('mover.fails_prepare')) throw new PintailError(this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
+          this.#reach(to.id)
+        })
+    if (has('complete'))
+      mover.complete = (move) =>
+        process.call(async () => {
+          await this.#latency(5, 100)
+          if (this.strikes('mover.fails_complete')) throw new Error('could not revoke')
+          const user = this.users.get(move.connection.id)
+          if (!user || user.gone) return
+          this.#admit(move)
+          const from = this.servers.get(move.from.id)
+          if (from && !from.gone && !from.alive) throw new PintailError('unavailable', `server ${from.id} does not answer the panel`)
+          this.judge.revoked(move, user)
+          user.grants.delete(move.from.id)
+        })
+    if (has('locate'))
+      mover.locate = (move) =>
+        process.call(async (): Promise<Located> => {
+          await this.#latency(5, 100)
+          if (this.strikes('mover.fails_locate')) throw new Error('could not look')
+          const user = this.users.get(move.connection.id)
+          if (!user || user.gone) return 'absent'
+          if (user.home === move.to.id) return user.grants.has(move.from.id) ? 'on_both' : 'on_target'
+          return user.home === move.from.id ? 'on_source' : 'absent'
+        })
+    if (has('verify'))
+      mover.verify = (move) =>
+        process.call(async () => {
+          await this.#latency(5, 100)
+          if (this.strikes('mover.fails_verify')) return false
+          const user = this.users.get(move.connection.id)
+          return user !== undefined && user.home === move.to.id && user.grants.has(move.to.id) && this.servers.get(move.to.id)?.alive === true
+        })
+    if (has('rollback'))
+      mover.rollback = (move) =>
+        process.call(async () => {
+          await this.#latency(5, 100)
+          if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
+          const user = this.users.get(move.connection.id)
+          if (!user || user.gone) return
+          this.#admit(move)
+          const to = this.servers.get(move.to.id)
+          if (to && !to.gone && !to.alive) throw new PintailError('unavailable', `server ${to.id} does not answer the panel`)
+          this.judge.rolledBack(move, user)
+          user.grants.delete(move.to.id)
+          user.hidden.delete(move.to.id)
+          if (user.home !== move.to.id) return
+          user.home = move.from.id
+          if (!user.grants.has(move.from.id)) user.grants.set(move.from.id, move.key)
+        })
+    return mover
+  }
+
+  async #move(flight: InFlight, timeoutMs: number): Promise<void> {
+    const { move } = flight
+    if (this.strikes('mover.is_unavailable')) {
+      await this.#latency(5, 50)
+      throw new PintailError('unavailable', 'the panel is restarting')
+    }
+    if (this.strikes('mover.fails_unclearly')) {
+      await this.#latency(5, 50)
+      throw new Error('socket hang up')
+    }
+    if (this.strikes('mover.hangs')) {
+      await this.wait(timeoutMs * 3)
+      throw new Error('socket hang up')
+    }
+    if (this.strikes('mover.lies')) {
+      await this.#latency(5, 50)
+      this.judge.lied(move)
+      return
+    }
+    if (this.strikes('mover.arrives_late')) {
+      // The caller has given up; the network has not.
+      await this.wait(timeoutMs * (1 + this.random() * 0.9))
+      this.judge.arrivedLate(move)
+      this.#grant(flight)
+      return
+    }
+    await this.#latency(5, 200)
+    this.#grant(flight, this.strikes('mover.fails_halfway'))
+    if (this.strikes('mover.duplicates')) {
+      void this.wait(this.random() * timeoutMs).then(() => {
+        try {
+          this.#grant(flight)
+        } catch {
+          // Nobody waits for the answer to a copy.
+        }
+      })
+    }
+    if (this.strikes('mover.times_out_after_success')) await this.wait(timeoutMs * 3)
+  }
+
+  // ------------------------------------------------------------------------------------------------- prober, store, rest
+
+  prober(process: Process): Prober {
+    return {
+      name: 'world',
+      probe: ({ serverId, packets, timeoutMs }) =>
+        process.call(async () => {
+          this.calls++
+          if (this.strikes('prober.fails')) throw new PintailError('prober_unavailable', 'no permission')
+          const server = this.servers.get(serverId)
+          const isCanary = serverId.startsWith('canary:')
+          const reaches = !this.blind && (isCanary || (server !== undefined && server.alive && !server.gone && server.reachable))
+          const rtt = 20 + (server?.slowMs ?? 0)
+          let received = 0
+          for (let packet = 0; packet < packets; packet++)
+            if (reaches && rtt <= timeoutMs && !(server?.lossy && this.random() < 0.9)) received++
+          await this.wait(received === packets ? rtt : timeoutMs)
+          const failure = received === 0 ? ({ kind: 'no_reply', layer: 'world' } as const) : null
+          return { sent: packets, received, rttMs: Array.from({ length: received }, () => rtt), failure }
+        }),
+    }
+  }
+
+  storeFor(process: Process): MigrationStore {
+    const { store } = this
+    const slow = async (): Promise<void> => {
+      await this.#latency(0.5, 4)
+      if (this.strikes('store.stalls', 0.5)) await this.wait(500 + this.random() * 15_000)
+      if (this.strikes('store.fails', 0.6)) throw new PintailError('unavailable', 'the database is starting up')
+    }
+    const ctx = { signal: new AbortController().signal }
+    return {
+      name: store.name,
+      commit: (batch) =>
+        process.call(async () => {
+          await slow()
+          const { lastSeq } = await store.commit(batch, ctx)
+          this.judge.committed(process, batch, lastSeq)
+          for (const { kind, value } of batch.writes)
+            if (kind === 'migration' && value !== null) this.onPhase((value as { readonly status: string }).status)
+            else if (kind === 'incident' && value !== null && (value as { readonly status: string }).status !== 'open')
+              this.onPhase((value as { readonly status: string }).status === 'recovered' ? 'recovering' : 'closed')
+          if (this.strikes('store.fails_after_writing', 0.6)) throw new Error('connection reset')
+          return { lastSeq }
+        }),
+      get: (kind, id) =>
+        process.call(async () => {
+          await slow()
+          return store.get(kind, id, ctx)
+        }),
+      list: (kind, filter) =>
+        process.call(async () => {
+          await slow()
+          return [...((await store.list(kind, filter, ctx)) as never[])]
+        }),
+      readJournal: (query) =>
+        process.call(async () => {
+          await slow()
+          return store.readJournal(query, ctx)
+        }),
+    }
+  }
+
+  leases(process: Process): LeaseStore {
+    const { lease } = this
+    const slow = async (): Promise<void> => {
+      await this.#latency(0.5, 4)
+      if (this.strikes('leases.fail', 0.8)) throw new Error('no connection')
+    }
+    return {
+      acquire: (holder, ttlMs) =>
+        process.call(async () => {
+          await slow()
+          const isTaken = lease.until > this.now && (this.leaseLost || (lease.holder !== null && lease.holder !== holder))
+          if (isTaken) return null
+          this.leaseLost = false
+          lease.holder = holder
+          lease.token++
+          lease.until = this.now + ttlMs
+          this.judge.leads(process, holder)
+          return { token: lease.token as Token, holder, ttlMs }
+        }),
+      renew: ({ holder, token, ttlMs }) =>
+        process.call(async () => {
+          await slow()
+          if (this.leaseLost || lease.holder !== holder || lease.token !== token || lease.until <= this.now) return false
+          lease.until = this.now + ttlMs
+          return true
+        }),
+      release: ({ holder, token }) =>
+        process.call(async () => {
+          await slow()
+          if (lease.holder === holder && lease.token === token && !this.leaseLost) lease.holder = null
+        }),
+    }
+  }
+
+  log(process: Process): LogSink {
+    return {
+      write: (entry) =>
+        process.call(async () => {
+          if (this.strikes('log.fails', 0.8)) throw new Error('disk full')
+          this.logged.add(entry.id)
+        }),
+    }
+  }
+}
