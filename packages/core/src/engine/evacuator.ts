@@ -1,6 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
-import { isTerminal, step } from '../decide/migration.ts'
+import { isTerminal, step, transitions } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
@@ -213,7 +213,10 @@ export class Evacuator {
     const evacuation = books.evacuations.get(id)
     if (!evacuation) return
     const migrations = books.migrationsOf(id)
-    if (migrations.some(({ status }) => !isTerminal(status))) return
+    const open = migrations.filter(({ status }) => !isTerminal(status))
+    // Also after a crash between the word and its effect.
+    if (evacuation.cancelledWhy !== null) await this.#cancelOpen(id, evacuation.cancelledWhy)
+    if (open.length > 0) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
@@ -342,12 +345,21 @@ export class Evacuator {
     if (evacuation.cancelledWhy !== null) return
     const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
-    const open = books.migrationsOf(next.id).filter(({ status }) => !isTerminal(status))
     // What runs is halted in this same turn; the records follow.
-    const running = open.filter(({ id }) => this.#hooks.migrator().halt(id, why))
+    for (const { id } of books.migrationsOf(next.id)) this.#hooks.migrator().halt(id, why)
     await journal.commit([put('evacuation', next.id, next)], [])
-    for (const migration of open) if (!running.includes(migration)) await this.#hooks.migrator().cancel(migration, why)
+    await this.#cancelOpen(next.id, why)
     this.#hooks.wake()
+  }
+
+  /** Looks again before each, because others may end one while this waits. */
+  async #cancelOpen(id: EvacuationId, why: string): Promise<void> {
+    const { migrations } = this.#parts.books
+    for (const { id: which } of this.#parts.books.migrationsOf(id)) {
+      const migration = migrations.get(which)
+      // What completes has nothing left to cancel.
+      if (migration && 'cancel' in transitions[migration.status]) await this.#hooks.migrator().cancel(migration, why)
+    }
   }
 
   /** Approves suggested migrations; each schedules itself. */

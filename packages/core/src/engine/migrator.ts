@@ -313,7 +313,7 @@ export class Migrator {
       this.#books.reserve(run.to.id, record.connection.id)
       return this.#writeMove(record, { state: 'pending' })
     })
-    await this.#step(run, 'retry', { notBefore, errorMessage: message, connectionsFailed: 0 }, writes)
+    await this.#step(run, 'retry', { notBefore, errorMessage: message, connectionsFailed: 0, residue: [...run.residue] }, writes)
   }
 
   /** Ends a migration that does not complete. What has moved stays moved and owes its revoke. */
@@ -541,6 +541,9 @@ export class Migrator {
       )
       if (stopped) return clean ? this.#giveUp(move, failure, clean, false) : { end: 'open' }
       if (this.#hooks.token(timeoutMs) === null) return { end: 'open' }
+      // The world may have changed while we waited: the next try is a grant like any other.
+      this.#check(run)
+      if (run.halted) return this.#giveUp(move, failure, clean, false)
     }
   }
 
@@ -600,6 +603,7 @@ export class Migrator {
     let forgiven: readonly StoreWrite[] = []
     if (outcome.end === 'moved') {
       run.moved++
+      run.residue.delete(connectionId)
       forgiven = this.#revoker.forgive(run.to.id, connectionId)
       this.#books.confirm(run.to.id, connectionId, at)
       const startedAt = record.state.state === 'moving' ? record.state.since : at

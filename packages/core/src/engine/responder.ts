@@ -375,8 +375,10 @@ export class Responder {
     const evacuation = incident.evacuationId && this.#parts.books.evacuations.get(incident.evacuationId)
     // Before anything is waited for: a slow store must not let moves start after the recovery (I9).
     const stopped = evacuation ? this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`) : null
-    const [recovered] = await Promise.all([this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] }), stopped])
-    this.#restoring.set(book.server.id, recovered)
+    const kept = this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] }).then((recovered) =>
+      this.#restoring.set(book.server.id, recovered),
+    )
+    await Promise.all([kept, stopped])
     this.wake()
   }
 

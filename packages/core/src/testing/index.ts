@@ -15,3 +15,20 @@ export {
 } from './contracts/index.ts'
 export { createFleet, type Fleet, type FleetOptions, type Health } from './fleet.ts'
 export { seededRandom } from './random.ts'
+export {
+  type FaultKind,
+  faultKinds,
+  type History,
+  historyOf,
+  type Invariant,
+  type Phase,
+  phases,
+  type Setup,
+  type Shrunk,
+  type SimResult,
+  type SimUser,
+  type Step,
+  shrink,
+  simulate,
+  type Violation,
+} from './sim/index.ts'

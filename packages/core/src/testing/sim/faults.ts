@@ -11,7 +11,9 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
   const here = [...world.servers.values()].filter(({ gone }) => !gone)
   const living = here.filter(({ alive }) => alive)
   const users = [...world.users.values()].filter(({ gone }) => !gone)
-  const open = [...judge.migrations.values()].filter(({ status }) => ['preparing', 'transferring', 'completing', 'scheduled'].includes(status))
+  const open = [...judge.migrations.values()].filter(({ status }) =>
+    ['preparing', 'transferring', 'completing', 'scheduled'].includes(status),
+  )
   const later = (work: () => void): void => void world.clock.setTimeout(work, lastsMs)
   const change = (server: TrueServer, how: () => void): void => {
     world.noteHealth(server)
@@ -213,7 +215,9 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
   const incident = pickOne([...judge.incidents.values()].filter(({ status }) => status === 'open'))
   switch (kind) {
     case 'operator.cancels': {
-      const open = [...judge.migrations.values()].filter(({ status }) => ['suggested', 'scheduled', 'preparing', 'transferring'].includes(status))
+      const open = [...judge.migrations.values()].filter(({ status }) =>
+        ['suggested', 'scheduled', 'preparing', 'transferring'].includes(status),
+      )
       const migration = pickOne(open)
       const evacuation = pickOne(evacuations)
       if (pick * 10 - Math.floor(pick * 10) < 0.5 && migration)
@@ -262,7 +266,8 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
             const moves = [...judge.moves.values()].filter(({ migrationId }) => migrationId === id)
             return `${toServerId}: ${moves.map(({ connection }) => connection.id).join(' ')}`
           })
-        if (planned.sort().join('; ') !== made.sort().join('; ')) judge.report('I6', `planned ${planned.join('; ')}, executed ${made.join('; ')}`)
+        if (planned.sort().join('; ') !== made.sort().join('; '))
+          judge.report('I6', `planned ${planned.join('; ')}, executed ${made.join('; ')}`)
       })
     case 'operator.retires':
       server.status = 'maintenance'

@@ -78,9 +78,12 @@ export class Judge {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
     this.#listedAt.set(process, at)
+    // Where no load is told, the newest count of connections stands.
     for (const { id, load = null, capacity = null } of rows)
-      // Where no load is told, the newest count of connections stands.
-      told.set(String(id), load === null ? { at: told.get(String(id))?.at ?? at, load: told.get(String(id))?.load ?? null, capacity } : { at, load, capacity })
+      told.set(
+        String(id),
+        load === null ? { at: told.get(String(id))?.at ?? at, load: told.get(String(id))?.load ?? null, capacity } : { at, load, capacity },
+      )
   }
 
   counted(process: Process, server: string, load: number, at: number): void {
@@ -101,7 +104,8 @@ export class Judge {
     const record = key.slice(0, key.lastIndexOf('/'))
     const migrationId = key.slice(0, key.indexOf('/'))
     const who = `${connection.id} from ${from.id} to ${to.id}`
-    const timeoutMs = setup.policy.migration?.timeoutMs ?? 20_000
+    // Where targets enforce fencing it is they who refuse a late call.
+    const timeoutMs = setup.panel.fencing === 'enforced' ? 0 : (setup.policy.migration?.timeoutMs ?? 20_000)
 
     if (lease.holder !== this.#holders.get(process) || lease.until - now < timeoutMs)
       this.report('I3', `${process.name} moves ${who} with a lease that does not outlive the call`)
@@ -118,7 +122,8 @@ export class Judge {
     this.#started.set(key, now)
     const migration = this.migrations.get(migrationId)
     const evacuation = migration && this.evacuations.get(migration.evacuationId)
-    if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId)) this.report('I9', `${who} starts after the recovery of ${from.id}`)
+    if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId))
+      this.report('I9', `${who} starts after the recovery of ${from.id}`)
     for (const scope of ['all', from.id, evacuation?.id, migrationId])
       if (scope !== undefined && this.paused.has(scope)) this.report('I14', `${who} starts although an operator has paused ${scope}`)
     if (this.cordoned.has(to.id)) this.report('I14', `${who} starts although an operator has cordoned ${to.id}`)
@@ -138,7 +143,10 @@ export class Judge {
     // Somebody who is there already takes no new place.
     if (world.users.get(connection.id)?.home === to.id && !ours.has(connection.id)) return
     if (told.load + ours.size + headroom > told.capacity)
-      this.report('I2', `${connection.id} is moved to ${to.id}: ${told.load} there, ${ours.size} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`)
+      this.report(
+        'I2',
+        `${connection.id} is moved to ${to.id}: ${told.load} there, ${ours.size} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`,
+      )
   }
 
   granted(_process: Process, { from, to, key, reason }: Move, user: TrueUser): void {
@@ -153,7 +161,11 @@ export class Judge {
     const hour = trips.filter(({ at }) => at > now - 3_600_000)
     // Whoever leaves a dead server has no choice; whoever is brought back has.
     const returns = hour.filter((trip, index) => trip.isOptional && hour.slice(0, index).some((before) => before.from === trip.to)).length
-    if (returns > 1) this.report('I10', `${user.id} has come back twice within an hour: ${hour.map((trip) => `${trip.from}→${trip.to}`).join(', ')} (${key})`)
+    if (returns > 1)
+      this.report(
+        'I10',
+        `${user.id} has come back twice within an hour: ${hour.map((trip) => `${trip.from}→${trip.to}`).join(', ')} (${key})`,
+      )
   }
 
   revoked(move: Move, user: TrueUser): void {
@@ -198,7 +210,8 @@ export class Judge {
   }
 
   arrivedLate({ connection, from, to }: Move): void {
-    if (this.#world.setup.panel.fencing !== 'enforced') for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
+    if (this.#world.setup.panel.fencing !== 'enforced')
+      for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
   }
 
   statusWritten(server: TrueServer, status: ServerStatus, process: number): void {
@@ -209,7 +222,11 @@ export class Judge {
 
   // ----------------------------------------------------------------------------------------------------------- the store
 
-  committed(_process: Process, batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly object[] }, _lastSeq: number): void {
+  committed(
+    _process: Process,
+    batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly object[] },
+    _lastSeq: number,
+  ): void {
     for (const entry of batch.journal)
       if (this.#world.setup.rudeListeners && JSON.stringify(entry).includes(secret)) this.report('I13', 'a secret is in the journal')
     // Decisions first: a migration of the same commit rests on one.
@@ -262,7 +279,11 @@ export class Judge {
     if (!decision) return this.report('I8', `migration ${id} has no decision`)
     if (!decision.cohorts.some(({ placed }) => placed.some(({ serverId }) => serverId === toServerId)))
       this.report('I8', `the decision of migration ${id} does not say why ${toServerId}`)
-    if (reason === 'server-down' && decision.incidentId && (decision.evidence.length === 0 || decision.control === null || decision.guards.length === 0))
+    if (
+      reason === 'server-down' &&
+      decision.incidentId &&
+      (decision.evidence.length === 0 || decision.control === null || decision.guards.length === 0)
+    )
       this.report('I8', `the decision of migration ${id} names no samples, no control or no guards`)
   }
 
@@ -275,13 +296,17 @@ export class Judge {
     if (!incident || !server || server.gone) return
     if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000)) return
     if (server.reachable && !this.#wasUnreachable.has(server.id)) {
-      this.report('I5', `${server.id} is evacuated though it was well and reachable${world.blind ? ', while the prober had no network' : ''}`)
+      this.report(
+        'I5',
+        `${server.id} is evacuated though it was well and reachable${world.blind ? ', while the prober had no network' : ''}`,
+      )
       return
     }
     this.#falsely.set(incident.id, server.id)
     const servers = [...world.servers.values()].filter(({ gone }) => !gone).length
     const cap = Math.max(1, Math.floor((world.setup.policy.guards?.massFailureRatio ?? 0.3) * servers))
-    if (new Set(this.#falsely.values()).size > cap) this.report('I5', `${this.#falsely.size} living servers are evacuated at once; the cap is ${cap}`)
+    if (new Set(this.#falsely.values()).size > cap)
+      this.report('I5', `${this.#falsely.size} living servers are evacuated at once; the cap is ${cap}`)
   }
 
   readonly #wasUnreachable = new Set<string>()
@@ -334,7 +359,13 @@ export class Judge {
       for (const server of user.grants.keys())
         if (server !== user.home && user.grants.get(server) !== null && !listed.get(user.id)?.has(server) && !user.hidden.has(server))
           this.report('I7', `${user.id} is at home on ${user.home}, and nobody lists his grant on ${server}`)
-        else if (server !== user.home && user.grants.get(server) === null && !user.hidden.has(server) && this.#leftBehind(user, server) && !listed.get(user.id)?.has(server))
+        else if (
+          server !== user.home &&
+          user.grants.get(server) === null &&
+          !user.hidden.has(server) &&
+          this.#leftBehind(user, server) &&
+          !listed.get(user.id)?.has(server)
+        )
           this.report('I7', `${user.id} has moved to ${user.home}, and nobody owes his old grant on ${server}`)
     }
   }

@@ -124,7 +124,10 @@ export function historyOf(seed: number): History {
     pick: random(),
     lastsMs: Math.round(1000 * 2 ** (random() * 8)),
   })
-  const something: Step = { ...drawn(one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps']), null, 0), at: between(20, 60) * 1000 }
+  const something: Step = {
+    ...drawn(one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps']), null, 0),
+    at: between(20, 60) * 1000,
+  }
   const steps = [something, { ...drawn(first.kind, first.phase, 0), at: 0 }]
   const many = between(2, 9)
   for (let index = 0; index < many; index++)

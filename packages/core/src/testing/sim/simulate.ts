@@ -85,7 +85,8 @@ export class Simulation {
     pintail.on('*', (event) => {
       if (process.dead) return
       if (setup.rudeListeners && JSON.stringify(event).includes(secret)) this.judge.report('I13', `a secret is in the event ${event.type}`)
-      if (this.#traced && !(event.type === 'warning' && event.data.code === 'listener_failed')) this.#tell(`${process.name} ${event.type} ${JSON.stringify(event.data)}`)
+      if (this.#traced && !(event.type === 'warning' && event.data.code === 'listener_failed'))
+        this.#tell(`${process.name} ${event.type} ${JSON.stringify(event.data)}`)
     })
     this.#engines.push({ process, pintail })
     pintail.start().catch((error) => this.judge.report('I13', `start() failed: ${errorText(error)}`))
@@ -275,7 +276,8 @@ export class Simulation {
     const status = engine.pintail.status()
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
     for (const { serverId, reserved } of status.servers)
-      if (reserved > 0 && setup.registry.tellsLoad) judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
+      if (reserved > 0 && setup.registry.tellsLoad)
+        judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
     for (const { id, status: state } of status.migrations) judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
@@ -283,12 +285,20 @@ export class Simulation {
         judge.report('progress', `the incident of ${incident.serverName} is open, though it is well`)
     }
     for (const server of servers)
-      if (!this.#struck.some(({ kind }) => kind === 'registry.is_stale') && server.statusBy === 'engine' && server.status !== 'online' && world.wellSince(server, world.now - 240_000))
+      if (
+        !this.#struck.some(({ kind }) => kind === 'registry.is_stale') &&
+        server.statusBy === 'engine' &&
+        server.status !== 'online' &&
+        world.wellSince(server, world.now - 240_000)
+      )
         judge.report('progress', `${server.id} is well, and still ${server.status} by our own word`)
     for (const revoke of judge.revokes.values()) {
       const server = world.servers.get(revoke.serverId)
       if (server?.alive && !server.gone && revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs)
-        judge.report('progress', `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`)
+        judge.report(
+          'progress',
+          `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`,
+        )
     }
     const kept = (await world.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
     const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
@@ -305,8 +315,11 @@ export class Simulation {
         if (dead.status === 'online') judge.report('progress', `${dead.id} is dead, and there is no incident`)
         continue
       }
-      if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id)) continue
-      const cancelled = [...judge.migrations.values()].filter(({ id, evacuationId }) => evacuationId === evacuation.id && judge.cancelled.has(id))
+      if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id))
+        continue
+      const cancelled = [...judge.migrations.values()].filter(
+        ({ id, evacuationId }) => evacuationId === evacuation.id && judge.cancelled.has(id),
+      )
       const left = world
         .on(dead.id)
         .filter(({ row }) => row.mobility !== 'pinned')
@@ -324,7 +337,10 @@ export class Simulation {
         )
       })
       if (room.length > 0)
-        judge.report('progress', `${left.length} user${left.length === 1 ? ' is' : 's are'} left on the dead ${dead.id} (${left[0]?.id}) while ${room[0]?.id} has room`)
+        judge.report(
+          'progress',
+          `${left.length} user${left.length === 1 ? ' is' : 's are'} left on the dead ${dead.id} (${left[0]?.id}) while ${room[0]?.id} has room`,
+        )
     }
   }
 }

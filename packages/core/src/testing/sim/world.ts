@@ -1,9 +1,10 @@
-import { memoryStore } from '../../memory/store.ts'
 import { PintailError } from '../../errors.ts'
+import { memoryStore } from '../../memory/store.ts'
 import type {
   ConnectionInput,
   ConnectionMover,
   LeaseStore,
+  Located,
   LogSink,
   MigrationStore,
   Prober,
@@ -11,7 +12,6 @@ import type {
   ServerInput,
   ServerRegistry,
 } from '../../ports.ts'
-import type { Located } from '../../ports.ts'
 import type { Move, ServerStatus, Token } from '../../vocabulary.ts'
 import { type FakeClock, fakeClock } from '../clock.ts'
 import { seededRandom } from '../random.ts'
@@ -201,7 +201,6 @@ export class World {
   }
 
   registry(process: Process): ServerRegistry {
-    const world = this
     const trouble = (): void => {
       if (this.strikes('registry.fails')) throw new Error('connection refused')
     }
@@ -211,41 +210,41 @@ export class World {
     return {
       listServers: () =>
         process.call(async () => {
-          const at = world.now
-          await world.#latency(1, 30)
+          const at = this.now
+          await this.#latency(1, 30)
           await hang()
           trouble()
-          if (world.strikes('registry.answers_nothing')) return []
-          const stale = world.strikes('registry.is_stale') && world.#stale
-          let rows: readonly ServerInput[] = stale ? stale.servers : world.#rows()
-          if (world.strikes('registry.misses_servers')) rows = rows.filter(() => world.random() < 0.6)
-          world.judge.listed(process, rows, stale ? at : world.now)
+          if (this.strikes('registry.answers_nothing')) return []
+          const stale = this.strikes('registry.is_stale') && this.#stale
+          let rows: readonly ServerInput[] = stale ? stale.servers : this.#rows()
+          if (this.strikes('registry.misses_servers')) rows = rows.filter(() => this.random() < 0.6)
+          this.judge.listed(process, rows, stale ? at : this.now)
           return rows
         }),
       listConnections: (server) =>
         process.call(async () => {
-          const at = world.now
-          await world.#latency(1, 30)
+          const at = this.now
+          await this.#latency(1, 30)
           await hang()
           trouble()
-          const stale = world.strikes('registry.is_stale') && world.#stale
-          let rows = stale ? (stale.connections.get(server.id) ?? []) : world.#rowsOn(server.id)
-          if (world.strikes('registry.misses_connections')) rows = rows.filter(() => world.random() < 0.5)
-          world.judge.counted(process, server.id, rows.length, stale ? at : world.now)
+          const stale = this.strikes('registry.is_stale') && this.#stale
+          let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
+          if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
+          this.judge.counted(process, server.id, rows.length, stale ? at : this.now)
           return rows
         }),
       ...(this.setup.registry.setsStatus && {
         setServerStatus: (server, status) =>
           process.call(async () => {
-            const asked = world.now
-            await world.#latency(1, 30)
-            if (world.strikes('registry.refuses_status')) throw new Error('read-only')
-            const found = world.servers.get(server.id)
+            const asked = this.now
+            await this.#latency(1, 30)
+            if (this.strikes('registry.refuses_status')) throw new Error('read-only')
+            const found = this.servers.get(server.id)
             if (!found || found.gone) throw new PintailError('rejected', `there is no server ${server.id}`)
-            world.judge.statusWritten(found, status, asked)
+            this.judge.statusWritten(found, status, asked)
             found.status = status
             found.statusBy = 'engine'
-            found.statusAt = world.now
+            found.statusAt = this.now
           }),
       }),
     }
@@ -324,7 +323,8 @@ export class World {
       mover.prepare = (_from, to) =>
         process.call(async () => {
           await this.#latency(5, 100)
-          if (this.strikes('mover.fails_prepare')) throw new PintailError(this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
+          if (this.strikes('mover.fails_prepare'))
+            throw new PintailError(this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
           this.#reach(to.id)
         })
     if (has('complete'))
@@ -356,7 +356,9 @@ export class World {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_verify')) return false
           const user = this.users.get(move.connection.id)
-          return user !== undefined && user.home === move.to.id && user.grants.has(move.to.id) && this.servers.get(move.to.id)?.alive === true
+          return (
+            user !== undefined && user.home === move.to.id && user.grants.has(move.to.id) && this.servers.get(move.to.id)?.alive === true
+          )
         })
     if (has('rollback'))
       mover.rollback = (move) =>
@@ -389,6 +391,7 @@ export class World {
       throw new Error('socket hang up')
     }
     if (this.strikes('mover.hangs')) {
+      this.inFlight.delete(flight)
       await this.wait(timeoutMs * 3)
       throw new Error('socket hang up')
     }
@@ -398,7 +401,8 @@ export class World {
       return
     }
     if (this.strikes('mover.arrives_late')) {
-      // The caller has given up; the network has not.
+      // The caller has given up; the network has not. Nobody can keep a place for what he knows nothing of.
+      this.inFlight.delete(flight)
       await this.wait(timeoutMs * (1 + this.random() * 0.9))
       this.judge.arrivedLate(move)
       this.#grant(flight)

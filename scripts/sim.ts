@@ -1,0 +1,222 @@
+// npm run sim: worlds in which everything goes wrong, each from one number. `npm run sim -- --help` says how to ask.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { faultKinds, type History, historyOf, phases, shrink, simulate } from '@pintail/core/testing'
+import { writeReport } from './lib/report.ts'
+import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
+import { mutants } from './sim/mutants.ts'
+
+const help = `npm run sim -- [options]
+
+  --seeds N         run N seeds (default 200)
+  --from S          the first of them (default 1)
+  --seed N          run one seed, and show what happened in it; the same seed is always the same world
+  --history FILE    run a history that was shrunk and written down before
+  --mutants         break the engine on purpose, in ${mutants.length} ways, and see that each is noticed
+  --mutant NAME     the same for one of them; with --seed shows how it is noticed
+  --coverage        the table of faults and phases
+  --no-shrink       do not look for a shorter history of what breaks
+  --workers N       processors to use (default: all)
+  --help            this
+
+Exit status: 0 nothing broke, 1 an invariant broke or a mutant was not noticed, 2 the question was not understood.`
+
+const failuresFolder = '.sim'
+const mutantSeeds = 200
+
+interface Options {
+  readonly seeds: number
+  readonly from: number
+  readonly seed: number | null
+  readonly history: string | null
+  readonly mutants: boolean
+  readonly mutant: string | null
+  readonly coverage: boolean
+  readonly shrink: boolean
+  readonly workers: number | null
+}
+
+function read(args: readonly string[]): Options | string {
+  let values: ReturnType<typeof parse>
+  function parse() {
+    return parseArgs({
+      args: [...args],
+      allowNegative: true,
+      options: {
+        seeds: { type: 'string' },
+        from: { type: 'string' },
+        seed: { type: 'string' },
+        history: { type: 'string' },
+        mutants: { type: 'boolean' },
+        mutant: { type: 'string' },
+        coverage: { type: 'boolean' },
+        shrink: { type: 'boolean' },
+        workers: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  }
+  try {
+    values = parse()
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+  if (values.help) return help
+  const problems: string[] = []
+  const whole = (name: 'seeds' | 'from' | 'seed' | 'workers', least: number): number | null => {
+    const text = values[name]
+    if (text === undefined) return null
+    const value = Number(text)
+    if (!Number.isSafeInteger(value) || value < least)
+      problems.push(`--${name} must be a whole number from ${least} on, not ${JSON.stringify(text)}`)
+    return value
+  }
+  const { history = null, mutant = null, coverage = false, shrink: shrinks = true } = values
+  const options = {
+    seeds: whole('seeds', 1) ?? 200,
+    from: whole('from', 0) ?? 1,
+    seed: whole('seed', 0),
+    workers: whole('workers', 1),
+    history,
+    mutant,
+    coverage,
+    mutants: values.mutants ?? false,
+    shrink: shrinks,
+  }
+  if (mutant !== null && !mutants.some(({ name }) => name === mutant))
+    problems.push(`there is no mutant ${mutant}; there are: ${mutants.map(({ name }) => name).join(', ')}`)
+  return problems.length > 0 ? problems.join('\n') : options
+}
+
+const round = (value: number, digits = 1): string => value.toFixed(digits)
+
+function describe({ setup, steps }: History): string {
+  const { servers, users, panel, registry, engines, policy } = setup
+  const lines = [
+    `  ${servers.length} server${servers.length === 1 ? '' : 's'}, ${users.length} user${users.length === 1 ? '' : 's'}, ${engines} engine${engines === 1 ? '' : 's'}, mode ${JSON.stringify(policy.mode)}`,
+    `  panel: fencing ${panel.fencing}, confirmation ${panel.confirmation}, has ${panel.has.join(', ') || 'move alone'}; registry: ${registry.tellsLoad ? 'tells' : 'does not tell'} load, ${registry.setsStatus ? 'sets' : 'does not set'} status`,
+  ]
+  for (const { at, phase, kind, lastsMs } of steps)
+    lines.push(`  ${`${round(at / 1000)} s`.padStart(10)}  ${kind}${phase ? ` at the next ${phase}` : ''}, for ${round(lastsMs / 1000)} s`)
+  return lines.join('\n')
+}
+
+async function one(history: History, title: string): Promise<number> {
+  const { violations, trace, steps, moves, crashes, virtualMs } = await simulate(history, true)
+  console.log(`${title}\n${describe(history)}\n`)
+  for (const line of trace) console.log(line.length > 400 ? `${line.slice(0, 400)}…` : line)
+  console.log()
+  for (const { invariant, at, message } of violations) console.log(`✗ ${invariant} at ${round(at / 1000)} s: ${message}`)
+  console.log(
+    `${violations.length} violations; ${steps} steps, ${moves} moves, ${crashes} crashes, ${round(virtualMs / 60_000)} virtual minutes`,
+  )
+  return violations.length > 0 ? 1 : 0
+}
+
+async function makeShorter(seed: number, campaign: Campaign): Promise<void> {
+  const violation = campaign.broken.find((broken) => broken.seed === seed)?.violations[0]
+  if (!violation) return
+  process.stderr.write(`looking for a shorter history of seed ${seed} …\n`)
+  const { history, violation: found, runs } = await shrink(historyOf(seed), violation)
+  mkdirSync(failuresFolder, { recursive: true })
+  const file = `${failuresFolder}/seed-${seed}.json`
+  writeFileSync(file, `${JSON.stringify(history, null, 1)}\n`)
+  console.log(`\nthe shortest history of seed ${seed} that was found in ${runs} runs:\n${describe(history)}`)
+  console.log(`  ✗ ${found.invariant} at ${round(found.at / 1000)} s: ${found.message}`)
+  console.log(`  see it: npm run sim -- --history ${file}`)
+}
+
+function table(campaign: Campaign): string {
+  const wide = Math.max(...faultKinds.map((kind) => kind.length))
+  const head = `${'fault'.padEnd(wide)} ${phases.map((phase) => phase.padStart(12)).join('')}`
+  const rows = faultKinds.map(
+    (kind) => `${kind.padEnd(wide)} ${phases.map((phase) => String(campaign.struck.get(kind)?.get(phase) ?? 0).padStart(12)).join('')}`,
+  )
+  return [head, ...rows].join('\n')
+}
+
+function bar(total: number): (done: number, broken: number) => void {
+  let told = 0
+  return (done, broken) => {
+    const now = performance.now()
+    if (now - told < 1000 && done < total) return
+    told = now
+    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${total} seeds, ${broken} broken${done === total ? '\n' : ''}`)
+    else if (done % 500 === 0 || done === total) process.stderr.write(`${done} of ${total} seeds, ${broken} broken\n`)
+  }
+}
+
+async function campaign(options: Options): Promise<number> {
+  const { from, seeds, workers, mutant } = options
+  const result = await runCampaign({ from, seeds, mutant, ...(workers !== null && { workers }), progress: bar(seeds) })
+  const { broken, errors, steps, moves, crashes, virtualMs, wallMs, struck } = result
+  for (const { seed, violations } of broken.slice(0, 20))
+    for (const { invariant, at, message } of violations.slice(0, 3))
+      console.log(`✗ seed ${seed}: ${invariant} at ${round(at / 1000)} s: ${message}`)
+  for (const { seed, error } of errors.slice(0, 5)) console.log(`✗ seed ${seed}: the simulator itself failed: ${error}`)
+  const first = broken[0]
+  if (options.shrink && first && mutant === null) await makeShorter(first.seed, result)
+  if (options.coverage) console.log(table(result))
+  const { share, missing } = coverageOf(result)
+  if (missing.length > 0)
+    console.log(`not met: ${missing.slice(0, 12).join(', ')}${missing.length > 12 ? ` and ${missing.length - 12} more` : ''}`)
+  const faults = faultKinds.map((kind) => [kind, [...(struck.get(kind)?.values() ?? [])].reduce((sum, count) => sum + count, 0)] as const)
+  console.log(`faults by kind: ${faults.map(([kind, count]) => `${kind} ${count}`).join(', ')}`)
+  const violations = broken.reduce((sum, { violations: list }) => sum + list.length, 0)
+  const total = faults.reduce((sum, [, count]) => sum + count, 0)
+  console.log(
+    JSON.stringify({
+      seeds: result.seeds,
+      violations,
+      coverage: Math.round(share * 1000) / 1000,
+      steps,
+      faults: total,
+      crashes,
+      moves,
+      virtual_days: Math.round(virtualMs / 8_640_000) / 10,
+      wall_s: Math.round(wallMs / 100) / 10,
+    }),
+  )
+  const failed = broken.length + errors.length
+  writeReport('sim', { passed: result.seeds - failed, failed, skipped: 0 })
+  return failed > 0 ? 1 : 0
+}
+
+async function checkMutants(options: Options): Promise<number> {
+  let missed = 0
+  for (const { name, breaks } of mutants) {
+    const { broken, errors, seeds } = await runCampaign({
+      from: options.from,
+      seeds: mutantSeeds,
+      mutant: name,
+      untilBroken: true,
+      ...(options.workers !== null && { workers: options.workers }),
+    })
+    const first = broken[0]
+    const [how] = first?.violations ?? []
+    if (first && how) console.log(`✓ ${name} (${breaks}): noticed in seed ${first.seed}, after ${seeds}: ${how.invariant}: ${how.message}`)
+    else {
+      missed++
+      console.log(`✗ ${name} (${breaks}): not noticed in ${seeds} seeds${errors[0] ? `; ${errors[0].error}` : ''}`)
+    }
+  }
+  console.log(JSON.stringify({ mutants: mutants.length, noticed: mutants.length - missed }))
+  writeReport('mutants', { passed: mutants.length - missed, failed: missed, skipped: 0 })
+  return missed > 0 ? 1 : 0
+}
+
+const options = read(process.argv.slice(2))
+if (typeof options === 'string') {
+  const isHelp = options === help
+  if (isHelp) console.log(help)
+  else console.error(`${options}\nnpm run sim -- --help says what can be asked.`)
+  process.exitCode = isHelp ? 0 : 2
+} else if (options.history !== null) {
+  process.exitCode = await one(JSON.parse(readFileSync(options.history, 'utf8')) as History, options.history)
+} else if (options.seed !== null && options.mutant === null) {
+  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`)
+} else if (options.mutants) {
+  process.exitCode = await checkMutants(options)
+} else {
+  process.exitCode = await campaign(options.seed === null ? options : { ...options, from: options.seed, seeds: 1 })
+}
