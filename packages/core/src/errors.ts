@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'not_found'
   | 'not_leader'
   | 'not_started'
+  | 'nothing_to_move'
   | 'plan_stale'
   | 'policy_stale'
   | 'prober_unavailable'

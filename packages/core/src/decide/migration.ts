@@ -1,4 +1,4 @@
-import type { Migration, MigrationStatus } from '../vocabulary.ts'
+import type { Migration, MigrationStatus, MoveState } from '../vocabulary.ts'
 
 /** What can happen to a migration. */
 export type Trigger = 'approve' | 'schedule' | 'start' | 'prepared' | 'transferred' | 'complete' | 'retry' | 'fail' | 'cancel'
@@ -15,6 +15,25 @@ export const transitions = {
   failed: {},
   cancelled: {},
 } as const satisfies Record<MigrationStatus, Partial<Record<Trigger, MigrationStatus>>>
+
+/** What a person may ask of a migration in each state; what runs ends by itself or is cancelled. */
+export const calls: Readonly<Record<MigrationStatus, readonly Call[]>> = {
+  suggested: ['approve', 'schedule', 'cancel'],
+  approved: ['schedule', 'cancel'],
+  scheduled: ['schedule', 'cancel'],
+  preparing: ['cancel'],
+  transferring: ['cancel'],
+  completing: [],
+  completed: ['delete'],
+  failed: ['retry', 'delete'],
+  cancelled: ['retry', 'delete'],
+}
+export type Call = 'approve' | 'schedule' | 'cancel' | 'retry' | 'delete'
+
+/** Its user may still be moved by it: a migration that is retried takes up again what has failed for the time being. */
+export function isOpen(state: MoveState): boolean {
+  return state.state === 'pending' || state.state === 'moving' || (state.state === 'failed' && !state.permanent)
+}
 
 export type Stepped =
   | { readonly ok: true; readonly migration: Migration }
