@@ -318,6 +318,14 @@ export function parseMigrationRequest(input: unknown) {
   return { asked, problems: row.problems }
 }
 
+/** When something may start: from a minute ago, for clocks that differ, to a year ahead. @throws PintailError `invalid_argument` */
+export function parseStartTime(at: unknown = null, now: number): number {
+  if (at === null) return now
+  if (typeof at === 'number' && at >= now - 60_000 && at <= now + 365 * 86_400_000) return at
+  const message = `at must be milliseconds since 1970, from a minute ago to a year ahead, not ${shorten(at)}`
+  throw new PintailError('invalid_argument', message, { remedy: 'Leave it out to start now.' })
+}
+
 /** @throws PintailError `invalid_argument` */
 export function parsePauseScope(target: unknown): PauseScope {
   if (target === 'all') return 'all'

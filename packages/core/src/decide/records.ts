@@ -172,6 +172,10 @@ export function newMove(migrationId: MigrationId, connection: Connection): MoveR
   return { id, migrationId, connection, attempt: 1, state: { state: 'pending' }, version: 1 }
 }
 
+export function skippedMove(move: MoveRecord, at: number, why: string): MoveRecord {
+  return { ...move, state: { state: 'skipped', at, why }, version: move.version + 1 }
+}
+
 function connectionsIn(plan: Plan): number {
   return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
 }

@@ -1,4 +1,16 @@
-import type { Connection, ConnectionId, ExclusionCode, MigrationReason, Plan, ServerId, UnplacedCode } from '../vocabulary.ts'
+import type {
+  Connection,
+  ConnectionId,
+  Evacuation,
+  ExclusionCode,
+  Migration,
+  MigrationReason,
+  MoveRecord,
+  Plan,
+  ServerId,
+  Unplaced,
+  UnplacedCode,
+} from '../vocabulary.ts'
 import { isPinned } from './placement.ts'
 import { excludeTarget, type Target } from './ranking.ts'
 
@@ -26,9 +38,9 @@ const named = 20
 /**
  * What is wrong with a request in the world as it is, all at once; empty: nothing. Ids that could not be parsed are
  * empty and have been complained about already.
- * @param present who is on the source
+ * @param present who is on the source; null: it does not matter
  */
-export function requestProblems(asked: Asked, targets: readonly Target[], present: readonly Connection[]): RequestProblem[] {
+export function requestProblems(asked: Asked, targets: readonly Target[], present: readonly Connection[] | null): RequestProblem[] {
   const { serverId, toServerId, connectionIds, reason } = asked
   const problems: RequestProblem[] = []
   const servers = new Map(targets.map((target) => [target.server.id, target]))
@@ -44,7 +56,7 @@ export function requestProblems(asked: Asked, targets: readonly Target[], presen
       message: `${toServerId} is no target now: ${excluded[1]} (${excluded[0]})`,
       remedy: 'Name another target, or none: then the plan chooses.',
     })
-  if (connectionIds && servers.has(serverId)) {
+  if (connectionIds && present && servers.has(serverId)) {
     const here = new Map(present.map((connection) => [connection.id, connection]))
     const gone = connectionIds.filter((id) => !here.has(id))
     if (gone.length > 0) problems.push({ path: 'connectionIds', message: `not on ${serverId}: ${list(gone)}` })
@@ -77,4 +89,24 @@ export function whyNobody({ fromServerIds, onlyConnections, unplaced, cohorts }:
       .join(', ')
   const targets = Object.keys(servers).length > 0 ? `; servers that are no target: ${counts(servers)}` : ''
   return `nobody on ${from} finds a place: ${counts(left)}${targets}`
+}
+
+/** Why an ended migration is not to be retried now; null: nothing is in the way. */
+export function whyNotRetry({ id, evacuationId }: Migration, evacuations: readonly Evacuation[]): string | null {
+  const open = evacuations.filter(({ endedAt }) => endedAt === null)
+  const again = open.find(({ retryOf }) => retryOf === id)
+  if (again) return `migration ${id} is being retried already, by evacuation ${again.id}`
+  const own = open.some((evacuation) => evacuation.id === evacuationId)
+  return own ? `evacuation ${evacuationId} of migration ${id} still runs, and plans anew by itself whom it may` : null
+}
+
+/** A retry is the same request for those who have not moved. */
+export function askedAgain({ fromServerId, toServerId, reason, notes }: Migration, moves: readonly MoveRecord[]): Asked {
+  const connectionIds = moves.flatMap(({ connection, state }) => (state.state === 'moved' ? [] : connection.id))
+  return { serverId: fromServerId, toServerId, connectionIds, reason, notes, autoApprove: true, fingerprint: null, triggeredBy: 'admin' }
+}
+
+/** Those of them who only wait until a move elsewhere has settled. */
+export function beingMoved(unplaced: readonly Unplaced[]): readonly Unplaced[] {
+  return unplaced.filter(({ code }) => code === 'being_moved')
 }

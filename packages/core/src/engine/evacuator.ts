@@ -1,9 +1,9 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
-import { isTerminal, step } from '../decide/migration.ts'
-import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
-import { type Asked, requestProblems, whyNobody } from '../decide/request.ts'
-import { errorText, PintailError, type Problem } from '../errors.ts'
+import { isTerminal, onApproval, step } from '../decide/migration.ts'
+import { newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
+import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
+import { errorText, held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
@@ -165,17 +165,17 @@ export class Evacuator {
     if (fresh.fingerprint !== plan.fingerprint) {
       const changes = differences(plan, fresh)
       const problems = changes.map((message) => ({ path: 'plan', message }))
-      throw stale(`the world has changed since this plan: ${changes.join('; ')}`, problems)
+      throw stalePlan(problems)
     }
     this.#askBusy(fresh.fromServerIds)
-    return this.#go(fresh, books.policy.mode[fresh.reason] === 'auto', 'admin')
+    return (await this.#go(fresh, books.policy.mode[fresh.reason] === 'auto', 'admin')).evacuation
   }
 
-  async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Evacuation> {
+  async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
     const made = this.decide(plan, auto ? 'auto' : 'suggest', triggeredBy, null, null, more)
     await this.#parts.journal.commit(made.writes, made.events)
     this.#hooks.wake()
-    return made.evacuation
+    return made
   }
 
   /**
@@ -188,94 +188,51 @@ export class Evacuator {
     const { serverId, toServerId, connectionIds, reason, notes, autoApprove, fingerprint, triggeredBy } = asked
     const source = books.servers.get(serverId)
     const gathered = await planner.gather(source ? [source] : [])
-    const here = new Set(gathered.listed[0]?.connections.map(({ id }) => id))
-    const left = retryOf && connectionIds ? connectionIds.filter((id) => here.has(id)) : connectionIds
-    const checked = retryOf ? { ...asked, connectionIds: null } : asked
-    const found = [...problems, ...requestProblems(checked, books.targets(clock.now()), gathered.listed[0]?.connections ?? [])]
+    // Who has left the source meanwhile is no problem of a retry.
+    const present = retryOf ? null : (gathered.listed[0]?.connections ?? [])
+    const found = [...problems, ...requestProblems(asked, books.targets(clock.now()), present)]
+    const remedy = retryOf ? 'Create a migration without a target: then the plan chooses.' : 'Mend what is named, and ask again.'
     if (found.length > 0)
-      throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), {
-        problems: found,
-        remedy: retryOf
-          ? 'Create a migration without a target: then the plan chooses.'
-          : (found[0]?.remedy ?? 'Mend what is named, and ask again.'),
-      })
+      throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), { problems: found, remedy })
     await this.#askHost(reason)
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
     this.#askGuards(serverId)
     this.#askBusy([serverId])
-    const plan = planner.plan(gathered, reason, { onlyConnections: left, toServerId })
-    if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stale()
+    const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
+    if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stalePlan()
     if (plan.placements.length === 0)
       throw new PintailError('nothing_to_move', whyNobody(plan), { remedy: 'plan() shows each server with its reason.' })
-    const { id } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })
-    return books.migrationsOf(id)[0] as Migration
+    const { writes } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })
+    return writes.flatMap((write) => (write.kind === 'migration' && write.value ? write.value : []))[0] as Migration
   }
 
   /** An ended migration once more, for those whom it did not move and who are still there. */
-  async retry({ id, ...before }: Migration, moves: readonly MoveRecord[]): Promise<Migration> {
-    const open = [...this.#parts.books.evacuations.values()].filter(({ endedAt }) => endedAt === null)
-    const busy = open.find(({ id: own, retryOf }) => retryOf === id || own === before.evacuationId)
-    if (busy)
-      throw new PintailError(
-        'illegal_transition',
-        busy.retryOf === id
-          ? `migration ${id} is being retried already, by evacuation ${busy.id}`
-          : `evacuation ${busy.id} of it still runs`,
-        { remedy: 'Wait until that has ended, or cancel it first.' },
-      )
-    const connectionIds = moves.flatMap(({ connection, state }) => (state.state === 'moved' ? [] : connection.id))
-    const { fromServerId: serverId, toServerId, reason, notes } = before
-    return this.request(
-      { serverId, toServerId, connectionIds, reason, notes, autoApprove: true, fingerprint: null, triggeredBy: 'admin' },
-      [],
-      id,
-    )
+  async retry(migration: Migration, moves: readonly MoveRecord[]): Promise<Migration> {
+    const why = whyNotRetry(migration, [...this.#parts.books.evacuations.values()])
+    if (why !== null) throw new PintailError('illegal_transition', why, { remedy: 'Wait until that has ended, or cancel it first.' })
+    return this.request(askedAgain(migration, moves), [], migration.id)
   }
 
   /**
    * A server has failed: whatever else was to empty it starts nothing more there, because the incident's own evacuation
    * does, by the rules of a failure. What is under way settles. All that is planned by is changed before this returns.
    */
-  async supersede(server: ServerId, incident: IncidentId): Promise<void> {
-    const { books, journal } = this.#parts
-    const why = `superseded by incident ${incident}`
-    const others = [...books.evacuations.values()].filter(
-      ({ fromServerIds, incidentId, endedAt, cancelledWhy }) =>
-        incidentId !== incident && endedAt === null && cancelledWhy === null && fromServerIds.includes(server),
+  supersede(server: ServerId, incident: IncidentId): Promise<unknown> {
+    const others = [...this.#parts.books.evacuations.values()].filter(
+      ({ fromServerIds, incidentId, endedAt }) => incidentId !== incident && endedAt === null && fromServerIds.includes(server),
     )
-    const done = others.map((evacuation) => {
-      const rest = evacuation.fromServerIds.filter((id) => id !== server)
-      if (rest.length === 0) return this.stop(evacuation, why)
-      const next: Evacuation = { ...evacuation, fromServerIds: rest, version: evacuation.version + 1 }
-      books.evacuations.set(next.id, next)
-      const off = books.migrationsOf(next.id).filter(({ fromServerId }) => fromServerId === server)
-      return Promise.all([journal.commit([put('evacuation', next.id, next)], []), this.#cancel(off, why)])
-    })
-    await Promise.all(done)
-  }
-
-  #cancel(migrations: readonly Migration[], why: string): Promise<unknown> {
-    return Promise.all(
-      migrations.filter(({ status }) => !isTerminal(status)).map((migration) => this.#hooks.migrator().cancel(migration, why)),
-    )
+    return Promise.all(others.map((evacuation) => this.stop(evacuation, `superseded by incident ${incident}`, server)))
   }
 
   #askGuards(server: ServerId): void {
     const why = this.#hooks.forbidden(server)
-    if (why === null) return
-    throw new PintailError('guard_denied', `no move off ${server} may start now: ${why}`, {
-      remedy: 'Wait until the guard allows it; status() lists what forbids.',
-    })
+    if (why !== null) throw held(server, why)
   }
 
   #askBusy(servers: readonly ServerId[]): void {
-    const busy = [...this.#parts.books.evacuations.values()].find(
-      ({ fromServerIds, endedAt }) => endedAt === null && fromServerIds.some((id) => servers.includes(id)),
-    )
-    if (!busy) return
-    throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
-      remedy: 'Wait for it, or cancel it first.',
-    })
+    const open = [...this.#parts.books.evacuations.values()].filter(({ endedAt }) => endedAt === null)
+    const busy = open.find(({ fromServerIds }) => fromServerIds.some((id) => servers.includes(id)))
+    if (busy) throw underWay(busy.id, busy.fromServerIds)
   }
 
   /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
@@ -443,15 +400,22 @@ export class Evacuator {
     await journal.commit([put('evacuation', evacuationId, next), ...pause.writes], [told, ...pause.events])
   }
 
-  /** Starts nothing more of an evacuation; what is under way settles, and then it ends. */
-  async stop(evacuation: Evacuation, why: string): Promise<void> {
+  /**
+   * Starts nothing more of an evacuation; what is under way settles, and then it ends.
+   * @param only of several sources this one; for the others it goes on
+   */
+  async stop(evacuation: Evacuation, why: string, only?: ServerId): Promise<void> {
     const { books, journal } = this.#parts
     if (evacuation.endedAt !== null) return books.forget(evacuation.id)
     if (evacuation.cancelledWhy !== null) return
-    const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
+    const fromServerIds = evacuation.fromServerIds.filter((id) => only !== undefined && id !== only)
+    const stopped = fromServerIds.length > 0 ? { fromServerIds } : { cancelledWhy: why }
+    const next: Evacuation = { ...evacuation, ...stopped, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
+    const off = books.migrationsOf(next.id).filter(({ fromServerId }) => only === undefined || only === fromServerId)
+    const cancelled = off.map((migration) => this.#hooks.migrator().cancel(migration, why))
     // In one turn, and so in one commit: a crash leaves nothing running of what was cancelled.
-    await Promise.all([journal.commit([put('evacuation', next.id, next)], []), this.#cancel(books.migrationsOf(next.id), why)])
+    await Promise.all([journal.commit([put('evacuation', next.id, next)], []), ...cancelled])
     this.#hooks.wake()
   }
 
@@ -469,7 +433,7 @@ export class Evacuator {
     const claims = books.claims()
     for (const migration of migrations) {
       let current = migration
-      for (let trigger = next(current); trigger; trigger = next(current)) {
+      for (let trigger = onApproval[current.status]; trigger; trigger = onApproval[current.status]) {
         const stepped = step(current, trigger, now)
         if (!stepped.ok) throw new PintailError('illegal_transition', stepped.message)
         events.push(...transitionEvents(current, stepped.migration, now))
@@ -486,11 +450,10 @@ export class Evacuator {
         if (other === current.id) books.reserve(current.toServerId, move.connection.id)
         else {
           const why = `being moved already, by migration ${other}`
-          const skipped: MoveRecord = { ...move, state: { state: 'skipped', at: now, why }, version: move.version + 1 }
+          const skipped = skippedMove(move, now, why)
           books.putMove(skipped)
           writes.push(put('move', skipped.id, skipped))
-          const data = { migrationId: current.id, connectionId: move.connection.id, why }
-          events.push({ type: 'connection.skipped', at: now, data })
+          events.push({ type: 'connection.skipped', at: now, data: { migrationId: current.id, connectionId: move.connection.id, why } })
         }
       }
     }
@@ -506,17 +469,4 @@ export class Evacuator {
     await Promise.all([journal.commit(writes, events), ...superseded])
     this.#hooks.wake()
   }
-}
-
-/** What schedules itself once a person has said yes. */
-function next({ status }: Migration): 'approve' | 'schedule' | null {
-  return status === 'suggested' ? 'approve' : status === 'approved' ? 'schedule' : null
-}
-
-function beingMoved(unplaced: readonly Unplaced[]): readonly Unplaced[] {
-  return unplaced.filter(({ code }) => code === 'being_moved')
-}
-
-export function stale(message = 'the world has changed since this plan', problems: readonly Problem[] = []): PintailError {
-  return new PintailError('plan_stale', message, { remedy: 'Plan again, look at what it says now, and execute that.', problems })
 }

@@ -326,7 +326,7 @@ export class Migrator {
     const { id, status } = migration
     const run = this.#runs.get(id)
     // After its last move it ends by itself.
-    if (status === 'completing' || migration.cancelledWhy !== null) return
+    if (status === 'completing' || isTerminal(status) || migration.cancelledWhy !== null) return
     if (!run && status !== 'preparing' && status !== 'transferring') return this.#leave(migration, 'cancel', why)
     const next = { ...migration, cancelledWhy: why, version: migration.version + 1 }
     this.#books.put(next)

@@ -1,10 +1,10 @@
-import { type Call, calls, isTerminal } from '../decide/migration.ts'
-import { errorText, isPintailError, PintailError, unsupported } from '../errors.ts'
+import { type Call, refuseCall } from '../decide/migration.ts'
+import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
-import { parseMigrationRequest, parsePauseScope, type ServerRef, serverId, shorten } from '../rows.ts'
+import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
 import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import type {
   ConnectionId,
@@ -15,6 +15,7 @@ import type {
   Json,
   JsonObject,
   Migration,
+  MigrationId,
   MoveRecord,
   OperatorWord,
   PauseScope,
@@ -25,7 +26,6 @@ import type {
 } from '../vocabulary.ts'
 import { pauseKey, type ServerBook } from './books.ts'
 import { Bus } from './bus.ts'
-import { stale } from './evacuator.ts'
 import { notFound, put } from './journal.ts'
 import { guarded, narrate } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
@@ -49,6 +49,8 @@ export class Engine implements Pintail {
   readonly #bus: Bus
   readonly #holder: string
   readonly #stopping = new AbortController()
+  /** Of two deletions at once one finds nothing any more. */
+  readonly #deleting = new Set<string>()
   #resolved: ResolvedPolicy
   #policyVersion = 0
   #term: Term | null = null
@@ -299,7 +301,7 @@ export class Engine implements Pintail {
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
     await this.cordon(server)
     const plan = await this.plan({ drain: [server], reason: 'maintenance' })
-    if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stale()
+    if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stalePlan()
     return this.execute(plan)
   }
 
@@ -390,14 +392,8 @@ export class Engine implements Pintail {
   /** The migration as it is now, or a refusal that says in which state it is and what that allows. */
   #may(term: Term, kept: Migration, call: Call): Migration {
     const migration = term.books.migrations.get(kept.id) ?? kept
-    const cancelling = migration.cancelledWhy !== null && !isTerminal(migration.status)
-    const allowed = cancelling ? [] : calls[migration.status]
-    if (!allowed.includes(call))
-      throw new PintailError(
-        'illegal_transition',
-        `migration ${migration.id} is ${cancelling ? 'being cancelled' : migration.status}: it does not take "${call}"`,
-        { remedy: allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It is about to end by itself.' },
-      )
+    const refused = refuseCall(migration, call)
+    if (refused) throw new PintailError('illegal_transition', refused.message, refused)
     return migration
   }
 
@@ -429,24 +425,15 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       const { asked, problems } = parseMigrationRequest(request)
       if (term.books.listedAt === 0) await term.monitor.refresh()
-      return this.#live(await term.evacuator.request(asked, problems))
+      return term.evacuator.request(asked, problems)
     },
     approve: async (id) => {
       const term = await this.#leader()
-      await this.#approve(term, this.#may(term, await this.#get('migration', id), 'approve'), null)
-      return this.migrations.get(id)
+      return this.#approve(term, id, 'approve', null)
     },
     schedule: async (id, options) => {
-      const now = this.#parts.clock.now()
-      const at = options?.at ?? now
-      if (!(typeof at === 'number' && at >= now - 60_000 && at <= now + 365 * 24 * hour))
-        throw new PintailError(
-          'invalid_argument',
-          `at must be milliseconds since 1970, from a minute ago to a year ahead, not ${shorten(at)}`,
-        )
-      const term = await this.#leader()
-      await this.#approve(term, this.#may(term, await this.#get('migration', id), 'schedule'), at)
-      return this.migrations.get(id)
+      const at = parseStartTime(options?.at, this.#parts.clock.now())
+      return this.#approve(await this.#leader(), id, 'schedule', at)
     },
     cancel: async (id) => {
       const term = await this.#leader()
@@ -458,30 +445,35 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       const migration = this.#may(term, await this.#get('migration', id), 'retry')
       if (term.books.listedAt === 0) await term.monitor.refresh()
-      return this.#live(await term.evacuator.retry(migration, await this.#movesOf(id)))
+      return term.evacuator.retry(migration, await this.#movesOf(id))
     },
     delete: async (id) => {
-      const term = await this.#leader()
-      const migration = this.#may(term, await this.#get('migration', id), 'delete')
-      if (term.books.migrations.has(migration.id))
-        throw new PintailError('illegal_transition', `migration ${id} is ${migration.status} and its evacuation may still need it`, {
-          remedy: 'Delete it when its evacuation has ended too.',
-        })
-      const moves = await this.#movesOf(id)
-      const writes: StoreWrite[] = moves.map((move) => ({
-        kind: 'move',
-        id: move.id,
-        expected: move.version,
-        value: null,
-      }))
-      writes.push({ kind: 'migration', id, expected: migration.version, value: null })
-      await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: migration.id } }])
+      if (this.#deleting.has(id)) throw notFound('migration', shorten(id))
+      this.#deleting.add(id)
+      await this.#delete(id).finally(() => this.#deleting.delete(id))
     },
   }
 
-  async #approve(term: Term, migration: Migration, notBefore: number | null): Promise<void> {
-    const evacuation = this.#openEvacuation(term, await this.#get('evacuation', migration.evacuationId))
-    await term.evacuator.approve(evacuation, [migration], notBefore)
+  async #delete(id: string): Promise<void> {
+    const term = await this.#leader()
+    const { status, version } = this.#may(term, await this.#get('migration', id), 'delete')
+    if (term.books.migrations.has(id as MigrationId))
+      throw new PintailError('illegal_transition', `migration ${id} is ${status} and its evacuation may still need it`, {
+        remedy: 'Delete it when its evacuation has ended too.',
+      })
+    const moves = await this.#movesOf(id)
+    const writes = moves.map((move): StoreWrite => ({ kind: 'move', id: move.id, expected: move.version, value: null }))
+    writes.push({ kind: 'migration', id, expected: version, value: null })
+    await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: id as MigrationId } }])
+  }
+
+  async #approve(term: Term, id: string, call: 'approve' | 'schedule', notBefore: number | null): Promise<Migration> {
+    const kept = await this.#get('migration', id)
+    const evacuation = await this.#get('evacuation', kept.evacuationId)
+    // Asked after the last wait: of two approvals at once one finds it approved.
+    const migration = this.#may(term, kept, call)
+    await term.evacuator.approve(this.#openEvacuation(term, evacuation), [migration], notBefore)
+    return this.migrations.get(id)
   }
 
   readonly evacuations: Pintail['evacuations'] = {
