@@ -1,6 +1,10 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { isTerminal } from '../decide/migration.ts'
+import { isPintailError, PintailError } from '../errors.ts'
 import type { PintailEvent } from '../events.ts'
-import { createFleet, type Fleet, type FleetOptions } from '../testing/index.ts'
+import { createFleet, type Fleet, type FleetOptions, seededRandom } from '../testing/index.ts'
+import type { Migration, MoveRecord } from '../vocabulary.ts'
 
 // Two things never grab one user: a drain and a failure of its source, a person and an incident, the host and us.
 
@@ -287,3 +291,117 @@ test('users whom the host deletes or moves in the middle are refused by the move
   once()
   await fleet.stop()
 })
+
+const happening = fc.record({
+  do: fc.constantFrom(
+    ...(['kill', 'kill', 'revive', 'drain', 'drain', 'create', 'create', 'schedule', 'approve', 'cancel', 'retry', 'cancelAll'] as const),
+    ...(['pauseEvacuation', 'pauseMigration', 'resume', 'crash', 'lower', 'delete'] as const),
+  ),
+  server: fc.integer({ min: 1, max: 5 }),
+  part: fc.integer({ min: 0, max: 3 }),
+  waitMs: fc.integer({ min: 0, max: 15_000 }),
+})
+
+/** What a person or the world does; what is refused for a reason of ours is no matter here, and everything else is. */
+async function happen(fleet: Fleet, one: { do: string; server: number; part: number }): Promise<Fleet> {
+  const { pintail, registry } = fleet
+  const serverId = `s${one.server}`
+  const { evacuations, migrations } = pintail.status()
+  const evacuationId = evacuations[one.part]?.id ?? ''
+  const migrationId = migrations[one.part]?.id ?? ''
+  const ended = (await pintail.migrations.list({ status: ['failed', 'cancelled'] })).migrations[one.part]?.id ?? ''
+  const calls: Record<string, () => Promise<unknown> | undefined> = {
+    kill: () => void fleet.kill(serverId),
+    revive: () => void fleet.revive(serverId),
+    drain: () => pintail.drain(serverId),
+    create: () => pintail.migrations.create({ serverId, connectionIds: registry.on(serverId).slice(0, 2), autoApprove: one.part > 1 }),
+    schedule: () => pintail.migrations.schedule(migrationId, { at: fleet.clock.now() + one.part * 10_000 }),
+    approve: () => pintail.evacuations.approve(evacuationId),
+    cancel: () => (one.part > 1 ? pintail.migrations.cancel(migrationId) : pintail.evacuations.cancel(evacuationId)),
+    retry: () => pintail.migrations.retry(ended),
+    cancelAll: () => pintail.evacuations.cancelAll(),
+    pauseEvacuation: () => pintail.pause({ evacuationId }, { forMs: 30_000 }),
+    pauseMigration: () => pintail.pause({ migrationId }),
+    resume: () => Promise.all(pintail.status().pauses.map(({ scope }) => pintail.resume(scope))),
+    lower: () => void registry.putServer({ id: serverId, host: `10.0.0.${one.server - 1}`, capacity: 20 }),
+    delete: () => void registry.unassign(registry.on(serverId)[0] ?? ''),
+  }
+  if (one.do === 'crash') {
+    const next = await fleet.crash()
+    await next.advance(40_000)
+    return next
+  }
+  const called = calls[one.do]?.()
+  const settled = called?.catch((error: unknown) => {
+    if (!isPintailError(error) || ['internal', 'conflict', 'fenced'].includes(error.code)) throw error
+  })
+  await fleet.advance(100)
+  await settled
+  return fleet
+}
+
+test('whatever persons, failures and crashes come together: no user is in two open moves, nothing is stuck, the books follow from each other', async () => {
+  const seen = new Set<string>()
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(),
+      fc.constantFrom('auto' as const, 'suggest' as const),
+      fc.array(happening, { minLength: 2, maxLength: 8 }),
+      async (seed, mode, story) => {
+        const random = seededRandom(seed)
+        const ctx = { signal: new AbortController().signal }
+        let fleet = await createFleet({
+          servers: 5,
+          connections: 6,
+          capacity: 40,
+          seed,
+          policy: { mode, guards: { massFailureRatio: 0.5 }, migration: { concurrency: 3, timeoutMs: 6000, cooldownMs: 1 } },
+          replace: ({ mover, clock }) => ({
+            mover: {
+              ...mover,
+              move: async (move, callCtx) => {
+                await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.floor(random() * 5000)))
+                if (random() < 0.1) throw new PintailError('unavailable', '503')
+                await mover.move(move, callCtx)
+                if (random() < 0.1) throw new Error('reset after the effect')
+              },
+            },
+          }),
+        })
+        await fleet.advance(15_000)
+        const check = async () => {
+          const open = new Map<string, string>()
+          for (const { id, status } of (await fleet.store.list('migration', {}, ctx)) as readonly Migration[]) {
+            if (status === 'suggested' || isTerminal(status)) continue
+            for (const { connection, state } of (await fleet.store.list('move', { migrationId: id }, ctx)) as readonly MoveRecord[]) {
+              if (state.state !== 'pending' && state.state !== 'moving') continue
+              expect(open.get(connection.id), `${connection.id} is in two open moves`).toBeUndefined()
+              open.set(connection.id, id)
+            }
+          }
+        }
+        for (const one of story) {
+          fleet = await happen(fleet, one)
+          for (let part = 0; part < 3; part++) {
+            await fleet.advance(one.waitMs / 3)
+            await check()
+          }
+          for (const { cancelledWhy } of await fleet.pintail.evacuations.list())
+            if (cancelledWhy) seen.add(cancelledWhy.split(' ')[0] ?? '')
+        }
+        for (const { scope } of fleet.pintail.status().pauses) await fleet.pintail.resume(scope)
+        await fleet.advance(300_000)
+        await check()
+        // A write that does not follow from the last one would have cost the lead.
+        expect(fleet.events.filter(({ type }) => type === 'leader.lost')).toEqual([])
+        for (const { status } of fleet.pintail.status().migrations) expect(['suggested', 'scheduled', 'transferring']).toContain(status)
+        const { pauses, servers, migrations } = fleet.pintail.status()
+        expect(pauses).toEqual([])
+        if (migrations.length === 0) expect(servers.every(({ reserved }) => reserved === 0)).toBe(true)
+        await fleet.stop()
+      },
+    ),
+    { seed: 20260110, numRuns: 300 },
+  )
+  expect(seen).toContain('superseded')
+}, 120_000)
