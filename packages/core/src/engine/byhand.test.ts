@@ -599,3 +599,54 @@ test('a migration that was cancelled while it ran stays cancelled over a crash, 
   expect(next.pintail.status().servers.every(({ reserved }) => reserved === 0)).toBe(true)
   await next.stop()
 })
+
+test('a paused evacuation plans nobody anew until it is resumed', async () => {
+  const fleet = await createFleet({ servers: 3, connections: 10, capacity: 10, policy: { mode: 'auto' } })
+  await fleet.advance(20_000)
+  fleet.kill('s1')
+  await fleet.advance(30_000)
+  const [evacuation] = fleet.pintail.status().evacuations
+  expect(evacuation?.unplaced).toHaveLength(10)
+  await fleet.pintail.pause({ evacuationId: evacuation?.id ?? '' })
+  fleet.registry.putServer({ id: 's2', host: '10.0.0.1', capacity: 100 })
+  await fleet.advance(120_000)
+  expect(told(fleet, 'migration.created')).toEqual([])
+  await fleet.pintail.resume({ evacuationId: evacuation?.id ?? '' })
+  await fleet.advance(60_000)
+  expect(fleet.registry.on('s2')).toHaveLength(20)
+  await fleet.stop()
+})
+
+test('a cancellation that meets a migration on its way back to wait for a retry ends it at once', async () => {
+  let stall = true
+  const fleet = await readyFleet({
+    policy: { mode: 'suggest', migration: { backoffMs: 600_000, backoffMaxMs: 600_000 } },
+    replace: ({ mover, store, clock }) => ({
+      mover: {
+        ...mover,
+        prepare: async () => {
+          throw new Error('busy')
+        },
+      },
+      store: {
+        ...store,
+        commit: async (batch, ctx) => {
+          const retries = batch.writes.some(
+            ({ kind, value }) => kind === 'migration' && value?.status === 'scheduled' && value.retryCount > 0,
+          )
+          if (retries && stall) await new Promise<void>((resolve) => clock.setTimeout(resolve, 3000))
+          if (retries) stall = false
+          return store.commit(batch, ctx)
+        },
+      },
+    }),
+  })
+  const { id } = await create(fleet, { toServerId: 's2', autoApprove: true })
+  await fleet.advance(1000)
+  expect(await fleet.pintail.migrations.get(id)).toMatchObject({ status: 'scheduled', retryCount: 1 })
+  const cancelling = fleet.pintail.migrations.cancel(id)
+  await fleet.advance(10_000)
+  expect(await cancelling).toMatchObject({ cancelledWhy: 'cancelled by an operator' })
+  expect(await fleet.pintail.migrations.get(id)).toMatchObject({ status: 'cancelled' })
+  await fleet.stop()
+})
