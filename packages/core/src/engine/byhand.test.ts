@@ -78,7 +78,7 @@ test('without a target the plan chooses, the answer is the first of its evacuati
   await fleet.stop()
 })
 
-test("a user's own wish moves him alone, with the reason user-request", async () => {
+test('the wish of a user moves him alone, with the reason user-request', async () => {
   const fleet = await readyFleet()
   const wish = { connectionIds: ['s1-c2'], toServerId: 's4', triggeredBy: 'user', autoApprove: true }
   expect(await create(fleet, wish)).toMatchObject({ reason: 'user-request', triggeredBy: 'user', connectionCountAtStart: 1 })
