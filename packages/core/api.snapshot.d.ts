@@ -21,7 +21,7 @@ export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
 export declare function newId(now: number, random: Random): string;
 
 // ─── dist/errors.d.ts
-export type ErrorCode = "aborted" | "already_started" | "conflict" | "events_lagged" | "fenced" | "guard_denied" | "illegal_transition" | "internal" | "invalid_argument" | "invalid_host" | "invalid_options" | "invalid_row" | "not_found" | "not_leader" | "not_started" | "plan_stale" | "policy_stale" | "prober_unavailable" | "rejected" | "stopped" | "target_full" | "timeout" | "unavailable" | "unknown_host" | "unsupported";
+export type ErrorCode = "aborted" | "already_started" | "conflict" | "events_lagged" | "fenced" | "guard_denied" | "illegal_transition" | "internal" | "invalid_argument" | "invalid_host" | "invalid_options" | "invalid_row" | "not_found" | "not_leader" | "not_started" | "nothing_to_move" | "plan_stale" | "policy_stale" | "prober_unavailable" | "rejected" | "stopped" | "target_full" | "timeout" | "unavailable" | "unknown_host" | "unsupported";
 export interface Problem {
     readonly path: string;
     readonly message: string;
@@ -45,6 +45,9 @@ export declare class PintailError extends Error {
 export declare function isPintailError(error: unknown, code?: ErrorCode): error is PintailError;
 export declare function errorText(error: unknown): string;
 export declare function unsupported(what: string, comesWith: string): PintailError;
+export declare function stalePlan(changes?: readonly Problem[]): PintailError;
+export declare function underWay(evacuation: string, sources: readonly string[]): PintailError;
+export declare function held(server: string, why: string): PintailError;
 export {};
 
 // ─── dist/events.d.ts
@@ -165,6 +168,10 @@ export interface PintailEvents {
         readonly id: MigrationId;
         readonly oldStatus: MigrationStatus;
         readonly newStatus: MigrationStatus;
+    };
+    "migration.rescheduled": {
+        readonly id: MigrationId;
+        readonly notBefore: number;
     };
     "migration.progress": {
         readonly id: MigrationId;
@@ -662,7 +669,7 @@ export declare function withRetry<T extends object>(port: T, options?: RetryOpti
 // ─── dist/rows.d.ts
 import type { Problem } from "./errors.js";
 import type { ConnectionInput, SampleInput, ServerInput } from "./ports.js";
-import type { Connection, Sample, Server, ServerId } from "./vocabulary.js";
+import type { Connection, ConnectionId, PauseScope, Sample, Server, ServerId } from "./vocabulary.js";
 export type Parsed<T> = {
     readonly ok: true;
     readonly value: T;
@@ -679,6 +686,21 @@ export declare function parseConnection(input: ConnectionInput): Parsed<Connecti
 export declare function parseSample(input: SampleInput): Parsed<Sample>;
 export type ServerRef = string | number;
 export declare function serverId(ref: ServerRef): ServerId;
+export declare function parseMigrationRequest(input: unknown): {
+    asked: {
+        serverId: ServerId;
+        toServerId: ServerId | null;
+        connectionIds: ConnectionId[] | null;
+        reason: "cost-optimization" | "degraded" | "failback" | "maintenance" | "manual" | "rebalancing" | "server-down" | "user-request";
+        notes: string | null;
+        autoApprove: boolean;
+        fingerprint: string | null;
+        triggeredBy: "admin" | "user";
+    };
+    problems: Problem[];
+};
+export declare function parseStartTime(at: unknown | undefined, now: number): number;
+export declare function parsePauseScope(target: unknown): PauseScope;
 export declare function problemText(problems: readonly Problem[]): string;
 
 // ─── dist/surface.d.ts
@@ -708,9 +730,14 @@ export interface MigrationRequest {
     readonly notes?: string;
     readonly autoApprove?: boolean;
     readonly fingerprint?: string;
+    readonly triggeredBy?: "admin" | "user";
 }
 export type PauseTarget = "all" | {
     readonly serverId: ServerRef;
+} | {
+    readonly evacuationId: string;
+} | {
+    readonly migrationId: string;
 };
 export interface PauseOptions {
     readonly reason?: string;
@@ -742,7 +769,9 @@ export interface Pintail {
         get(id: string): Promise<Migration>;
         create(request: MigrationRequest): Promise<Migration>;
         approve(id: string): Promise<Migration>;
-        schedule(id: string): Promise<Migration>;
+        schedule(id: string, options?: {
+            readonly at?: number;
+        }): Promise<Migration>;
         cancel(id: string): Promise<Migration>;
         retry(id: string): Promise<Migration>;
         delete(id: string): Promise<void>;
@@ -752,6 +781,7 @@ export interface Pintail {
         get(id: string): Promise<Evacuation>;
         approve(id: string): Promise<Evacuation>;
         cancel(id: string): Promise<Evacuation>;
+        cancelAll(): Promise<readonly Evacuation[]>;
     };
     readonly incidents: {
         list(): Promise<readonly Incident[]>;
@@ -1043,7 +1073,7 @@ export type Candidate = {
     readonly excluded: ExclusionCode;
     readonly message: string;
 };
-export type UnplacedCode = "pinned" | "no_capacity" | "no_candidate" | "refused_everywhere";
+export type UnplacedCode = "pinned" | "no_capacity" | "no_candidate" | "refused_everywhere" | "being_moved";
 export interface Unplaced {
     readonly connectionId: ConnectionId;
     readonly code: UnplacedCode;
@@ -1084,6 +1114,7 @@ export interface Migration {
     readonly startedAt: number | null;
     readonly completedAt: number | null;
     readonly notBefore: number | null;
+    readonly cancelledWhy: string | null;
     readonly connectionCountAtStart: number;
     readonly connectionsMoved: number;
     readonly connectionsFailed: number;
@@ -1138,6 +1169,8 @@ export interface Evacuation {
     readonly mode: Mode;
     readonly status: EvacuationStatus;
     readonly triggeredBy: TriggeredBy;
+    readonly notes: string | null;
+    readonly retryOf: MigrationId | null;
     readonly createdAt: number;
     readonly approvedAt: number | null;
     readonly endedAt: number | null;
@@ -1255,6 +1288,10 @@ export type OperatorWord = {
 };
 export type PauseScope = "all" | {
     readonly serverId: ServerId;
+} | {
+    readonly evacuationId: EvacuationId;
+} | {
+    readonly migrationId: MigrationId;
 };
 export interface Move {
     readonly key: string;

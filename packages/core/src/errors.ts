@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'not_found'
   | 'not_leader'
   | 'not_started'
+  | 'nothing_to_move'
   | 'plan_stale'
   | 'policy_stale'
   | 'prober_unavailable'
@@ -96,4 +97,25 @@ function maskSecrets(text: string): string {
 /** The answer of a part of the surface that is typed already and built later: never silently nothing. */
 export function unsupported(what: string, comesWith: string): PintailError {
   return new PintailError('unsupported', `${what} is not built yet`, { remedy: `It comes with ${comesWith}.` })
+}
+
+/** @param changes what has changed, one problem each */
+export function stalePlan(changes: readonly Problem[] = []): PintailError {
+  const what = changes.map(({ message }) => message).join('; ')
+  return new PintailError('plan_stale', `the world has changed since this plan${what && `: ${what}`}`, {
+    remedy: 'Plan again, look at what it says now, and execute that.',
+    problems: changes,
+  })
+}
+
+export function underWay(evacuation: string, sources: readonly string[]): PintailError {
+  return new PintailError('guard_denied', `evacuation ${evacuation} of ${sources.join(', ')} is under way`, {
+    remedy: 'Wait for it, or cancel it first.',
+  })
+}
+
+export function held(server: string, why: string): PintailError {
+  return new PintailError('guard_denied', `no move off ${server} may start now: ${why}`, {
+    remedy: 'Wait until the guard allows it; status() lists what forbids.',
+  })
 }

@@ -110,6 +110,8 @@ export interface PintailEvents {
     readonly oldStatus: MigrationStatus
     readonly newStatus: MigrationStatus
   }
+  /** A person has set when it may start at the earliest. */
+  'migration.rescheduled': { readonly id: MigrationId; readonly notBefore: number }
   /** At most ten a second for one migration, and always one at the end of a phase. */
   'migration.progress': {
     readonly id: MigrationId

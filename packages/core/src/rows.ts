@@ -4,9 +4,13 @@ import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
 import type {
   Connection,
   ConnectionId,
+  EvacuationId,
   JsonObject,
+  MigrationId,
+  MigrationReason,
   Mobility,
   Needs,
+  PauseScope,
   ProbeFailure,
   ProbeFailureKind,
   Sample,
@@ -269,6 +273,71 @@ export type ServerRef = string | number
 export function serverId(ref: ServerRef): ServerId {
   if (!isId(ref)) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
   return String(ref) as ServerId
+}
+
+const reasons = [
+  'server-down',
+  'degraded',
+  'cost-optimization',
+  'manual',
+  'rebalancing',
+  'maintenance',
+  'failback',
+  'user-request',
+] as const satisfies readonly MigrationReason[]
+
+/** @returns what a person asks for (`MigrationRequest`) as far as it can be read, and everything that is wrong with it in itself */
+export function parseMigrationRequest(input: unknown) {
+  // A copy, because it may be anything, also an object whose getters throw.
+  const copied = parse(input, '', ({ row }) => ({ ...row }))
+  const row = new Row(copied.ok ? copied.value : {})
+  if (!copied.ok) row.problems.push(...copied.problems)
+  const { connectionIds: given, autoApprove = false, fingerprint = null } = row.row
+  const listed = Array.isArray(given) && given.length >= 1 && given.length <= 100_000 ? given : []
+  if (given !== undefined && given !== null && listed.length === 0) row.problem('connectionIds', given, 'must be a list of 1 to 100000 ids')
+  listed.forEach((id, index) => {
+    if (!isId(id)) row.problem(`connectionIds.${index}`, id, 'is no id')
+  })
+  if (typeof autoApprove !== 'boolean') row.problem('autoApprove', autoApprove, 'must be true or false')
+  if (fingerprint !== null && typeof fingerprint !== 'string') row.problem('fingerprint', fingerprint, 'must be a string')
+  const triggeredBy = row.word('triggeredBy', ['admin', 'user'], 'admin')
+  const reason = row.word('reason', reasons, triggeredBy === 'user' ? 'user-request' : 'manual')
+  if (triggeredBy === 'user' && reason !== 'user-request') row.problem('reason', reason, "must be user-request for a user's own wish")
+  if (triggeredBy === 'user' && listed.length === 0) row.problem('connectionIds', given, 'must name whose wish it is')
+  const absent = row.row.toServerId === undefined || row.row.toServerId === null
+  const asked = {
+    serverId: row.id('serverId').id as ServerId,
+    toServerId: absent ? null : (row.id('toServerId').id as ServerId),
+    connectionIds: listed.length === 0 ? null : ([...new Set(listed.filter(isId).map(String))] as ConnectionId[]),
+    reason,
+    notes: row.text('notes', 2000),
+    autoApprove: autoApprove === true,
+    fingerprint: typeof fingerprint === 'string' ? fingerprint : null,
+    triggeredBy,
+  }
+  return { asked, problems: row.problems }
+}
+
+/** When something may start: from a minute ago, for clocks that differ, to a year ahead. @throws PintailError `invalid_argument` */
+export function parseStartTime(at: unknown = null, now: number): number {
+  if (at === null) return now
+  if (typeof at === 'number' && at >= now - 60_000 && at <= now + 365 * 86_400_000) return at
+  const message = `at must be milliseconds since 1970, from a minute ago to a year ahead, not ${shorten(at)}`
+  throw new PintailError('invalid_argument', message, { remedy: 'Leave it out to start now.' })
+}
+
+/** @throws PintailError `invalid_argument` */
+export function parsePauseScope(target: unknown): PauseScope {
+  if (target === 'all') return 'all'
+  const [[kind, id] = [], ...more] = isObject(target) ? Object.entries(target) : []
+  if (more.length === 0 && isId(id)) {
+    if (kind === 'serverId') return { serverId: String(id) as ServerId }
+    if (kind === 'evacuationId') return { evacuationId: String(id) as EvacuationId }
+    if (kind === 'migrationId') return { migrationId: String(id) as MigrationId }
+  }
+  throw new PintailError('invalid_argument', `no scope of a pause: ${shorten(target)}`, {
+    remedy: "Give 'all', or an object with exactly one of serverId, evacuationId and migrationId.",
+  })
 }
 
 /** The problems of a row on one line. */

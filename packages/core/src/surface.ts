@@ -37,19 +37,28 @@ export interface MigrationPage {
   readonly offset: number
 }
 
-/** For a manual migration (seed 004's POST /migrations). */
+/** For a manual migration (seed 004's POST /migrations). One user: `{ serverId, connectionIds: ['u1'] }`. */
 export interface MigrationRequest {
+  /** The server to leave. */
   readonly serverId: ServerRef
+  /** The only server that they may go to. Default: the plan chooses. */
   readonly toServerId?: ServerRef
+  /** Only these of its connections, 1–100 000. Default: all. */
   readonly connectionIds?: readonly (string | number)[]
+  /** Default `manual`, for a user's own wish `user-request`. */
   readonly reason?: MigrationReason
+  /** Free text, at most 2 000 characters, kept on each record of it. */
   readonly notes?: string
+  /** True: `scheduled` at once. False: `suggested`, until somebody approves. Whatever the policy's mode. Default false. */
   readonly autoApprove?: boolean
+  /** Of a plan that was looked at before: refused as `plan_stale` if it would be another one now. */
   readonly fingerprint?: string
+  /** `user`: the user's own wish, for named connections, with the reason `user-request`. Default `admin`. */
+  readonly triggeredBy?: 'admin' | 'user'
 }
 
-/** Which part is paused: everything, or moves off one server. */
-export type PauseTarget = 'all' | { readonly serverId: ServerRef }
+/** Which part is paused: everything, moves off one server, one evacuation, or one migration. */
+export type PauseTarget = 'all' | { readonly serverId: ServerRef } | { readonly evacuationId: string } | { readonly migrationId: string }
 
 export interface PauseOptions {
   readonly reason?: string
@@ -83,21 +92,42 @@ export interface Pintail {
   uncordon(server: ServerRef): Promise<void>
   /** Cordons the server and moves everybody off it. With `fingerprint`: only if the plan is still that one. */
   drain(server: ServerRef, options?: { readonly fingerprint?: string }): Promise<Evacuation>
-  /** Starts no move in this scope until resumed. What is under way settles. */
+  /**
+   * Starts no move in this scope until resumed. What is under way settles; places stay reserved, and it can be cancelled.
+   * The pause of an evacuation or a migration is forgotten when that ends.
+   * @throws PintailError `not_found` for what does not exist or has ended
+   */
   pause(scope?: PauseTarget, options?: PauseOptions): Promise<void>
+  /** Takes back the pause of exactly this scope; without one nothing happens. @throws PintailError `not_found` as for `pause` */
   resume(scope?: PauseTarget): Promise<void>
   /** Samples from elsewhere. @throws PintailError `unsupported` until remote vantages are built */
   observe(samples: readonly SampleInput[]): Promise<void>
   readonly migrations: {
     list(filter?: MigrationFilter): Promise<MigrationPage>
     get(id: string): Promise<Migration>
-    /** @throws PintailError `unsupported` until manual migrations are built; `plan` and `execute` work */
+    /**
+     * A migration by hand. Where the plan needs several targets, several migrations of one evacuation come out: the
+     * answer is the first, and its `evacuationId` finds the rest in `list()`. Optional reasons obey all guards and the cooldown,
+     * the others target health, capacity, the mass-failure guard, pauses, and one evacuation of a source at a time.
+     * @throws PintailError `invalid_argument` listing every problem; `guard_denied`, where an evacuation of that server
+     * is under way with its id; `nothing_to_move` with the counts of why; `plan_stale`
+     */
     create(request: MigrationRequest): Promise<Migration>
     /** From `suggested`; it then schedules itself. @throws PintailError `illegal_transition` saying what is allowed */
     approve(id: string): Promise<Migration>
-    schedule(id: string): Promise<Migration>
+    /**
+     * Sets when it may start at the earliest, until it has started; approves it too if it is `suggested`. It holds its places until then.
+     * @param options.at milliseconds since 1970, from a minute ago to a year ahead. Default now
+     * @throws PintailError `illegal_transition` saying what is allowed; `invalid_argument`
+     */
+    schedule(id: string, options?: { readonly at?: number }): Promise<Migration>
+    /** Starts nothing more of it; what is under way settles first. @throws PintailError `illegal_transition` */
     cancel(id: string): Promise<Migration>
-    /** @throws PintailError `unsupported` until it is built; retryable failures are retried by themselves */
+    /**
+     * A `failed` or `cancelled` migration once more, when its evacuation has ended: a new record with `retryOf`, running, for those
+     * who are still on the source. The same guards as for `create`, without the cooldown.
+     * @throws PintailError `illegal_transition` saying what is allowed; `nothing_to_move`; `guard_denied`
+     */
     retry(id: string): Promise<Migration>
     /** Terminal records only. */
     delete(id: string): Promise<void>
@@ -107,6 +137,8 @@ export interface Pintail {
     get(id: string): Promise<Evacuation>
     approve(id: string): Promise<Evacuation>
     cancel(id: string): Promise<Evacuation>
+    /** Stop everything: cancels all that are suggested or running. @returns those that it stopped */
+    cancelAll(): Promise<readonly Evacuation[]>
   }
   readonly incidents: {
     list(): Promise<readonly Incident[]>

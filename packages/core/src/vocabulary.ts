@@ -194,7 +194,8 @@ export type Candidate =
   | { readonly serverId: ServerId; readonly score: number; readonly contributions: readonly Contribution[] }
   | { readonly serverId: ServerId; readonly excluded: ExclusionCode; readonly message: string }
 
-export type UnplacedCode = 'pinned' | 'no_capacity' | 'no_candidate' | 'refused_everywhere'
+/** `being_moved`: a move of this connection is open already, in another evacuation; it is looked at again when that one has settled. */
+export type UnplacedCode = 'pinned' | 'no_capacity' | 'no_candidate' | 'refused_everywhere' | 'being_moved'
 
 export interface Unplaced {
   readonly connectionId: ConnectionId
@@ -252,6 +253,7 @@ export interface Migration {
   readonly status: MigrationStatus
   readonly reason: MigrationReason
   readonly triggeredBy: TriggeredBy
+  /** Free text of whoever asked for it, at most 2 000 characters. */
   readonly notes: string | null
   readonly savingsEurHour: number | null
   readonly savingsEurMonth: number | null
@@ -260,8 +262,10 @@ export interface Migration {
   readonly scheduledAt: number | null
   readonly startedAt: number | null
   readonly completedAt: number | null
-  /** A retry waits until then. */
+  /** Not started before then: the pause before a retry, or the time that a person chose. Null: at once, or started already. */
   readonly notBefore: number | null
+  /** Why it is being cancelled; set as soon as nothing more is started, while what is under way still settles. */
+  readonly cancelledWhy: string | null
   readonly connectionCountAtStart: number
   readonly connectionsMoved: number
   readonly connectionsFailed: number
@@ -271,6 +275,7 @@ export interface Migration {
   readonly progress: number
   readonly retryCount: number
   readonly maxRetries: number
+  /** The ended migration that an operator asked to be tried again by this one. */
   readonly retryOf: MigrationId | null
   readonly errorMessage: string | null
   /** What happened, not what was hoped: null while there was nothing to roll back. */
@@ -317,6 +322,10 @@ export interface Evacuation {
   readonly mode: Mode
   readonly status: EvacuationStatus
   readonly triggeredBy: TriggeredBy
+  /** Kept on each of its migrations. */
+  readonly notes: string | null
+  /** The ended migration that this one tries again. */
+  readonly retryOf: MigrationId | null
   readonly createdAt: number
   readonly approvedAt: number | null
   readonly endedAt: number | null
@@ -444,8 +453,12 @@ export type OperatorWord =
     }
   | { readonly kind: 'policy'; readonly patch: JsonObject; readonly at: number; readonly version: number }
 
-/** Everything, or one server as the source of moves. */
-export type PauseScope = 'all' | { readonly serverId: ServerId }
+/** Everything, one server as the source of moves, one evacuation, or one migration. */
+export type PauseScope =
+  | 'all'
+  | { readonly serverId: ServerId }
+  | { readonly evacuationId: EvacuationId }
+  | { readonly migrationId: MigrationId }
 
 /** What the mover is asked to do: bring one connection from one server to another. */
 export interface Move {

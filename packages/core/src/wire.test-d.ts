@@ -42,7 +42,9 @@ if (wire.type === 'migration.created') {
   expectTypeOf(wire.data.reasons[0]?.values).toEqualTypeOf<Reason['values']>()
 } else if (wire.type === 'pause.set') {
   expectTypeOf(wire.data.until).toEqualTypeOf<string | null>()
-  expectTypeOf(wire.data.scope).toEqualTypeOf<'all' | { readonly server_id: string }>()
+  expectTypeOf(wire.data.scope).toEqualTypeOf<
+    'all' | { readonly server_id: string } | { readonly evacuation_id: string } | { readonly migration_id: string }
+  >()
 } else if (wire.type === 'leader.acquired') {
   expectTypeOf(wire.data.token).toEqualTypeOf<number>()
 } else if (wire.type === 'warning') {

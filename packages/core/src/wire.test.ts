@@ -106,6 +106,7 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
       connections: 3,
     },
   },
+  'migration.rescheduled': { data: { id: id('m1'), notBefore: noon }, wire: { id: 'm1', not_before: noonText } },
   'migration.status_changed': {
     data: { id: id('m1'), oldStatus: 'scheduled', newStatus: 'preparing' },
     wire: { id: 'm1', old_status: 'scheduled', new_status: 'preparing', timestamp: noonText },
@@ -258,6 +259,7 @@ const migration: Migration = {
   startedAt: noon + 3.75,
   completedAt: null,
   notBefore: noon + 5000,
+  cancelledWhy: null,
   connectionCountAtStart: 12,
   connectionsMoved: 10,
   connectionsFailed: 1,
@@ -296,6 +298,7 @@ test('a migration is the record of seed 004, its keys beside ours', () => {
     started_at: '2025-01-14T12:00:00.003Z',
     completed_at: null,
     not_before: '2025-01-14T12:00:05.000Z',
+    cancelled_why: null,
     player_count_at_start: 12,
     connection_count_at_start: 12,
     data_sync_progress: 92,

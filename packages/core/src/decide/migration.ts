@@ -1,4 +1,4 @@
-import type { Migration, MigrationStatus } from '../vocabulary.ts'
+import type { Migration, MigrationStatus, MoveState } from '../vocabulary.ts'
 
 /** What can happen to a migration. */
 export type Trigger = 'approve' | 'schedule' | 'start' | 'prepared' | 'transferred' | 'complete' | 'retry' | 'fail' | 'cancel'
@@ -15,6 +15,40 @@ export const transitions = {
   failed: {},
   cancelled: {},
 } as const satisfies Record<MigrationStatus, Partial<Record<Trigger, MigrationStatus>>>
+
+/** What a person may ask of a migration in each state; what runs ends by itself or is cancelled. */
+const calls: Readonly<Record<MigrationStatus, readonly Call[]>> = {
+  suggested: ['approve', 'schedule', 'cancel'],
+  approved: ['schedule', 'cancel'],
+  scheduled: ['schedule', 'cancel'],
+  preparing: ['cancel'],
+  transferring: ['cancel'],
+  completing: [],
+  completed: ['delete'],
+  failed: ['retry', 'delete'],
+  cancelled: ['retry', 'delete'],
+}
+/** What follows by itself once a person has said yes. */
+export const onApproval: Partial<Record<MigrationStatus, Trigger>> = { suggested: 'approve', approved: 'schedule' }
+
+export type Call = 'approve' | 'schedule' | 'cancel' | 'retry' | 'delete'
+
+/** Why a person cannot ask this of a migration now, and what he could; null: he can. */
+export function refuseCall(
+  { id, status, cancelledWhy }: Pick<Migration, 'id' | 'status' | 'cancelledWhy'>,
+  call: Call,
+): { readonly message: string; readonly remedy: string } | null {
+  const cancelling = cancelledWhy !== null && !isTerminal(status)
+  const allowed = cancelling ? [] : calls[status]
+  if (allowed.includes(call)) return null
+  const remedy = allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It is about to end by itself.'
+  return { message: `migration ${id} is ${cancelling ? 'being cancelled' : status}: it does not take "${call}"`, remedy }
+}
+
+/** Its user may still be moved by it: a migration that is retried takes up again what has failed for the time being. */
+export function isOpen(state: MoveState): boolean {
+  return state.state === 'pending' || state.state === 'moving' || (state.state === 'failed' && !state.permanent)
+}
 
 export type Stepped =
   | { readonly ok: true; readonly migration: Migration }

@@ -95,7 +95,8 @@ function isFixed(cohort: Cohort, input: PlacementInput): boolean {
   return isPinned(cohort.sample, input.reason) || cohort.refusedBy.size >= input.targetsPerConnection
 }
 
-function isPinned(connection: Connection, reason: MigrationReason): boolean {
+/** Its owner does not want it moved for this reason. */
+export function isPinned(connection: Connection, reason: MigrationReason): boolean {
   return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
 }
 

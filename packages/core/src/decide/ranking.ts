@@ -42,7 +42,7 @@ export interface RankingContext {
 }
 
 /** Hard rules: why this server is no target for anybody; null: it may be one. */
-export function excludeTarget(target: Target, context: RankingContext): readonly [ExclusionCode, string] | null {
+export function excludeTarget(target: Target, context: Pick<RankingContext, 'sources' | 'only'>): readonly [ExclusionCode, string] | null {
   const { server } = target
   if (context.sources.has(server.id)) return ['is_source', 'it is the server being left']
   if (context.only !== null && context.only !== server.id) return ['not_asked_for', `only ${context.only} was asked for`]

@@ -67,6 +67,8 @@ export function newEvacuation(
     mode,
     status: mode === 'auto' ? 'running' : 'suggested',
     triggeredBy,
+    notes: null,
+    retryOf: null,
     createdAt: now,
     approvedAt: mode === 'auto' ? now : null,
     endedAt: null,
@@ -139,7 +141,7 @@ export function newMigration(
     status,
     reason: evacuation.reason,
     triggeredBy: evacuation.triggeredBy,
-    notes: null,
+    notes: evacuation.notes,
     savingsEurHour: null,
     savingsEurMonth: null,
     createdAt: now,
@@ -148,6 +150,7 @@ export function newMigration(
     startedAt: null,
     completedAt: null,
     notBefore: null,
+    cancelledWhy: null,
     connectionCountAtStart: connections,
     connectionsMoved: 0,
     connectionsFailed: 0,
@@ -155,7 +158,7 @@ export function newMigration(
     progress: 0,
     retryCount: 0,
     maxRetries,
-    retryOf: null,
+    retryOf: evacuation.retryOf,
     errorMessage: null,
     rollbackSuccess: null,
     residue: [],
@@ -167,6 +170,10 @@ export function newMigration(
 export function newMove(migrationId: MigrationId, connection: Connection): MoveRecord {
   const id = `${migrationId}/${connection.id}`
   return { id, migrationId, connection, attempt: 1, state: { state: 'pending' }, version: 1 }
+}
+
+export function skippedMove(move: MoveRecord, at: number, why: string): MoveRecord {
+  return { ...move, state: { state: 'skipped', at, why }, version: move.version + 1 }
 }
 
 function connectionsIn(plan: Plan): number {

@@ -1,8 +1,10 @@
 import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
 import type { DetectorState } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
-import { isTerminal } from '../decide/migration.ts'
+import { isOpen, isTerminal } from '../decide/migration.ts'
 import type { Target } from '../decide/ranking.ts'
+import type { EventDraft } from '../events.ts'
+import type { StoreWrite } from '../ports.ts'
 import type {
   Connection,
   ConnectionId,
@@ -13,6 +15,7 @@ import type {
   MigrationId,
   MoveRecord,
   OperatorWord,
+  PauseScope,
   Policy,
   Sample,
   Server,
@@ -104,11 +107,39 @@ export class Books {
 
   /** The pause that holds for moves off this server now, if any. */
   pauseFor(id: ServerId, now: number): Extract<OperatorWord, { kind: 'pause' }> | null {
-    for (const key of ['pause/all', `pause/${id}`]) {
-      const word = this.words.get(key)
+    return this.#pause(['all', { serverId: id }], now)
+  }
+
+  /** Whether a person has paused this evacuation, or this migration of it, by its id. */
+  isPaused(evacuationId: EvacuationId, migrationId: MigrationId | null, now: number): boolean {
+    return this.#pause([{ evacuationId }, ...(migrationId ? [{ migrationId }] : [])], now) !== null
+  }
+
+  #pause(scopes: readonly PauseScope[], now: number): Extract<OperatorWord, { kind: 'pause' }> | null {
+    for (const scope of this.words.size > 0 ? scopes : []) {
+      const word = this.words.get(pauseKey(scope))
       if (word?.kind === 'pause' && (word.until === null || word.until > now)) return word
     }
     return null
+  }
+
+  /** Whether this can be paused: it is there and has not ended. */
+  canPause(scope: PauseScope): boolean {
+    if (scope === 'all') return true
+    if ('serverId' in scope) return this.servers.has(scope.serverId)
+    if ('evacuationId' in scope) return this.evacuations.get(scope.evacuationId)?.endedAt === null
+    return !isTerminal(this.migrations.get(scope.migrationId)?.status ?? 'completed')
+  }
+
+  /** A pause is forgotten together with what it was for, so that nothing piles up. */
+  forgetPause(scope: PauseScope, at: number): { writes: StoreWrite[]; events: EventDraft[] } {
+    const id = pauseKey(scope)
+    const word = this.words.get(id)
+    if (!this.words.delete(id) || !word) return { writes: [], events: [] }
+    return {
+      writes: [{ kind: 'word', id, expected: word.version, value: null }],
+      events: [{ type: 'pause.lifted', at, data: { scope } }],
+    }
   }
 
   outage(id: ServerId, at: number): void {
@@ -200,6 +231,14 @@ export class Books {
     return [...(this.moves.get(id)?.values() ?? [])]
   }
 
+  /** Who is being moved, and by which migration: nobody is in two open moves at once. */
+  claims(): Map<ConnectionId, MigrationId> {
+    const claims = new Map<ConnectionId, MigrationId>()
+    for (const { id, status } of this.openMigrations())
+      if (status !== 'suggested') for (const { connection, state } of this.movesOf(id)) if (isOpen(state)) claims.set(connection.id, id)
+    return claims
+  }
+
   migrationsOf(id: EvacuationId): Migration[] {
     return [...this.migrations.values()].filter((migration) => migration.evacuationId === id)
   }
@@ -216,6 +255,13 @@ export class Books {
   openMigrations(): Migration[] {
     return [...this.migrations.values()].filter(({ status }) => !isTerminal(status))
   }
+}
+
+/** Where the word about a pause is kept: one a scope, the newest wins. */
+export function pauseKey(scope: PauseScope): string {
+  if (scope === 'all') return 'pause/all'
+  const [[kind, id]] = Object.entries(scope) as [[string, string]]
+  return `pause/${kind}/${id}`
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {

@@ -1,10 +1,12 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
-import { isTerminal, step, transitions } from '../decide/migration.ts'
-import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
-import { errorText, PintailError } from '../errors.ts'
+import { isTerminal, onApproval, step } from '../decide/migration.ts'
+import { newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
+import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
+import { errorText, held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import { problemText } from '../rows.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -12,10 +14,12 @@ import type {
   Evacuation,
   EvacuationId,
   Incident,
+  IncidentId,
   Migration,
   MigrationId,
   MigrationReason,
   Mode,
+  MoveRecord,
   Plan,
   PlannedMigration,
   ServerId,
@@ -34,7 +38,7 @@ const guardCallMs = 10_000
 /** What may as well wait (DESIGN: guards by reason). */
 const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
 /** These wait for new capacity; the others are the user's or the operator's choice. */
-const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
+const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate', 'being_moved']
 
 /** The records of one decision, to be kept in one commit. */
 interface Decided {
@@ -78,11 +82,19 @@ export class Evacuator {
    * The records of a plan: noted only (`observe`), proposed, or to be carried out; in the last case every place is
    * reserved before this returns.
    */
-  decide(plan: Plan, mode: Mode, triggeredBy: TriggeredBy, incident: Incident | null, existing: Evacuation | null = null): Decided {
+  decide(
+    plan: Plan,
+    mode: Mode,
+    triggeredBy: TriggeredBy,
+    incident: Incident | null,
+    existing: Evacuation | null = null,
+    more: Partial<Pick<Evacuation, 'notes' | 'retryOf'>> = {},
+  ): Decided {
     const { books, clock, random } = this.#parts
     const now = clock.now()
     const decisionId = newId(now, random) as DecisionId
-    const base = existing ?? newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
+    const made = () => newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
+    const base = existing ?? { ...made(), ...more }
     const pauseMs = plan.placements.length === 0 ? books.policy.migration.retryUnplacedMs : 0
     const evacuation = { ...base, unplaced: plan.unplaced, emptyListings: 0, nextLookAt: now + pauseMs, version: base.version + 1 }
     const acts = mode !== 'observe'
@@ -113,7 +125,7 @@ export class Evacuator {
     const known = new Map(existing?.unplaced.map(({ connectionId, code }) => [connectionId, code]))
     const serverId = fromServerIds[0] as ServerId
     for (const { connectionId, code, message } of plan.unplaced)
-      if (known.get(connectionId) !== code)
+      if (known.get(connectionId) !== code && code !== 'being_moved')
         events.push({ type: 'connection.unplaced', at: now, data: { connectionId, serverId, code, message, evacuationId } })
     return { evacuation, decision, writes, events }
   }
@@ -146,35 +158,81 @@ export class Evacuator {
     const { books, planner } = this.#parts
     await this.#askHost(plan.reason)
     await this.#askCooldown(plan)
-    for (const { server } of sources) {
-      const why = this.#hooks.forbidden(server.id)
-      if (why)
-        throw new PintailError('guard_denied', `no move off ${server.id} may start now: ${why}`, {
-          remedy: 'Wait until the guard allows it; status() lists what forbids.',
-        })
-    }
+    for (const { server } of sources) this.#askGuards(server.id)
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
     const fresh = planner.plan(gathered, plan.reason, plan)
     if (fresh.fingerprint !== plan.fingerprint) {
       const changes = differences(plan, fresh)
-      throw new PintailError('plan_stale', `the world has changed since this plan: ${changes.join('; ')}`, {
-        remedy: 'Plan again, look at what it says now, and execute that.',
-        problems: changes.map((message) => ({ path: 'plan', message })),
-      })
+      const problems = changes.map((message) => ({ path: 'plan', message }))
+      throw stalePlan(problems)
     }
-    const busy = [...books.evacuations.values()].find(
-      ({ fromServerIds, endedAt }) => endedAt === null && fromServerIds.some((id) => fresh.fromServerIds.includes(id)),
-    )
-    if (busy)
-      throw new PintailError('guard_denied', `evacuation ${busy.id} of ${busy.fromServerIds.join(', ')} is under way`, {
-        remedy: 'Wait for it, or cancel it first.',
-      })
-    const mode = books.policy.mode[fresh.reason]
-    const made = this.decide(fresh, mode === 'auto' ? 'auto' : 'suggest', 'admin', null)
+    this.#askBusy(fresh.fromServerIds)
+    return (await this.#go(fresh, books.policy.mode[fresh.reason] === 'auto', 'admin')).evacuation
+  }
+
+  async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
+    const made = this.decide(plan, auto ? 'auto' : 'suggest', triggeredBy, null, null, more)
     await this.#parts.journal.commit(made.writes, made.events)
     this.#hooks.wake()
-    return made.evacuation
+    return made
+  }
+
+  /**
+   * What a person asks for, if it can be done; a refusal names everything that is wrong with it.
+   * @param problems what is wrong with it in itself
+   * @param retryOf the ended migration that is tried again: then only who is still there is asked for
+   */
+  async request(asked: Asked, problems: readonly Problem[], retryOf: MigrationId | null = null): Promise<Migration> {
+    const { books, planner, clock } = this.#parts
+    const { serverId, toServerId, connectionIds, reason, notes, autoApprove, fingerprint, triggeredBy } = asked
+    const source = books.servers.get(serverId)
+    const gathered = await planner.gather(source ? [source] : [])
+    // Who has left the source meanwhile is no problem of a retry.
+    const present = retryOf ? null : (gathered.listed[0]?.connections ?? [])
+    const found = [...problems, ...requestProblems(asked, books.targets(clock.now()), present)]
+    const remedy = retryOf ? 'Create a migration without a target: then the plan chooses.' : 'Mend what is named, and ask again.'
+    if (found.length > 0)
+      throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), { problems: found, remedy })
+    await this.#askHost(reason)
+    if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
+    this.#askGuards(serverId)
+    this.#askBusy([serverId])
+    const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
+    if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stalePlan()
+    if (plan.placements.length === 0)
+      throw new PintailError('nothing_to_move', whyNobody(plan), { remedy: 'plan() shows each server with its reason.' })
+    const { writes } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })
+    return writes.flatMap((write) => (write.kind === 'migration' && write.value ? write.value : []))[0] as Migration
+  }
+
+  /** An ended migration once more, for those whom it did not move and who are still there. */
+  async retry(migration: Migration, moves: readonly MoveRecord[]): Promise<Migration> {
+    const why = whyNotRetry(migration, [...this.#parts.books.evacuations.values()])
+    if (why !== null) throw new PintailError('illegal_transition', why, { remedy: 'Wait until that has ended, or cancel it first.' })
+    return this.request(askedAgain(migration, moves), [], migration.id)
+  }
+
+  /**
+   * A server has failed: whatever else was to empty it starts nothing more there, because the incident's own evacuation
+   * does, by the rules of a failure. What is under way settles. All that is planned by is changed before this returns.
+   */
+  supersede(server: ServerId, incident: IncidentId): Promise<unknown> {
+    const others = [...this.#parts.books.evacuations.values()].filter(
+      ({ fromServerIds, incidentId, endedAt }) => incidentId !== incident && endedAt === null && fromServerIds.includes(server),
+    )
+    return Promise.all(others.map((evacuation) => this.stop(evacuation, `superseded by incident ${incident}`, server)))
+  }
+
+  #askGuards(server: ServerId): void {
+    const why = this.#hooks.forbidden(server)
+    if (why !== null) throw held(server, why)
+  }
+
+  #askBusy(servers: readonly ServerId[]): void {
+    const open = [...this.#parts.books.evacuations.values()].filter(({ endedAt }) => endedAt === null)
+    const busy = open.find(({ fromServerIds }) => fromServerIds.some((id) => servers.includes(id)))
+    if (busy) throw underWay(busy.id, busy.fromServerIds)
   }
 
   /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
@@ -191,7 +249,7 @@ export class Evacuator {
   }
 
   /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
-  async #askCooldown({ reason, fromServerIds }: Plan): Promise<void> {
+  async #askCooldown({ reason, fromServerIds }: Pick<Plan, 'reason' | 'fromServerIds'>): Promise<void> {
     if (!optionalReasons.includes(reason)) return
     const { books, store, clock } = this.#parts
     const migrations = await callOut(clock, guardCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
@@ -213,10 +271,7 @@ export class Evacuator {
     const evacuation = books.evacuations.get(id)
     if (!evacuation) return
     const migrations = books.migrationsOf(id)
-    const open = migrations.filter(({ status }) => !isTerminal(status))
-    // Also after a crash between the word and its effect.
-    if (evacuation.cancelledWhy !== null) await this.#cancelOpen(id, evacuation.cancelledWhy)
-    if (open.length > 0) return
+    if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
@@ -225,7 +280,12 @@ export class Evacuator {
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
     if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
-    if (clock.now() < evacuation.nextLookAt) return
+    if (books.isPaused(id, null, clock.now())) return
+    // Who was being moved elsewhere has settled there: whoever of them is still here is planned without waiting.
+    const elsewhere = beingMoved(evacuation.unplaced)
+    const claims = elsewhere.length > 0 ? books.claims() : null
+    const freed = claims !== null && elsewhere.every(({ connectionId }) => !claims.has(connectionId))
+    if (clock.now() < evacuation.nextLookAt && !freed) return
     const lookLater = (): void => {
       const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
       books.evacuations.set(id, { ...evacuation, nextLookAt })
@@ -248,7 +308,8 @@ export class Evacuator {
       })
       const unplaced = [...fixed, ...lasting]
       // No decision is made and written each time that room is looked for in vain.
-      const nothingNew = plan.placements.length === 0 && unplaced.length === evacuation.unplaced.length
+      const same = unplaced.length === evacuation.unplaced.length && beingMoved(unplaced).length === elsewhere.length
+      const nothingNew = plan.placements.length === 0 && same
       if (nothingNew && lasting.some(({ code }) => retriable.includes(code))) return lookLater()
       // After its end too: somebody has been assigned to the dead server since.
       const going = { ...evacuation, moved: moved.size, ...(ended && { status: 'running' as const, endedAt: null }) }
@@ -335,52 +396,66 @@ export class Evacuator {
     const watched = status === 'completed' && [...books.incidents.values()].some(({ id }) => id === evacuation.incidentId)
     if (watched) books.evacuations.set(evacuationId, next)
     else books.forget(evacuationId)
-    await journal.commit([put('evacuation', evacuationId, next)], [told])
+    const pause = books.forgetPause({ evacuationId }, now)
+    await journal.commit([put('evacuation', evacuationId, next), ...pause.writes], [told, ...pause.events])
   }
 
-  /** Starts nothing more of an evacuation; what is under way settles, and then it ends. */
-  async stop(evacuation: Evacuation, why: string): Promise<void> {
+  /**
+   * Starts nothing more of an evacuation; what is under way settles, and then it ends.
+   * @param only of several sources this one; for the others it goes on
+   */
+  async stop(evacuation: Evacuation, why: string, only?: ServerId): Promise<void> {
     const { books, journal } = this.#parts
     if (evacuation.endedAt !== null) return books.forget(evacuation.id)
     if (evacuation.cancelledWhy !== null) return
-    const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
+    const fromServerIds = evacuation.fromServerIds.filter((id) => only !== undefined && id !== only)
+    const stopped = fromServerIds.length > 0 ? { fromServerIds } : { cancelledWhy: why }
+    const next: Evacuation = { ...evacuation, ...stopped, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
-    // What runs is halted in this same turn; the records follow.
-    for (const { id } of books.migrationsOf(next.id)) this.#hooks.migrator().halt(id, why)
-    await journal.commit([put('evacuation', next.id, next)], [])
-    await this.#cancelOpen(next.id, why)
+    const off = books.migrationsOf(next.id).filter(({ fromServerId }) => only === undefined || only === fromServerId)
+    const cancelled = off.map((migration) => this.#hooks.migrator().cancel(migration, why))
+    // In one turn, and so in one commit: a crash leaves nothing running of what was cancelled.
+    await Promise.all([journal.commit([put('evacuation', next.id, next)], []), ...cancelled])
     this.#hooks.wake()
   }
 
-  /** Looks again before each, because others may end one while this waits. */
-  async #cancelOpen(id: EvacuationId, why: string): Promise<void> {
-    const { migrations } = this.#parts.books
-    for (const { id: which } of this.#parts.books.migrationsOf(id)) {
-      const migration = migrations.get(which)
-      // What completes has nothing left to cancel.
-      if (migration && 'cancel' in transitions[migration.status]) await this.#hooks.migrator().cancel(migration, why)
-    }
-  }
-
-  /** Approves suggested migrations; each schedules itself. */
-  async approve(evacuation: Evacuation, migrations: readonly Migration[]): Promise<void> {
+  /**
+   * Approves suggested migrations; each schedules itself. For one that is scheduled already only its time is set.
+   * @param notBefore null: at once, or as it was
+   */
+  async approve(evacuation: Evacuation, migrations: readonly Migration[], notBefore: number | null = null): Promise<void> {
     const { books, journal, clock } = this.#parts
     const now = clock.now()
     const writes: StoreWrite[] = []
     const events: EventDraft[] = []
+    const { incidentId, reason, fromServerIds } = evacuation
+    const superseded = incidentId && reason === 'server-down' ? fromServerIds.map((id) => this.supersede(id, incidentId)) : []
+    const claims = books.claims()
     for (const migration of migrations) {
       let current = migration
-      for (const trigger of ['approve', 'schedule'] as const) {
+      for (let trigger = onApproval[current.status]; trigger; trigger = onApproval[current.status]) {
         const stepped = step(current, trigger, now)
         if (!stepped.ok) throw new PintailError('illegal_transition', stepped.message)
         events.push(...transitionEvents(current, stepped.migration, now))
         current = stepped.migration
       }
       // Both transitions are one write: nobody can be left between them.
-      current = { ...current, version: migration.version + 1 }
+      current = { ...current, notBefore: notBefore ?? current.notBefore, version: migration.version + 1 }
+      if (notBefore !== null) events.push({ type: 'migration.rescheduled', at: now, data: { id: current.id, notBefore } })
       books.put(current)
-      for (const { connection } of books.movesOf(current.id)) books.reserve(current.toServerId, connection.id)
       writes.push(put('migration', current.id, current))
+      for (const move of books.movesOf(current.id)) {
+        if (move.state.state !== 'pending') continue
+        const other = claims.get(move.connection.id) ?? current.id
+        if (other === current.id) books.reserve(current.toServerId, move.connection.id)
+        else {
+          const why = `being moved already, by migration ${other}`
+          const skipped = skippedMove(move, now, why)
+          books.putMove(skipped)
+          writes.push(put('move', skipped.id, skipped))
+          events.push({ type: 'connection.skipped', at: now, data: { migrationId: current.id, connectionId: move.connection.id, why } })
+        }
+      }
     }
     const approved: Evacuation = {
       ...evacuation,
@@ -390,8 +465,8 @@ export class Evacuator {
     }
     books.evacuations.set(approved.id, approved)
     writes.push(put('evacuation', approved.id, approved))
-    events.push({ type: 'evacuation.approved', at: now, data: { evacuationId: approved.id } })
-    await journal.commit(writes, events)
+    if (evacuation.status !== 'running') events.push({ type: 'evacuation.approved', at: now, data: { evacuationId: approved.id } })
+    await Promise.all([journal.commit(writes, events), ...superseded])
     this.#hooks.wake()
   }
 }

@@ -126,9 +126,12 @@ export class Migrator {
       if (this.#runs.has(migration.id)) continue
       const begun = ['preparing', 'transferring', 'completing'].includes(migration.status)
       const due = migration.status === 'scheduled' && (migration.notBefore ?? 0) <= now
-      if (!begun && !(due && this.#hooks.forbidden(migration.fromServerId) === null)) continue
+      // Cancelled in the moment in which it went back to wait for a retry.
+      const cancelled = migration.status === 'scheduled' ? migration.cancelledWhy : null
+      const held = () => this.#hooks.forbidden(migration.fromServerId) !== null || this.#isPaused(migration)
+      if (!begun && cancelled === null && !(due && !held())) continue
       if (this.#hooks.token(0) === null) continue
-      const end: Promise<void> = this.#run(migration)
+      const end: Promise<void> = (cancelled === null ? this.#run(migration) : this.#leave(migration, 'cancel', cancelled))
         .catch((error) => this.#broke(migration, error))
         .finally(() => this.#ends.delete(end))
       this.#ends.add(end)
@@ -144,13 +147,8 @@ export class Migrator {
     return waits.length === 0 ? null : Math.min(...waits)
   }
 
-  /** Nothing more of this migration is started; what is under way settles. */
-  halt(id: MigrationId, why: string): boolean {
-    const run = this.#runs.get(id)
-    if (!run || run.migration.status === 'completing') return false
-    run.halted ??= { why, as: 'cancel' }
-    this.#fill()
-    return true
+  #isPaused({ evacuationId, id }: Migration): boolean {
+    return this.#books.isPaused(evacuationId, id, this.#clock.now())
   }
 
   /** The record with the figures of the run, which are written only between phases. */
@@ -180,7 +178,7 @@ export class Migrator {
       queue: moves.filter(({ state }) => state.state === 'pending'),
       next: 0,
       inFlight: 0,
-      halted: null,
+      halted: migration.cancelledWhy === null ? null : { why: migration.cancelledWhy, as: 'cancel' },
       moved: count(moves, 'moved'),
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
@@ -337,9 +335,31 @@ export class Migrator {
     this.#revoker.wake()
   }
 
-  /** Ends a migration that is not under way, e.g. a suggested one. */
+  /**
+   * Starts nothing more of it. One that has begun lets settle what is under way and ends then; the word is kept before
+   * that, so that it holds after a crash too. All that is planned by is changed before this returns its promise.
+   */
   async cancel(migration: Migration, why: string): Promise<void> {
-    if (!this.halt(migration.id, why)) await this.#leave(migration, 'cancel', why)
+    const { id, status } = migration
+    const run = this.#runs.get(id)
+    // After its last move it ends by itself.
+    if (status === 'completing' || isTerminal(status) || migration.cancelledWhy !== null) return
+    if (!run && status !== 'preparing' && status !== 'transferring') return this.#leave(migration, 'cancel', why)
+    const next = { ...migration, cancelledWhy: why, version: migration.version + 1 }
+    this.#books.put(next)
+    const kept: Promise<unknown>[] = [this.#journal.commit([put('migration', id, next)], [])]
+    if (run) {
+      run.migration = next
+      run.halted = { why, as: 'cancel' }
+      kept.push(this.#skip(run, run.queue.splice(run.next), why))
+      const intended = this.#ready.filter((ready) => ready.run === run)
+      for (const ready of intended) {
+        this.#ready.splice(this.#ready.indexOf(ready), 1)
+        kept.push(this.#spare(run, ready.record))
+      }
+    }
+    await Promise.all(kept)
+    this.#fill()
   }
 
   async #step(
@@ -354,7 +374,10 @@ export class Migrator {
     const after = { ...stepped.migration, ...patch }
     this.#books.put(after)
     run.migration = after
-    await this.#journal.commit([put('migration', after.id, after), ...writes], transitionEvents(before, after, this.#clock.now()))
+    const now = this.#clock.now()
+    const pause = isTerminal(after.status) ? this.#books.forgetPause({ migrationId: after.id }, now) : { writes: [], events: [] }
+    const events = [...transitionEvents(before, after, now), ...pause.events]
+    await this.#journal.commit([put('migration', after.id, after), ...writes, ...pause.writes], events)
   }
 
   /** A store that refuses us, or a broken invariant: nothing is known to be done, so nothing is said to be. */
@@ -389,9 +412,9 @@ export class Migrator {
   /** Whether no move of a run may start now: each source is asked about once for each round. */
   #holds(): (run: Run) => boolean {
     const held = new Map<ServerId, boolean>()
-    return ({ from, to }) => {
+    return ({ from, to, migration }) => {
       if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
-      return held.get(from.id) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+      return held.get(from.id) === true || this.#isPaused(migration) || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
     }
   }
 
@@ -403,8 +426,10 @@ export class Migrator {
     this.#startReady()
     const { concurrency, timeoutMs } = this.#books.policy.migration
     const isHeld = this.#holds()
+    // Intents that wait for a guard or a resume take no room from the others.
+    const waiting = this.#ready.filter(({ run }) => isHeld(run)).length
     let idle = 0
-    while (this.#ready.length + this.#intending < concurrency && idle < this.#turn.length) {
+    while (this.#ready.length - waiting + this.#intending < concurrency && idle < this.#turn.length) {
       const run = this.#turn.shift() as Run
       this.#turn.push(run)
       idle++

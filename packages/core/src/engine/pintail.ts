@@ -1,10 +1,10 @@
-import { transitions } from '../decide/migration.ts'
-import { errorText, isPintailError, PintailError, unsupported } from '../errors.ts'
+import { type Call, refuseCall } from '../decide/migration.ts'
+import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
-import { type ServerRef, serverId } from '../rows.ts'
+import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
 import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import type {
   ConnectionId,
@@ -15,6 +15,8 @@ import type {
   Json,
   JsonObject,
   Migration,
+  MigrationId,
+  MoveRecord,
   OperatorWord,
   PauseScope,
   Plan,
@@ -22,7 +24,7 @@ import type {
   PolicyInput,
   PolicyView,
 } from '../vocabulary.ts'
-import type { ServerBook } from './books.ts'
+import { pauseKey, type ServerBook } from './books.ts'
 import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
 import { guarded, narrate } from './narrator.ts'
@@ -47,6 +49,8 @@ export class Engine implements Pintail {
   readonly #bus: Bus
   readonly #holder: string
   readonly #stopping = new AbortController()
+  /** Of two deletions at once one finds nothing any more. */
+  readonly #deleting = new Set<string>()
   #resolved: ResolvedPolicy
   #policyVersion = 0
   #term: Term | null = null
@@ -297,17 +301,13 @@ export class Engine implements Pintail {
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
     await this.cordon(server)
     const plan = await this.plan({ drain: [server], reason: 'maintenance' })
-    if (fingerprint !== undefined && fingerprint !== plan.fingerprint)
-      throw new PintailError('plan_stale', 'the world has changed since this plan', {
-        remedy: 'Plan again and look at what it says now.',
-      })
+    if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stalePlan()
     return this.execute(plan)
   }
 
   // ---------------------------------------------------------------------------------------------------- operator words
 
-  async #say(word: OperatorWord | null, key: string, event: EventDraft): Promise<void> {
-    const term = await this.#leader()
+  async #say(term: Term, word: OperatorWord | null, key: string, event: EventDraft): Promise<void> {
     const before = term.books.words.get(key)
     if (!word && !before) return
     const next = word && ({ ...word, version: (before?.version ?? 0) + 1 } as OperatorWord)
@@ -325,12 +325,12 @@ export class Engine implements Pintail {
     if (term.books.isCordoned(id)) return
     const at = this.#parts.clock.now()
     const word = { kind: 'cordon', serverId: id, at, version: 1 } as const
-    await this.#say(word, wordKey(word), { type: 'server.cordoned', at, data: { serverId: id } })
+    await this.#say(term, word, wordKey(word), { type: 'server.cordoned', at, data: { serverId: id } })
   }
 
   async uncordon(server: ServerRef): Promise<void> {
     const id = serverId(server)
-    await this.#say(null, `cordon/${id}`, {
+    await this.#say(await this.#leader(), null, `cordon/${id}`, {
       type: 'server.uncordoned',
       at: this.#parts.clock.now(),
       data: { serverId: id },
@@ -338,19 +338,31 @@ export class Engine implements Pintail {
   }
 
   async pause(target: PauseTarget = 'all', { reason, forMs }: PauseOptions = {}): Promise<void> {
-    const scope: PauseScope = target === 'all' ? 'all' : { serverId: serverId(target.serverId) }
+    const scope = parsePauseScope(target)
     if (forMs !== undefined && !(forMs > 0 && forMs <= 365 * 24 * hour))
       throw new PintailError('invalid_argument', `forMs must be from 1 to a year, not ${forMs}`)
+    const term = await this.#leader()
+    if (scope !== 'all' && term.books.listedAt === 0) await term.monitor.refresh()
+    if (!term.books.canPause(scope)) throw await this.#unpausable(scope)
     const at = this.#parts.clock.now()
     const until = forMs === undefined ? null : at + forMs
     const word = { kind: 'pause', scope, reason: reason?.slice(0, 300) ?? null, at, until, version: 1 } as const
-    await this.#say(word, wordKey(word), { type: 'pause.set', at, data: { scope, reason: word.reason, until } })
+    await this.#say(term, word, wordKey(word), { type: 'pause.set', at, data: { scope, reason: word.reason, until } })
   }
 
   async resume(target: PauseTarget = 'all'): Promise<void> {
-    const scope: PauseScope = target === 'all' ? 'all' : { serverId: serverId(target.serverId) }
-    const key = scope === 'all' ? 'pause/all' : `pause/${scope.serverId}`
-    await this.#say(null, key, { type: 'pause.lifted', at: this.#parts.clock.now(), data: { scope } })
+    const scope = parsePauseScope(target)
+    const term = await this.#leader()
+    if (!term.books.words.has(pauseKey(scope)) && !term.books.canPause(scope)) throw await this.#unpausable(scope)
+    await this.#say(term, null, pauseKey(scope), { type: 'pause.lifted', at: this.#parts.clock.now(), data: { scope } })
+  }
+
+  async #unpausable(scope: PauseScope): Promise<PintailError> {
+    const [[kind, id]] = Object.entries(scope) as [['serverId' | 'evacuationId' | 'migrationId', string]]
+    if (kind === 'serverId') return notFound('server', id)
+    const what = kind === 'evacuationId' ? 'evacuation' : 'migration'
+    const { status } = await this.#get(what, id)
+    return new PintailError('not_found', `${what} ${id} has ended: it is ${status}`, { remedy: 'Only what is open can be paused.' })
   }
 
   async observe(_samples: readonly SampleInput[]): Promise<void> {
@@ -366,8 +378,10 @@ export class Engine implements Pintail {
 
   async #get<K extends StoreKind>(kind: K, id: string): Promise<StoreRecords[K]> {
     const { store, clock } = this.#parts
+    // Callers without types hand in anything, and a store need not bear it.
+    if (typeof id !== 'string' || id.length === 0 || id.length > 500) throw notFound(kind, shorten(id))
     const found = await callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) => store.get(kind, id, ctx))
-    return found ?? fail(notFound(kind, String(id)))
+    return found ?? fail(notFound(kind, id))
   }
 
   #live(migration: Migration): Migration {
@@ -375,16 +389,17 @@ export class Engine implements Pintail {
     return open && this.#term ? this.#term.migrator.live(open) : migration
   }
 
-  /** An open migration, or a refusal that says in which state it is. */
-  #open(term: Term, migration: Migration, wanted: keyof typeof asks): Migration {
-    const open = term.books.migrations.get(migration.id) ?? migration
-    if (!(asks[wanted] in transitions[open.status])) {
-      const allowed = Object.keys(transitions[open.status]).filter((trigger) => trigger in asked)
-      throw new PintailError('illegal_transition', `migration ${open.id} is ${open.status}: it cannot be ${wanted}`, {
-        remedy: allowed.length > 0 ? `Allowed now: ${allowed.join(', ')}.` : 'It has ended, or is about to end by itself.',
-      })
-    }
-    return open
+  /** The migration as it is now, or a refusal that says in which state it is and what that allows. */
+  #may(term: Term, kept: Migration, call: Call): Migration {
+    const migration = term.books.migrations.get(kept.id) ?? kept
+    const refused = refuseCall(migration, call)
+    if (refused) throw new PintailError('illegal_transition', refused.message, refused)
+    return migration
+  }
+
+  #movesOf(migrationId: string): Promise<readonly MoveRecord[]> {
+    const { store, clock } = this.#parts
+    return callOut(clock, readTimeoutMs, this.#stopping.signal, 'the store', (ctx) => collect(store.list('move', { migrationId }, ctx)))
   }
 
   readonly migrations: Pintail['migrations'] = {
@@ -406,50 +421,59 @@ export class Engine implements Pintail {
       return { migrations: matching.slice(offset, offset + limit), total: matching.length, limit, offset }
     },
     get: async (id) => this.#live(await this.#get('migration', id)),
-    create: async (_request) => {
-      throw unsupported('migrations.create()', 'manual migrations; plan() and execute() move servers and single connections today')
+    create: async (request) => {
+      const term = await this.#leader()
+      const { asked, problems } = parseMigrationRequest(request)
+      if (term.books.listedAt === 0) await term.monitor.refresh()
+      return term.evacuator.request(asked, problems)
     },
     approve: async (id) => {
       const term = await this.#leader()
-      const migration = this.#open(term, await this.#get('migration', id), 'approved')
-      const evacuation = term.books.evacuations.get(migration.evacuationId) ?? fail(notFound('evacuation', migration.evacuationId))
-      await term.evacuator.approve(evacuation, [migration])
-      return this.migrations.get(id)
+      return this.#approve(term, id, 'approve', null)
     },
-    schedule: async (id) => {
-      const term = await this.#leader()
-      this.#open(term, await this.#get('migration', id), 'scheduled')
-      throw unsupported('migrations.schedule()', 'the migration machine; an approved migration schedules itself')
+    schedule: async (id, options) => {
+      const at = parseStartTime(options?.at, this.#parts.clock.now())
+      return this.#approve(await this.#leader(), id, 'schedule', at)
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      const migration = this.#open(term, await this.#get('migration', id), 'cancelled')
+      const migration = this.#may(term, await this.#get('migration', id), 'cancel')
       await term.migrator.cancel(migration, 'cancelled by an operator')
       return this.migrations.get(id)
     },
-    retry: async (_id) => {
-      throw unsupported('migrations.retry()', 'the migration machine; retryable failures are retried by themselves')
+    retry: async (id) => {
+      const term = await this.#leader()
+      const migration = this.#may(term, await this.#get('migration', id), 'retry')
+      if (term.books.listedAt === 0) await term.monitor.refresh()
+      return term.evacuator.retry(migration, await this.#movesOf(id))
     },
     delete: async (id) => {
-      const term = await this.#leader()
-      const migration = await this.#get('migration', id)
-      const status = (term.books.migrations.get(migration.id) ?? migration).status
-      if (Object.keys(transitions[status]).length > 0 || term.books.migrations.has(migration.id))
-        throw new PintailError('illegal_transition', `migration ${id} is ${status} and its evacuation may still need it`, {
-          remedy: 'Delete it when it and its evacuation have ended.',
-        })
-      const moves = await callOut(this.#parts.clock, readTimeoutMs, this.#stopping.signal, 'the store', (ctx) =>
-        collect(this.#parts.store.list('move', { migrationId: id }, ctx)),
-      )
-      const writes: StoreWrite[] = moves.map((move) => ({
-        kind: 'move',
-        id: move.id,
-        expected: move.version,
-        value: null,
-      }))
-      writes.push({ kind: 'migration', id, expected: migration.version, value: null })
-      await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: migration.id } }])
+      if (this.#deleting.has(id)) throw notFound('migration', shorten(id))
+      this.#deleting.add(id)
+      await this.#delete(id).finally(() => this.#deleting.delete(id))
     },
+  }
+
+  async #delete(id: string): Promise<void> {
+    const term = await this.#leader()
+    const { status, version } = this.#may(term, await this.#get('migration', id), 'delete')
+    if (term.books.migrations.has(id as MigrationId))
+      throw new PintailError('illegal_transition', `migration ${id} is ${status} and its evacuation may still need it`, {
+        remedy: 'Delete it when its evacuation has ended too.',
+      })
+    const moves = await this.#movesOf(id)
+    const writes = moves.map((move): StoreWrite => ({ kind: 'move', id: move.id, expected: move.version, value: null }))
+    writes.push({ kind: 'migration', id, expected: version, value: null })
+    await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: id as MigrationId } }])
+  }
+
+  async #approve(term: Term, id: string, call: 'approve' | 'schedule', notBefore: number | null): Promise<Migration> {
+    const kept = await this.#get('migration', id)
+    const evacuation = await this.#get('evacuation', kept.evacuationId)
+    // Asked after the last wait: of two approvals at once one finds it approved.
+    const migration = this.#may(term, kept, call)
+    await term.evacuator.approve(this.#openEvacuation(term, evacuation), [migration], notBefore)
+    return this.migrations.get(id)
   }
 
   readonly evacuations: Pintail['evacuations'] = {
@@ -472,6 +496,12 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
       return this.evacuations.get(id)
+    },
+    cancelAll: async () => {
+      const term = await this.#leader()
+      const open = [...term.books.evacuations.values()].filter(({ endedAt, cancelledWhy }) => endedAt === null && cancelledWhy === null)
+      await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, 'cancelled by an operator')))
+      return Promise.all(open.map(({ id }) => this.evacuations.get(id)))
     },
   }
 
@@ -557,16 +587,12 @@ export class Engine implements Pintail {
   async #setPatch(term: Term, patch: JsonObject): Promise<PolicyView> {
     const at = this.#parts.clock.now()
     const version = this.#policyVersion + 1
-    await this.#say({ kind: 'policy', patch, at, version }, 'policy', { type: 'policy.changed', at, data: { version } })
+    await this.#say(term, { kind: 'policy', patch, at, version }, 'policy', { type: 'policy.changed', at, data: { version } })
     this.#takePolicy(term)
     term.responder.wake()
     return this.policy.get()
   }
 }
-
-/** What an operator may ask for, and the trigger behind it. */
-const asks = { approved: 'approve', scheduled: 'schedule', cancelled: 'cancel' } as const
-const asked: Readonly<Record<string, true>> = { approve: true, schedule: true, cancel: true }
 
 /** Parts of the policy that are typed already and built later are refused, never ignored. */
 export function checkBuilt({ policy }: ResolvedPolicy): void {

@@ -4,7 +4,7 @@ import { compareIds } from '../decide/ranking.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
-import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId } from '../vocabulary.ts'
+import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId, Unplaced } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { callOut, collect } from './time.ts'
@@ -142,13 +142,17 @@ export class Planner {
     } = {},
   ): Plan {
     const wanted = only && new Set(only)
+    const claims = this.#books.claims()
+    const moving: Unplaced[] = []
     const home = new Map<ConnectionId, ServerId>()
     const connections: Connection[] = []
     listed.forEach((part, index) => {
       for (const connection of part.connections) {
         if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
         home.set(connection.id, (sources[index] as ServerBook).server.id)
-        connections.push(connection)
+        const claim = claims.get(connection.id)
+        if (claim === undefined) connections.push(connection)
+        else moving.push({ connectionId: connection.id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
       }
     })
     const ids = new Set(sources.map(({ server }) => server.id))
@@ -196,7 +200,7 @@ export class Planner {
       onlyConnections: only,
       toServerId,
       placements,
-      unplaced,
+      unplaced: [...unplaced, ...moving],
       cohorts,
       coverage: {
         kind: this.#registry.coverage ?? 'assigned',

@@ -321,10 +321,13 @@ export class Responder {
       this.wake()
       return null
     }
+    // In the same turn, and so in one commit with the decision: whoever has not started there is planned here.
+    const superseded = mode === 'auto' ? this.#parts.evacuator.supersede(book.server.id, incident.id) : null
     const plan = this.#parts.planner.plan(gathered, 'server-down')
     const made = this.#parts.evacuator.decide(plan, mode, 'system', incident)
     const evacuationId = mode === 'observe' ? null : made.evacuation.id
-    return this.#keep({ ...incident, decisionId: made.decision.id, evacuationId }, made.events, made.writes)
+    const kept = this.#keep({ ...incident, decisionId: made.decision.id, evacuationId }, made.events, made.writes)
+    return (await Promise.all([kept, superseded]))[0]
   }
 
   // ---------------------------------------------------------------------------------------------------------- status

@@ -16,7 +16,7 @@ import type {
   Timer,
 } from '../ports.ts'
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
-import { Books, type ServerBook } from './books.ts'
+import { Books, pauseKey, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
 import { Journal } from './journal.ts'
@@ -279,6 +279,6 @@ export class Term {
 /** Where an operator's word is kept: one a scope, the newest wins. */
 export function wordKey(word: StoreRecords['word']): string {
   if (word.kind === 'cordon') return `cordon/${word.serverId}`
-  if (word.kind === 'pause') return word.scope === 'all' ? 'pause/all' : `pause/${word.scope.serverId}`
+  if (word.kind === 'pause') return pauseKey(word.scope)
   return 'policy'
 }
