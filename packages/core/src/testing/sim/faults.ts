@@ -1,11 +1,24 @@
+import { isTerminal } from '../../decide/migration.ts'
 import { isPintailError } from '../../errors.ts'
-import type { Pintail } from '../../surface.ts'
+import type { PauseTarget, Pintail } from '../../index.ts'
+import type { Judge } from './judge.ts'
 import type { Step } from './kinds.ts'
-import type { Simulation } from './simulate.ts'
-import type { TrueServer, TrueUser } from './world.ts'
+import type { Process } from './process.ts'
+import type { TrueServer, TrueUser, World } from './world.ts'
+
+/** What a fault can reach. */
+export interface Stage {
+  readonly world: World
+  readonly judge: Judge
+  leader(): Process | null
+  restart(): void
+  ask(work: Ask): void
+  resume(scope: PauseTarget, key: string): void
+  hostMoves(user: TrueUser, to: string): void
+}
 
 /** Does to the world what a step says. What it strikes is picked among what is there now. */
-export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
+export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
   const { world, judge } = sim
   const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
   const here = [...world.servers.values()].filter(({ gone }) => !gone)
@@ -37,7 +50,7 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
   switch (kind) {
     case 'server.dies':
       // One that has users, if there is one.
-      return die(pickOne(living.filter(({ id }) => world.on(id).length > 0)) ?? pickOne(living))
+      return void die(pickOne(living.filter(({ id }) => world.on(id).length > 0)) ?? pickOne(living))
     case 'server.flaps': {
       const server = pickOne(living)
       if (!server) return
@@ -58,7 +71,7 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       change(server, () => {
         server.slowMs = 200 + 800 * pick
       })
-      return later(() =>
+      return void later(() =>
         change(server, () => {
           server.slowMs = 0
         }),
@@ -70,7 +83,7 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       change(server, () => {
         server.lossy = true
       })
-      return later(() =>
+      return void later(() =>
         change(server, () => {
           server.lossy = false
         }),
@@ -87,7 +100,7 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
           user.touchedAt = world.now
           user.hidden.delete(server.id)
         }
-      return later(() => {
+      return void later(() => {
         // Its panel gives it back whom the books name.
         for (const user of world.on(server.id)) user.grants.set(server.id, null)
         revive(server)
@@ -102,10 +115,10 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       return
     }
     case 'target.dies':
-      return die(named(pickOne(open)?.toServerId) ?? pickOne(living))
+      return void die(named(pickOne(open)?.toServerId) ?? pickOne(living))
     case 'prober.loses_network':
       world.blind = true
-      return later(() => {
+      return void later(() => {
         world.blind = false
       })
     case 'prober.loses_part': {
@@ -114,14 +127,14 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
         server.reachable = false
         judge.unreachable(server.id)
       }
-      return later(() => {
+      return void later(() => {
         for (const server of some) server.reachable = true
       })
     }
     case 'mover.refuses_a_user': {
       const user = pickOne(users)
       if (user) world.refusing.add(user.id)
-      return later(() => {
+      return void later(() => {
         if (user) world.refusing.delete(user.id)
       })
     }
@@ -183,10 +196,10 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       const process = sim.leader()
       if (!process || process.frozen) return
       process.freeze()
-      return later(() => process.thaw())
+      return void later(() => process.thaw())
     }
     case 'engine.stops':
-      return sim.restart()
+      return void sim.restart()
     case 'clock.jumps':
       sim.leader()?.jump(Math.min(lastsMs, 60_000))
       judge.skewMs += Math.min(lastsMs, 60_000)
@@ -200,13 +213,18 @@ export function inject(sim: Simulation, { kind, pick, lastsMs }: Step): void {
     case 'operator.retires':
     case 'operator.overrides_the_guard':
     case 'operator.acknowledges':
-      return operate(sim, { kind, pick, lastsMs, at: 0, phase: null })
+    case 'operator.creates_a_migration':
+    case 'operator.moves_one_user':
+    case 'operator.schedules':
+    case 'operator.retries':
+    case 'operator.cancels_all':
+      return void operate(sim, { kind, pick, lastsMs, at: 0, phase: null })
     default:
-      return world.open(kind, lastsMs)
+      return void world.open(kind, lastsMs)
   }
 }
 
-function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
+function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
   const { world, judge } = sim
   const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
   const server = pickOne([...world.servers.values()].filter(({ gone }) => !gone))
@@ -221,7 +239,7 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       const migration = pickOne(open)
       const evacuation = pickOne(evacuations)
       if (pick * 10 - Math.floor(pick * 10) < 0.5 && migration)
-        return sim.ask((engine) => engine.migrations.cancel(migration.id).then(() => void judge.cancelled.add(migration.id)))
+        return void sim.ask((engine) => engine.migrations.cancel(migration.id).then(() => void judge.cancelled.add(migration.id)))
       if (evacuation) sim.ask((engine) => engine.evacuations.cancel(evacuation.id).then(() => void judge.cancelled.add(evacuation.id)))
       return
     }
@@ -231,17 +249,23 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
       return
     }
     case 'operator.pauses': {
-      const all = pick < 0.5
-      const scope = all ? ('all' as const) : { serverId: server.id }
-      const key = all ? 'all' : server.id
-      return sim.ask(async (engine) => {
+      const evacuation = pickOne(evacuations)
+      const migration = pickOne([...judge.migrations.values()].filter(({ status }) => !isTerminal(status)))
+      const scopes: { readonly key: string; readonly scope: PauseTarget }[] = [
+        { key: 'all', scope: 'all' },
+        { key: server.id, scope: { serverId: server.id } },
+        ...(evacuation ? [{ key: evacuation.id, scope: { evacuationId: evacuation.id } }] : []),
+        ...(migration ? [{ key: migration.id, scope: { migrationId: migration.id } }] : []),
+      ]
+      const { key, scope } = scopes[Math.floor(pick * 1000) % scopes.length] as (typeof scopes)[number]
+      return void sim.ask(async (engine) => {
         await engine.pause(scope, { reason: 'somebody is looking' })
-        judge.paused.add(key)
+        judge.paused.set(key, scope)
         world.clock.setTimeout(() => sim.resume(scope, key), lastsMs)
       })
     }
     case 'operator.cordons':
-      return sim.ask(async (engine) => {
+      return void sim.ask(async (engine) => {
         await engine.cordon(server.id)
         judge.cordoned.add(server.id)
         world.clock.setTimeout(() => {
@@ -250,12 +274,12 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
         }, lastsMs)
       })
     case 'operator.drains':
-      return sim.ask(async (engine) => {
+      return void sim.ask(async (engine) => {
         await engine.drain(server.id)
         judge.cordoned.add(server.id)
       })
     case 'operator.executes_a_plan':
-      return sim.ask(async (engine) => {
+      return void sim.ask(async (engine) => {
         const plan = await engine.plan({ drain: [server.id] })
         const evacuation = await engine.execute(plan)
         // I6: what was shown is what is done.
@@ -280,6 +304,33 @@ function operate(sim: Simulation, { kind, pick, lastsMs }: Step): void {
     case 'operator.acknowledges':
       if (incident) sim.ask((engine) => engine.incidents.acknowledge(incident.id))
       return
+    case 'operator.creates_a_migration': {
+      const to = pickOne([...world.servers.values()].filter(({ gone, id }) => !gone && id !== server.id))
+      const request = { serverId: server.id, autoApprove: pick < 0.7, notes: 'by hand', ...(to && pick > 0.3 && { toServerId: to.id }) }
+      // Twice at once: at most one of them may win.
+      sim.ask((engine) => engine.migrations.create(request))
+      return void sim.ask((engine) => engine.migrations.create(request))
+    }
+    case 'operator.moves_one_user': {
+      const user = pickOne([...world.users.values()].filter(({ gone }) => !gone))
+      if (!user) return
+      const request = { serverId: user.home, connectionIds: [user.id], autoApprove: true, triggeredBy: 'user' } as const
+      return void sim.ask((engine) => engine.migrations.create(request))
+    }
+    case 'operator.schedules': {
+      const migration = pickOne([...judge.migrations.values()].filter(({ status }) => status === 'suggested' || status === 'scheduled'))
+      if (migration) sim.ask((engine) => engine.migrations.schedule(migration.id, { at: world.clock.now() + lastsMs }))
+      return
+    }
+    case 'operator.retries': {
+      const migration = pickOne([...judge.migrations.values()].filter(({ status }) => status === 'failed' || status === 'cancelled'))
+      if (migration) sim.ask((engine) => engine.migrations.retry(migration.id))
+      return
+    }
+    case 'operator.cancels_all':
+      return void sim.ask(async (engine) => {
+        for (const { id } of await engine.evacuations.cancelAll()) judge.cancelled.add(id)
+      })
   }
 }
 
@@ -289,4 +340,3 @@ export function isRefusal(error: unknown): boolean {
 }
 
 export type Ask = (engine: Pintail) => Promise<unknown>
-export type { TrueUser }

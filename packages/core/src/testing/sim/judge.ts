@@ -1,4 +1,5 @@
 import { isTerminal, transitions } from '../../decide/migration.ts'
+import type { PauseTarget } from '../../index.ts'
 import type { ServerInput, StoreWrite } from '../../ports.ts'
 import type {
   DecisionRecord,
@@ -13,7 +14,8 @@ import type {
 } from '../../vocabulary.ts'
 import type { Invariant, Violation } from './kinds.ts'
 import type { Process } from './process.ts'
-import type { TrueServer, TrueUser, World } from './world.ts'
+import { secret } from './setup.ts'
+import type { TrueServer, TrueUser, Witness, World } from './world.ts'
 
 /** What one engine was last told about a server, and when that was true. */
 interface Told {
@@ -27,14 +29,11 @@ interface Grant {
   readonly at: number
 }
 
-/** Stands in the adapter's own JSON and must never be seen anywhere else. */
-export const secret = 'hunter2'
-
 /**
  * The simulator's own book: who really is where, which grants exist, what was promised to whom. It reads what engines
  * keep in the store and what they ask of the panel, and never asks an engine.
  */
-export class Judge {
+export class Judge implements Witness {
   readonly violations: Violation[] = []
   readonly migrations = new Map<string, Migration>()
   readonly evacuations = new Map<string, Evacuation>()
@@ -44,13 +43,14 @@ export class Judge {
   readonly revokes = new Map<string, PendingRevoke>()
   readonly cancelled = new Set<string>()
   readonly cordoned = new Set<string>()
-  readonly paused = new Set<string>()
+  readonly paused = new Map<string, PauseTarget>()
   moved = 0
   readonly #world: World
   readonly #told = new Map<Process, Map<string, Told>>()
   /** When the newest honest server list reached a process. */
   readonly #listedAt = new Map<Process, number>()
   readonly #holders = new Map<Process, string>()
+  readonly #tokens = new Map<Process, number>()
   readonly #started = new Map<string, number>()
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
@@ -78,6 +78,7 @@ export class Judge {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
     this.#listedAt.set(process, at)
+    if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
     // Where no load is told, the newest count of connections stands.
     for (const { id, load = null, capacity = null } of rows)
       told.set(
@@ -91,8 +92,9 @@ export class Judge {
     if (told && !this.#world.setup.registry.tellsLoad) this.#told.get(process)?.set(server, { ...told, at, load })
   }
 
-  leads(process: Process, holder: string): void {
+  leads(process: Process, holder: string, token: number): void {
     this.#holders.set(process, holder)
+    this.#tokens.set(process, token)
   }
 
   // ----------------------------------------------------------------------------------------------------------- the panel
@@ -116,6 +118,12 @@ export class Judge {
     if (connection.mobility === 'pinned') this.report('I14', `${who}: he is pinned`)
     const state = this.moves.get(record)?.state
     if (state?.state !== 'moving') this.report('I4', `${who} is started without an intent in the store (${state?.state ?? 'no record'})`)
+
+    for (const other of world.inFlight)
+      if (other.process === process && other.move.connection.id === connection.id && other.move.key !== key)
+        this.report('I4', `${who} starts while ${other.move.key} of the same user is under way`)
+    if (setup.panel.fencing === 'enforced' && move.fencingToken !== this.#tokens.get(process))
+      this.report('I3', `${who} carries the token ${move.fencingToken}, not ${this.#tokens.get(process)}`)
 
     this.#roomFor(process, move)
     if (this.#started.has(key)) return
@@ -149,7 +157,7 @@ export class Judge {
       )
   }
 
-  granted(_process: Process, { from, to, key, reason }: Move, user: TrueUser): void {
+  granted({ from, to, key, reason }: Move, user: TrueUser): void {
     const { now } = this.#world
     this.moved++
     const grants = this.#grants.get(to.id) ?? []
@@ -214,19 +222,15 @@ export class Judge {
       for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
   }
 
-  statusWritten(server: TrueServer, status: ServerStatus, process: number): void {
-    const seenBy = process - 60_000
+  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void {
+    const seenBy = askedAt - 60_000
     if (server.statusBy !== 'operator' || server.statusAt > seenBy || server.status === status) return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 
   // ----------------------------------------------------------------------------------------------------------- the store
 
-  committed(
-    _process: Process,
-    batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly object[] },
-    _lastSeq: number,
-  ): void {
+  committed(batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly object[] }): void {
     for (const entry of batch.journal)
       if (this.#world.setup.rudeListeners && JSON.stringify(entry).includes(secret)) this.report('I13', 'a secret is in the journal')
     // Decisions first: a migration of the same commit rests on one.
@@ -276,7 +280,7 @@ export class Judge {
 
   #why({ id, decisionId, toServerId, reason }: Migration): void {
     const decision = this.decisions.get(decisionId)
-    if (!decision) return this.report('I8', `migration ${id} has no decision`)
+    if (!decision) return void this.report('I8', `migration ${id} has no decision`)
     if (!decision.cohorts.some(({ placed }) => placed.some(({ serverId }) => serverId === toServerId)))
       this.report('I8', `the decision of migration ${id} does not say why ${toServerId}`)
     if (
@@ -309,13 +313,26 @@ export class Judge {
       this.report('I5', `${this.#falsely.size} living servers are evacuated at once; the cap is ${cap}`)
   }
 
+  /** Servers that a server list has left out. */
+  readonly #lost = new Set<string>()
   readonly #wasUnreachable = new Set<string>()
   unreachable(server: string): void {
     this.#wasUnreachable.add(server)
   }
 
   /** I7: whoever has not moved has nothing on the target, or is listed. */
-  #failed({ id, toServerId, residue }: Migration): void {
+  #failed({ id, toServerId, residue, createdAt, connectionsMoved }: Migration): void {
+    const target = this.#world.servers.get(toServerId)
+    // One user's trouble ends nobody else's move.
+    if (
+      connectionsMoved > 0 &&
+      target &&
+      !target.gone &&
+      target.reachable &&
+      this.#world.wellSince(target, createdAt - this.#world.startedAt - 60_000)
+    )
+      if (!this.#wasUnreachable.has(toServerId) && !this.#lost.has(toServerId))
+        this.report('I7', `migration ${id} has failed with ${connectionsMoved} moved, though ${toServerId} was well all the time`)
     for (const { connection, state, migrationId } of this.moves.values()) {
       if (migrationId !== id || state.state !== 'failed' || residue.includes(connection.id)) continue
       const user = this.#world.users.get(connection.id)

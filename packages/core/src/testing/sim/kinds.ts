@@ -58,6 +58,11 @@ export const faultKinds = [
   'operator.retires',
   'operator.overrides_the_guard',
   'operator.acknowledges',
+  'operator.creates_a_migration',
+  'operator.moves_one_user',
+  'operator.schedules',
+  'operator.retries',
+  'operator.cancels_all',
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]

@@ -3,6 +3,9 @@ import type { Mobility, PolicyInput } from '../../vocabulary.ts'
 import { seededRandom } from '../random.ts'
 import { type FaultKind, faultKinds, type Phase, phases, type Step } from './kinds.ts'
 
+/** Stands in the adapter's own JSON and must never be seen anywhere else. */
+export const secret = 'hunter2'
+
 export interface SimUser {
   readonly id: string
   readonly server: string

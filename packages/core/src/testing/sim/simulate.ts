@@ -1,13 +1,12 @@
-import { createPintail } from '../../create.ts'
 import { errorText } from '../../errors.ts'
-import type { Pintail } from '../../surface.ts'
-import type { PauseScope } from '../../vocabulary.ts'
+import type { PauseTarget, Pintail } from '../../index.ts'
+import { createPintail } from '../../index.ts'
 import { seededRandom } from '../random.ts'
-import { type Ask, inject, isRefusal } from './faults.ts'
-import { Judge, secret } from './judge.ts'
+import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
+import { Judge } from './judge.ts'
 import type { FaultKind, Phase, Step, Violation } from './kinds.ts'
 import { Process } from './process.ts'
-import type { History } from './setup.ts'
+import { type History, secret } from './setup.ts'
 import { type TrueUser, World } from './world.ts'
 
 export interface SimResult {
@@ -31,7 +30,7 @@ interface Engine {
 const mostSteps = 400_000
 
 /** One history, run to its end. */
-export class Simulation {
+export class Simulation implements Stage {
   readonly history: History
   readonly world: World
   readonly judge: Judge
@@ -149,12 +148,12 @@ export class Simulation {
   }
 
   /** Until it is heard: nobody forgets a pause that he has made. */
-  resume(scope: 'all' | { readonly serverId: string }, key: string): void {
+  resume(scope: PauseTarget, key: string): void {
     let heard = false
     // From the asking on the word does not stand any more.
     this.judge.paused.delete(key)
     this.ask((engine) =>
-      engine.resume(scope as PauseScope).then(() => {
+      engine.resume(scope).then(() => {
         heard = true
       }),
     )
@@ -257,11 +256,11 @@ export class Simulation {
       server.lossy = false
       if (world.random() < 0.5) server.alive = true
     }
-    for (const key of [...judge.paused]) this.resume(key === 'all' ? 'all' : { serverId: key }, key)
+    for (const [key, scope] of [...judge.paused]) this.resume(scope, key)
     // In a world that only suggests, somebody says yes to everything now.
     const approve = (): void => {
-      for (const { id, status, endedAt } of judge.evacuations.values())
-        if (status === 'suggested' && endedAt === null) this.ask((engine) => engine.evacuations.approve(id))
+      const suggested = [...judge.migrations.values()].filter(({ status }) => status === 'suggested')
+      for (const id of new Set(suggested.map(({ evacuationId }) => evacuationId))) this.ask((engine) => engine.evacuations.approve(id))
     }
     for (let minute = 1; minute < 10; minute++) world.clock.setTimeout(approve, minute * 60_000)
   }
@@ -276,7 +275,7 @@ export class Simulation {
     const status = engine.pintail.status()
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
     for (const { serverId, reserved } of status.servers)
-      if (reserved > 0 && setup.registry.tellsLoad)
+      if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
     for (const { id, status: state } of status.migrations) judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
@@ -315,6 +314,8 @@ export class Simulation {
         if (dead.status === 'online') judge.report('progress', `${dead.id} is dead, and there is no incident`)
         continue
       }
+      if (setup.registry.setsStatus && evacuation?.approvedAt && dead.status === 'online' && judge.migrations.size > 0)
+        judge.report('progress', `${dead.id} is dead and evacuated, and still online in the books`)
       if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id))
         continue
       const cancelled = [...judge.migrations.values()].filter(

@@ -1,8 +1,9 @@
 import { PintailError } from '../../errors.ts'
-import { memoryStore } from '../../memory/store.ts'
+import { memoryStore } from '../../index.ts'
 import type {
   ConnectionInput,
   ConnectionMover,
+  JournalDraft,
   LeaseStore,
   Located,
   LogSink,
@@ -11,14 +12,14 @@ import type {
   Random,
   ServerInput,
   ServerRegistry,
+  StoreWrite,
 } from '../../ports.ts'
 import type { Move, ServerStatus, Token } from '../../vocabulary.ts'
 import { type FakeClock, fakeClock } from '../clock.ts'
 import { seededRandom } from '../random.ts'
-import { type Judge, secret } from './judge.ts'
 import type { FaultKind } from './kinds.ts'
 import type { Process } from './process.ts'
-import type { Setup } from './setup.ts'
+import { type Setup, secret } from './setup.ts'
 
 /** A server as it really is. */
 export interface TrueServer {
@@ -51,6 +52,21 @@ export interface TrueUser {
   readonly hidden: Set<string>
 }
 
+/** Who hears what engines ask of the world. */
+export interface Witness {
+  listed(process: Process, rows: readonly ServerInput[], at: number): void
+  counted(process: Process, server: string, load: number, at: number): void
+  leads(process: Process, holder: string, token: number): void
+  moveStarted(process: Process, move: Move): void
+  granted(move: Move, user: TrueUser): void
+  revoked(move: Move, user: TrueUser): void
+  rolledBack(move: Move, user: TrueUser): void
+  lied(move: Move): void
+  arrivedLate(move: Move): void
+  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void
+  committed(batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] }): void
+}
+
 export interface InFlight {
   readonly move: Move
   readonly process: Process
@@ -81,7 +97,7 @@ export class World {
   leaseLost = false
   /** Whole loss of the prober's network. */
   blind = false
-  judge!: Judge
+  judge!: Witness
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
   calls = 0
@@ -279,7 +295,7 @@ export class World {
   }
 
   /** The effect of a move on the panel's books and on the server. */
-  #grant({ move, process }: InFlight, half = false): void {
+  #grant({ move }: InFlight, half = false): void {
     this.#admit(move)
     const user = this.#userOf(move)
     const to: string = move.to.id
@@ -297,7 +313,7 @@ export class World {
     user.home = to
     user.hidden.delete(to)
     this.#done.add(move.key)
-    this.judge.granted(process, move, user)
+    this.judge.granted(move, user)
   }
 
   mover(process: Process): ConnectionMover {
@@ -419,7 +435,9 @@ export class World {
         }
       })
     }
-    if (this.strikes('mover.times_out_after_success')) await this.wait(timeoutMs * 3)
+    if (!this.strikes('mover.times_out_after_success')) return
+    this.inFlight.delete(flight)
+    await this.wait(timeoutMs * 3)
   }
 
   // ------------------------------------------------------------------------------------------------- prober, store, rest
@@ -433,7 +451,7 @@ export class World {
           if (this.strikes('prober.fails')) throw new PintailError('prober_unavailable', 'no permission')
           const server = this.servers.get(serverId)
           const isCanary = serverId.startsWith('canary:')
-          const reaches = !this.blind && (isCanary || (server !== undefined && server.alive && !server.gone && server.reachable))
+          const reaches = !this.blind && (isCanary || (server?.alive === true && !server.gone && server.reachable))
           const rtt = 20 + (server?.slowMs ?? 0)
           let received = 0
           for (let packet = 0; packet < packets; packet++)
@@ -459,7 +477,7 @@ export class World {
         process.call(async () => {
           await slow()
           const { lastSeq } = await store.commit(batch, ctx)
-          this.judge.committed(process, batch, lastSeq)
+          this.judge.committed(batch)
           for (const { kind, value } of batch.writes)
             if (kind === 'migration' && value !== null) this.onPhase((value as { readonly status: string }).status)
             else if (kind === 'incident' && value !== null && (value as { readonly status: string }).status !== 'open')
@@ -501,7 +519,7 @@ export class World {
           lease.holder = holder
           lease.token++
           lease.until = this.now + ttlMs
-          this.judge.leads(process, holder)
+          this.judge.leads(process, holder, lease.token)
           return { token: lease.token as Token, holder, ttlMs }
         }),
       renew: ({ holder, token, ttlMs }) =>
