@@ -38,6 +38,8 @@ interface Run {
   failed: number
   skipped: number
   readonly residue: Set<ConnectionId>
+  /** Moves of an earlier term that may have had their effect: not to be passed over, but settled or undone. */
+  readonly unclear: Set<ConnectionId>
   /** A move was left open because we may not act any more: the migration stays as it is, and whoever may act settles it. */
   isLeftOpen: boolean
   told: number
@@ -183,6 +185,7 @@ export class Migrator {
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
       residue: new Set(migration.residue),
+      unclear: new Set(),
       isLeftOpen: false,
       told: 0,
       drained: null,
@@ -252,7 +255,10 @@ export class Migrator {
       const located = await this.#locate(move)
       const there = located === 'on_target' || located === 'on_both'
       if (there && (await this.#verify(move)) === null) await this.#settle(run, record, { end: 'moved' })
-      else run.queue.unshift(record)
+      else {
+        if (located !== 'on_source' && located !== 'absent') run.unclear.add(record.connection.id)
+        run.queue.unshift(record)
+      }
     }
   }
 
@@ -269,6 +275,7 @@ export class Migrator {
   async #end(run: Run): Promise<void> {
     await this.#skip(run, run.queue.slice(run.next), run.halted?.why ?? 'not started')
     run.next = run.queue.length
+    if (run.isLeftOpen) return
     const { halted } = run
     if (halted?.as === 'cancel') return this.#leave(run.migration, 'cancel', halted.why, run)
     if (halted?.as === 'fail') return this.#leave(run.migration, 'fail', halted.why, run)
@@ -615,6 +622,7 @@ export class Migrator {
     }
     const at = this.#clock.now()
     const { id: connectionId } = record.connection
+    run.unclear.delete(connectionId)
     const data = {
       key: keyOf(record),
       migrationId: record.migrationId,
@@ -652,19 +660,34 @@ export class Migrator {
   async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
     if (records.length === 0) return
     const at = this.#clock.now()
-    run.skipped += records.length
-    const writes = records.map((record) => {
+    const clean = records.filter(({ connection }) => !run.unclear.has(connection.id))
+    const undone = records.filter((record) => !clean.includes(record)).map((record) => this.#undoUnclear(run, record, why))
+    run.skipped += clean.length
+    const writes = clean.map((record) => {
       this.#books.release(run.to.id, record.connection.id)
       return this.#writeMove(record, { state: 'skipped', at, why })
     })
-    const events = records.map(
+    const events = clean.map(
       ({ connection }): EventDraft => ({
         type: 'connection.skipped',
         at,
         data: { migrationId: run.migration.id, connectionId: connection.id, why },
       }),
     )
-    await this.#journal.commit(writes, events)
+    await Promise.all([this.#journal.commit(writes, events), ...undone])
+  }
+
+  /** Its first call may have reached the panel in an earlier term: whoever passes it over takes back what it has left. */
+  async #undoUnclear(run: Run, record: MoveRecord, why: string): Promise<void> {
+    const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+    if (token === null) {
+      run.isLeftOpen = true
+      return
+    }
+    run.inFlight++
+    const failure = new PintailError('aborted', why)
+    await this.#settle(run, record, await this.#giveUp(this.#moveOf(run, record, token), failure, false, false))
+    this.#ended(run)
   }
 
   #writeMove(record: MoveRecord, state: MoveState, patch: Partial<MoveRecord> = {}): StoreWrite {
