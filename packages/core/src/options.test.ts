@@ -369,6 +369,7 @@ test('the defaults are what the documentation says', () => {
       defaultCapacity: null,
       maxArrivals: null,
       hostHeadroom: 0,
+      resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
       weights: expect.objectContaining({ headroom: expect.any(Number), failure_domain: expect.any(Number) }),
     },
     migration: {
@@ -384,7 +385,14 @@ test('the defaults are what the documentation says', () => {
       revokeGraceMs: 86_400_000,
       retryUnplacedMs: 30_000,
     },
-    failback: { strategy: 'never', adoptInactive: false },
+    failback: {
+      strategy: 'never',
+      stableMs: 900_000,
+      batchPercent: 10,
+      batchIntervalMs: 600_000,
+      minGain: 0.05,
+      adoptInactive: false,
+    },
     advice: { enabled: false },
   })
 })

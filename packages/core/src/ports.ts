@@ -55,6 +55,12 @@ export interface ServerInput {
   readonly capacity?: number | null
   /** How many are there. Absent: counted while planning. */
   readonly load?: number | null
+  /** How busy the machine is, percent, 0–100 each; absent or null: unknown. `placement.resourceLimits` goes by it. */
+  readonly resources?: {
+    readonly cpuPercent?: number | null
+    readonly memoryPercent?: number | null
+    readonly diskPercent?: number | null
+  } | null
   readonly protocols?: readonly string[] | null
   readonly priceEurHour?: number | null
   /** The adapter's own, at most 1 KiB of JSON; handed back with each call, never logged or emitted. */

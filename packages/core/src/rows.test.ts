@@ -213,6 +213,7 @@ test('a row of two values is a server; what is absent is null', () => {
     failureDomain: null,
     capacity: null,
     load: null,
+    resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
     protocols: [],
     priceEurHour: null,
     meta: null,
@@ -264,7 +265,11 @@ test('a whole row comes through as it is, and columns that nobody knows are left
     priceEurHour: 0.012,
     meta: { panel: { node: 7 } },
   } as const
-  expect(value(parseServer({ ...row, password: 'secret' } as ServerInput))).toEqual({ ...row, rawId: 'ams-1' })
+  expect(value(parseServer({ ...row, password: 'secret' } as ServerInput))).toEqual({
+    ...row,
+    resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
+    rawId: 'ams-1',
+  })
   const user = {
     id: 7,
     userId: 8,

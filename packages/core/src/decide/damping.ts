@@ -2,9 +2,13 @@
 export interface Damping {
   readonly penalty: number
   readonly at: number
+  /** Outages of the hour before `at`, at most a hundred. */
+  readonly recent: readonly number[]
 }
 
-export const undamped: Damping = { penalty: 0, at: 0 }
+const hour = 3_600_000
+
+export const undamped: Damping = { penalty: 0, at: 0, recent: [] }
 
 /** The penalty that is left now. */
 export function penaltyAt(damping: Damping, now: number, halfLifeMs: number): number {
@@ -12,5 +16,11 @@ export function penaltyAt(damping: Damping, now: number, halfLifeMs: number): nu
 }
 
 export function addOutage(damping: Damping, now: number, halfLifeMs: number): Damping {
-  return { penalty: penaltyAt(damping, now, halfLifeMs) + 1, at: now }
+  const recent = [...damping.recent.slice(-99).filter((at) => at > now - hour), now]
+  return { penalty: penaltyAt(damping, now, halfLifeMs) + 1, at: now, recent }
+}
+
+/** When the penalty will have fallen below the ceiling, if nothing happens until then. */
+export function dampedUntil(damping: Damping, ceiling: number, halfLifeMs: number): number {
+  return damping.at + Math.max(0, Math.log2(damping.penalty / ceiling)) * halfLifeMs
 }

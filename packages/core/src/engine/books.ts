@@ -1,8 +1,8 @@
-import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
+import { addOutage, type Damping, dampedUntil, penaltyAt, undamped } from '../decide/damping.ts'
 import type { DetectorState } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
 import { isTerminal } from '../decide/migration.ts'
-import type { Target } from '../decide/ranking.ts'
+import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import type {
   Connection,
   ConnectionId,
@@ -21,6 +21,11 @@ import type {
 
 /** Samples of one server that are kept as evidence. */
 const keptSamples = 20
+
+/** A server that this many server lists in a row have not named is dropped; one list alone may be partial. */
+export const droppedAfter = 2
+/** And after this many it is gone for good: its incident is closed. */
+export const goneAfter = 10
 
 /** What the engine knows of one server. */
 export interface ServerBook {
@@ -62,6 +67,9 @@ export class Books {
   readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
   /** When the newest server list was asked for; 0: there has been none. */
   listedAt = 0
+  /** Server lists that were believed so far, and the number of the newest that named a server. */
+  listings = 0
+  readonly named = new Map<ServerId, number>()
   stale = false
   skippedRows = 0
   policy: Policy
@@ -82,6 +90,16 @@ export class Books {
   }
 
   // ------------------------------------------------------------------------------------------------- what holds now
+
+  /** How many server lists in a row have not named it; after a restart, how many there have been. */
+  missing(id: ServerId): number {
+    return this.listings - (this.named.get(id) ?? 0)
+  }
+
+  /** Why this server gets nobody by what the newest server list says of it; null: it may. */
+  unfit({ server }: ServerBook): Unfit | null {
+    return unfitNow(server, this.missing(server.id), this.policy.placement.resourceLimits)
+  }
 
   /** Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts. */
   census(): Census {
@@ -118,6 +136,17 @@ export class Books {
   /** The damping penalty that is left: each outage has added one, and half of it goes in each half-life. */
   penalty(id: ServerId, now: number): number {
     return penaltyAt(this.#damping.get(id) ?? undamped, now, this.policy.guards.dampingHalfLifeMs)
+  }
+
+  isDamped(id: ServerId, now: number): boolean {
+    return this.penalty(id, now) >= this.policy.guards.dampingCeiling
+  }
+
+  /** Of a damped server: how often it failed lately, and until when it is damped if it does not fail again. */
+  damping(id: ServerId): { readonly outagesLastHour: number; readonly until: number } {
+    const { dampingCeiling, dampingHalfLifeMs } = this.policy.guards
+    const damping = this.#damping.get(id) ?? undamped
+    return { outagesLastHour: damping.recent.length, until: Math.round(dampedUntil(damping, dampingCeiling, dampingHalfLifeMs)) }
   }
 
   // --------------------------------------------------------------------------------------------- load and reservations
@@ -180,11 +209,36 @@ export class Books {
         full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
         limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
         rttMs: book.rttMs,
+        unfit: this.unfit(book),
       }
     })
   }
 
   // -------------------------------------------------------------------------------------------------------- migrations
+
+  /** Whether somebody is being moved off this server, or is about to be. */
+  isLeft(id: ServerId): boolean {
+    return [...this.evacuations.values()].some(({ endedAt, fromServerIds }) => endedAt === null && fromServerIds.includes(id))
+  }
+
+  /** After a restart its servers may not be listed yet: what was under way must not be called lost for that. */
+  isAwaited({ fromServerId: from, toServerId: to }: Migration): boolean {
+    const isLate = (id: ServerId, limit: number) => !this.servers.has(id) && this.missing(id) < limit
+    return isLate(from, goneAfter) || isLate(to, droppedAfter)
+  }
+
+  /** Whose move is open: nobody is planned twice. */
+  moving(): Set<ConnectionId> {
+    const open = this.openMigrations().filter(({ status }) => status !== 'suggested')
+    const isOpen = ({ state }: MoveRecord) => state.state === 'pending' || state.state === 'moving'
+    return new Set(
+      open.flatMap(({ id }) =>
+        this.movesOf(id)
+          .filter(isOpen)
+          .map(({ connection }) => connection.id),
+      ),
+    )
+  }
 
   put(migration: Migration): void {
     this.migrations.set(migration.id, migration)

@@ -1,6 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
-import { isTerminal, step } from '../decide/migration.ts'
+import { isTerminal, step, transitions } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
@@ -23,7 +23,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import type { Books, ServerBook } from './books.ts'
+import { type Books, goneAfter, type ServerBook } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
@@ -144,7 +144,7 @@ export class Evacuator {
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
     const { books, planner } = this.#parts
-    await this.#askHost(plan.reason)
+    await this.askHost(plan.reason)
     await this.#askCooldown(plan)
     for (const { server } of sources) {
       const why = this.#hooks.forbidden(server.id)
@@ -178,7 +178,7 @@ export class Evacuator {
   }
 
   /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
-  async #askHost(reason: MigrationReason): Promise<void> {
+  async askHost(reason: MigrationReason): Promise<void> {
     const optional = optionalReasons.includes(reason)
     for (const source of this.#parts.guards) {
       const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
@@ -213,8 +213,13 @@ export class Evacuator {
     const evacuation = books.evacuations.get(id)
     if (!evacuation) return
     const migrations = books.migrationsOf(id)
-    if (migrations.some(({ status }) => !isTerminal(status))) return
+    // Also after a restart between the word and its effect.
+    if (evacuation.cancelledWhy !== null) await this.#cancelOpen(evacuation.id, evacuation.cancelledWhy)
+    if (books.migrationsOf(id).some(({ status }) => !isTerminal(status)) || books.evacuations.get(id) !== evacuation) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
+    // Not named by the list is not empty: it is waited for, or gone for good.
+    const lost = evacuation.fromServerIds.find((server) => !books.servers.has(server))
+    if (lost !== undefined) return books.missing(lost) < goneAfter ? undefined : this.stop(evacuation, `${lost} is gone from the registry`)
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
     const incident = evacuation.fromServerIds
@@ -281,13 +286,14 @@ export class Evacuator {
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
     const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
-    for (const { id, status, toServerId } of migrations)
+    for (const { id, status, toServerId, reason } of migrations)
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
         if (isRefused) add(refused, connection.id, toServerId)
         if (state.state === 'moved') moved.add(connection.id)
         // A person has cancelled this migration: nobody is planned around that word.
-        else if (status === 'cancelled') spared.add(connection.id)
+        // And who could not go home at once stays where he is.
+        else if (status === 'cancelled' || reason === 'failback') spared.add(connection.id)
         else if (isRefused || (state.state === 'failed' && state.at > lately)) add(avoided, connection.id, toServerId)
         // Its target failed before its turn came.
         else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)
@@ -343,9 +349,16 @@ export class Evacuator {
     const next: Evacuation = { ...evacuation, cancelledWhy: why, version: evacuation.version + 1 }
     books.evacuations.set(next.id, next)
     await journal.commit([put('evacuation', next.id, next)], [])
-    for (const migration of books.migrationsOf(next.id))
-      if (!isTerminal(migration.status)) await this.#hooks.migrator().cancel(migration, why)
+    await this.#cancelOpen(next.id, why)
     this.#hooks.wake()
+  }
+
+  async #cancelOpen(id: EvacuationId, why: string): Promise<void> {
+    const { books } = this.#parts
+    for (const migration of books.migrationsOf(id)) {
+      const { status } = books.migrations.get(migration.id) ?? migration
+      if ('cancel' in transitions[status] && !books.isAwaited(migration)) await this.#hooks.migrator().cancel(migration, why)
+    }
   }
 
   /** Approves suggested migrations; each schedules itself. */

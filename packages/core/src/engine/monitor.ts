@@ -4,7 +4,7 @@ import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
-import { type Books, newBook, type ServerBook } from './books.ts'
+import { type Books, droppedAfter, newBook, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { callOut, collect, sleep } from './time.ts'
 
@@ -62,6 +62,8 @@ export class Monitor {
   readonly #warned = new Set<string>()
   #timer: { readonly tick: number; readonly timer: Timer } | null = null
   #refreshing: Promise<void> | null = null
+  /** The newest list was not believed because it named too few. */
+  #doubted = false
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
   #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
   readonly #canariesFailing = new Set<string>()
@@ -134,7 +136,12 @@ export class Monitor {
     let rows: readonly ServerInput[]
     try {
       rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => collect(registry.listServers(ctx)))
-      if (rows.length === 0 && this.#books.servers.size > 0) throw new PintailError('unavailable', 'the server list came back empty')
+      const known = this.#books.servers.size
+      if (rows.length === 0 && known > 0) throw new PintailError('unavailable', 'the server list came back empty')
+      // Half an answer of a panel looks like this too: it is believed when it comes again.
+      const isHalved = rows.length * 2 < known && !this.#doubted
+      this.#doubted = isHalved
+      if (isHalved) throw new PintailError('unavailable', `the server list fell from ${known} servers to ${rows.length} at once`)
     } catch (error) {
       if (this.#stopped.aborted) return
       this.#books.stale = true
@@ -154,7 +161,10 @@ export class Monitor {
       // A known server whose row is broken now is still there: its last good row holds.
       if (id !== null) seen.add(id)
     }
-    for (const { server } of [...this.#books.servers.values()]) if (!seen.has(server.id)) this.#drop(server)
+    this.#books.listings++
+    for (const { server } of [...this.#books.servers.values()])
+      if (seen.has(server.id)) this.#books.named.set(server.id, this.#books.listings)
+      else if (this.#books.missing(server.id) >= droppedAfter) this.#drop(server)
     this.#takeCanaries()
     this.#books.stale = false
     this.#books.listedAt = begunAt
@@ -191,6 +201,7 @@ export class Monitor {
     // While something is open for it, it stays: the registry may be wrong, and its users need it.
     if (this.#books.incidents.has(server.id)) return
     this.#books.servers.delete(server.id)
+    this.#books.named.delete(server.id)
     this.#subjects.delete(server.id)
     this.#hooks.serverRemoved(server)
   }

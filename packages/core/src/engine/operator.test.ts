@@ -152,7 +152,7 @@ test('what is typed and not built yet says so, and names what it comes with', as
     fleet.pintail.observe([]),
     fleet.pintail.migrations.create({ serverId: 's1' }),
     fleet.pintail.migrations.retry('x'),
-    fleet.pintail.policy.update({ failback: { strategy: 'gradual' } }, { ifVersion: 0 }),
+    fleet.pintail.policy.update({ advice: { enabled: true } }, { ifVersion: 0 }),
   ]
   for (const call of calls) {
     const error = await refusal(call)

@@ -142,11 +142,13 @@ export class Planner {
     } = {},
   ): Plan {
     const wanted = only && new Set(only)
+    const moving = this.#books.moving()
     const home = new Map<ConnectionId, ServerId>()
     const connections: Connection[] = []
     listed.forEach((part, index) => {
       for (const connection of part.connections) {
         if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
+        if (moving.has(connection.id)) continue
         home.set(connection.id, (sources[index] as ServerBook).server.id)
         connections.push(connection)
       }

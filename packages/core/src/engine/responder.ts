@@ -1,4 +1,5 @@
 import { verdictOf } from '../decide/detector.ts'
+import { newFailback } from '../decide/failback.ts'
 import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
 import { nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
@@ -7,9 +8,10 @@ import { errorText, isPintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, Random, ServerRegistry, StoreWrite } from '../ports.ts'
 import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
-import type { Books, ServerBook } from './books.ts'
+import { type Books, goneAfter, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import type { Evacuator } from './evacuator.ts'
+import type { Homing } from './homing.ts'
 import { type Journal, put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
 import type { Monitor } from './monitor.ts'
@@ -18,6 +20,8 @@ import { callOut, newId } from './time.ts'
 
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000
+/** A server that goes on flapping is told about this often, milliseconds. */
+const tellDampedMs = 3_600_000
 
 export interface ResponderParts {
   readonly books: Books
@@ -25,6 +29,7 @@ export interface ResponderParts {
   readonly monitor: Monitor
   readonly planner: Planner
   readonly evacuator: Evacuator
+  readonly homing: Homing
   readonly bus: Bus
   readonly registry: ServerRegistry
   readonly clock: Clock
@@ -45,6 +50,8 @@ export class Responder {
   /** Guards that forbid something now, and whom; each is told loudly once, when it begins. */
   readonly #denying = new Map<GuardCode, Set<ServerId>>()
   readonly #restoring = new Map<ServerId, Incident>()
+  /** Damped servers, and when that was told last. */
+  readonly #damped = new Map<ServerId, number>()
   readonly #tasks = new Map<string, { again: boolean; done: Promise<void> }>()
   readonly #failures = new Map<string, { readonly times: number; readonly until: number }>()
 
@@ -60,10 +67,14 @@ export class Responder {
   wake(): void {
     // After a restart nothing is known of any server before the first list: acting then would take all for gone.
     if (this.#stopping.aborted || this.#parts.books.listedAt === 0) return
+    const { homing } = this.#parts
     const { evacuations } = this.#parts.books
+    this.#undamp()
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#parts.evacuator.continue(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
+    for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
+    for (const id of homing.inactive) this.#task(`adoption of ${id}`, () => homing.adopt(id))
     this.#migrator().wake()
   }
 
@@ -105,7 +116,9 @@ export class Responder {
 
   /** True while something waits for a guard, a control, room or a recovery: then time alone may change the answer. */
   get waits(): boolean {
-    return this.#unwell.size > 0 || this.#parts.books.evacuations.size > 0 || this.#restoring.size > 0
+    const { books, homing } = this.#parts
+    const waiting = [this.#unwell, books.evacuations, this.#restoring, this.#damped, homing.open, homing.inactive]
+    return waiting.some(({ size }) => size > 0)
   }
 
   /** True while a failure waits for any other host to answer. */
@@ -123,10 +136,44 @@ export class Responder {
     this.wake()
   }
 
-  resume(incidents: Iterable<Incident>): void {
-    for (const incident of incidents) {
-      if (incident.status === 'open') this.#unwell.add(incident.serverId)
-      else this.#restoring.set(incident.serverId, incident)
+  /** The server list was read, or could not be. */
+  listed(): void {
+    const { books, homing } = this.#parts
+    for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.#unwell.add(server.id)
+    homing.look((id) => this.#restoring.has(id))
+    this.wake()
+  }
+
+  /** Servers that have been quiet for long enough. */
+  #undamp(): void {
+    const { books, clock, journal } = this.#parts
+    const at = clock.now()
+    for (const id of this.#damped.keys()) {
+      if (books.isDamped(id, at)) continue
+      this.#damped.delete(id)
+      const verdict = books.servers.get(id)?.detector.verdict ?? 'unknown'
+      // If the store has lost us, the term ends; nobody waits for this one.
+      journal.commit([], [{ type: 'server.undamped', at, data: { serverId: id, verdict } }]).catch(() => {})
+    }
+  }
+
+  /** A server that has failed too often lately: told when it begins, and now and then while it goes on. */
+  #damp(serverId: ServerId, at: number): EventDraft[] {
+    const { books } = this.#parts
+    if (!books.isDamped(serverId, at) || at - (this.#damped.get(serverId) ?? 0) < tellDampedMs) return []
+    this.#damped.set(serverId, at)
+    return [{ type: 'server.damped', at, data: { serverId, ...books.damping(serverId) } }]
+  }
+
+  /** Every incident that was kept, oldest first. */
+  resume(history: Iterable<Incident>): void {
+    const { books, clock, homing } = this.#parts
+    for (const incident of history) {
+      const { serverId, status } = incident
+      if (books.isDamped(serverId, clock.now())) this.#damped.set(serverId, 0)
+      if (status === 'open') this.#unwell.add(serverId)
+      else if (status === 'recovered') this.#restoring.set(serverId, incident)
+      else homing.take(incident)
     }
   }
 
@@ -137,7 +184,9 @@ export class Responder {
     const book = books.servers.get(id)
     const incident = books.incidents.get(id) ?? null
     this.#awaiting.delete(id)
-    if (!book) return void this.#unwell.delete(id)
+    if (incident && books.missing(id) >= goneAfter) return this.#gone(incident)
+    // With an incident it may only not be listed yet, after a restart.
+    if (!book) return incident ? undefined : void this.#unwell.delete(id)
     const { verdict, since, lastSentAt } = book.detector
     const { detect } = books.policy
     const suspectedAt = book.detector.suspectedAt ?? clock.now()
@@ -265,14 +314,15 @@ export class Responder {
     const known = { evidence: book.samples, control: book.control, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
     books.outage(server.id, now)
-    const closed = before
-      ? [put('incident', before.id, { ...before, status: 'closed', statusWrite: null, version: before.version + 1 })]
-      : []
+    const ended: Incident | undefined = before && { ...before, status: 'closed', statusWrite: null, version: before.version + 1 }
+    const closed = ended ? [put('incident', ended.id, ended)] : []
+    if (ended) this.#parts.homing.take(ended)
     this.#restoring.delete(server.id)
     this.#allow(server.id, null)
     await this.#keep(
       incident,
       [
+        ...this.#damp(server.id, now),
         {
           type: 'incident.opened',
           at: now,
@@ -372,9 +422,15 @@ export class Responder {
     this.#unwell.delete(book.server.id)
     this.#allow(book.server.id, null)
     this.#parts.books.incidents.delete(book.server.id)
-    const recovered = await this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] })
+    const { evacuations, policy } = this.#parts.books
+    const { evacuationId } = incident
+    const left = evacuationId && evacuations.get(evacuationId)
+    // Whom a cancelled evacuation had moved is in the store only.
+    const mayReturn = evacuationId !== null && (!left || left.connections + left.moved > 0)
+    const failback = policy.failback.strategy !== 'never' && mayReturn ? newFailback(now) : null
+    const recovered = await this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [], failback })
     this.#restoring.set(book.server.id, recovered)
-    const evacuation = incident.evacuationId && this.#parts.books.evacuations.get(incident.evacuationId)
+    const evacuation = evacuationId && evacuations.get(evacuationId)
     if (evacuation) await this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`)
     this.wake()
   }
@@ -383,7 +439,10 @@ export class Responder {
   async #restore(id: ServerId): Promise<void> {
     const incident = this.#restoring.get(id)
     if (!incident) return
-    const { books, monitor, registry, clock } = this.#parts
+    const { books, monitor, registry, clock, homing } = this.#parts
+    if (books.missing(id) >= goneAfter) return this.#gone(incident)
+    // Not known yet after a restart: looked at again when it is, not at once and for ever.
+    if (books.servers.get(id)?.detector.verdict !== 'up') return
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()
     const book = books.servers.get(incident.serverId)
@@ -420,8 +479,29 @@ export class Responder {
         at,
         data: { serverId: server.id, status: next.status, previous: server.status, incidentId: incident.id },
       })
-    await this.#keep({ ...incident, status: 'closed', statusWrite: write && { ...write, restoredAt: restored ? at : null } }, events)
+    const closed = { ...incident, status: 'closed' as const, statusWrite: write && { ...write, restoredAt: restored ? at : null } }
+    homing.take(await this.#keep(closed, events, advice ? homing.noteAdvice(server.id) : []))
     if (advice) this.#parts.bus.warn({ code: 'advice', message: `${server.name}: ${advice}`, serverId: server.id })
+  }
+
+  /** The registry has not named its server for long: there is nothing left to recover. */
+  async #gone(incident: Incident): Promise<void> {
+    const { books, evacuator, clock, homing } = this.#parts
+    const { id: incidentId, serverId, serverName } = incident
+    this.#unwell.delete(serverId)
+    this.#restoring.delete(serverId)
+    this.#allow(serverId, null)
+    books.incidents.delete(serverId)
+    const evacuation = incident.evacuationId && books.evacuations.get(incident.evacuationId)
+    const stopped = evacuation ? evacuator.stop(evacuation, 'gone from the registry') : null
+    const advice = `${serverName} is gone from the registry: its incident is closed, and whoever is still assigned to it is the host's to look after`
+    homing.take(
+      await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [
+        { type: 'incident.closed', at: clock.now(), data: { incidentId, serverId, advice } },
+      ]),
+    )
+    await stopped
+    this.wake()
   }
 
   // ------------------------------------------------------------------------------------------------- a person's word

@@ -19,6 +19,7 @@ import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../v
 import { Books, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
+import { Homing } from './homing.ts'
 import { Journal } from './journal.ts'
 import { Migrator } from './migrator.ts'
 import { Monitor } from './monitor.ts'
@@ -55,6 +56,7 @@ export class Term {
   readonly monitor: Monitor
   readonly planner: Planner
   readonly evacuator: Evacuator
+  readonly homing: Homing
   readonly responder: Responder
   readonly migrator: Migrator
   readonly revoker: Revoker
@@ -94,10 +96,7 @@ export class Term {
         answered: () => {
           if (this.responder.wantsControl) this.responder.wake()
         },
-        listed: () => {
-          for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.responder.look(server.id)
-          this.responder.wake()
-        },
+        listed: () => this.responder.listed(),
         serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
         serverRemoved: (server) =>
           this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
@@ -113,8 +112,11 @@ export class Term {
       stopping,
     )
     const { evacuator } = this
+    const homingParts = { books, journal, monitor, planner, evacuator, store: ports.store, bus, registry, clock }
+    this.homing = new Homing(homingParts, (server) => this.responder.forbidden(server), stopping)
+    const { homing } = this
     this.responder = new Responder(
-      { books, journal, monitor, planner, evacuator, bus, registry, clock, random },
+      { books, journal, monitor, planner, evacuator, homing, bus, registry, clock, random },
       () => this.migrator,
       stopping,
     )
@@ -174,8 +176,9 @@ export class Term {
       }
     }
     for (const revoke of await all('revoke')) this.revoker.take(revoke)
+    for (const cursor of await all('cursor')) this.homing.resume(cursor)
     await this.#trail?.load()
-    this.responder.resume(incidents)
+    this.responder.resume(history)
   }
 
   run(): void {
