@@ -44,7 +44,7 @@ export interface PintailEvents {
     readonly incidentId: IncidentId | null
   }
   /** It has failed too often lately: it is no target and gets nobody home. Told again at most once an hour while it goes on. */
-  'server.damped': { readonly serverId: ServerId; readonly outagesLastHour: number; readonly until: number }
+  'server.damped': { readonly serverId: ServerId; readonly outagesLastHour: number; readonly until: number; readonly message: string }
   /** Its penalty has fallen below the ceiling again. */
   'server.undamped': { readonly serverId: ServerId; readonly verdict: VerdictKind }
   'server.cordoned': { readonly serverId: ServerId }
@@ -84,7 +84,7 @@ export interface PintailEvents {
     readonly connections: number
     /** Brought home so far. */
     readonly moved: number
-    readonly why: string | null
+    readonly message: string
   }
   /** A rule forbade acting, with what would have happened. Loud on purpose. */
   'guard.denied': GuardDenial & { readonly serverId: ServerId | null; readonly incidentId: IncidentId | null }

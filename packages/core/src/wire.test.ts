@@ -27,8 +27,8 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
     wire: { server_id: 's1', status: 'offline', previous: 'online', incident_id: 'i1' },
   },
   'server.damped': {
-    data: { serverId: id('s1'), outagesLastHour: 4, until: noon },
-    wire: { server_id: 's1', outages_last_hour: 4, until: noonText },
+    data: { serverId: id('s1'), outagesLastHour: 4, until: noon, message: 'It is flapping.' },
+    wire: { server_id: 's1', outages_last_hour: 4, until: noonText, message: 'It is flapping.' },
   },
   'server.undamped': { data: { serverId: id('s1'), verdict: 'up' }, wire: { server_id: 's1', verdict: 'up' } },
   'incident.closed': {
@@ -36,8 +36,8 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
     wire: { incident_id: 'i1', server_id: 's1', advice: 'It is gone.' },
   },
   'failback.changed': {
-    data: { incidentId: id('i1'), serverId: id('s1'), state: 'running', evacuationId: id('e1'), connections: 2, moved: 3, why: null },
-    wire: { incident_id: 'i1', server_id: 's1', state: 'running', evacuation_id: 'e1', connections: 2, moved: 3, why: null },
+    data: { incidentId: id('i1'), serverId: id('s1'), state: 'running', evacuationId: id('e1'), connections: 2, moved: 3, message: 'x' },
+    wire: { incident_id: 'i1', server_id: 's1', state: 'running', evacuation_id: 'e1', connections: 2, moved: 3, message: 'x' },
   },
   'server.cordoned': { data: { serverId: id('s1') }, wire: { server_id: 's1' } },
   'server.uncordoned': { data: { serverId: id('s1') }, wire: { server_id: 's1' } },

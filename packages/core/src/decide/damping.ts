@@ -1,3 +1,5 @@
+import type { ServerId } from '../vocabulary.ts'
+
 /** A penalty that halves over time; each outage adds one. */
 export interface Damping {
   readonly penalty: number
@@ -21,6 +23,14 @@ export function addOutage(damping: Damping, now: number, halfLifeMs: number): Da
 }
 
 /** When the penalty will have fallen below the ceiling, if nothing happens until then. */
-export function dampedUntil(damping: Damping, ceiling: number, halfLifeMs: number): number {
+function dampedUntil(damping: Damping, ceiling: number, halfLifeMs: number): number {
   return damping.at + Math.max(0, Math.log2(damping.penalty / ceiling)) * halfLifeMs
+}
+
+/** What there is to tell of a server that has just failed once too often. */
+export function dampedNews(serverId: ServerId, damping: Damping, ceiling: number, halfLifeMs: number) {
+  const until = Math.round(dampedUntil(damping, ceiling, halfLifeMs))
+  const { length } = damping.recent
+  const message = `${serverId} is flapping: ${length} outages in the last hour; damped for about ${Math.ceil((until - damping.at) / 60_000)} minutes`
+  return { serverId, outagesLastHour: length, until, message }
 }

@@ -2,11 +2,15 @@ import type {
   Connection,
   ConnectionId,
   Evacuation,
+  EvacuationId,
   Failback,
   FailbackPolicy,
+  Incident,
   Migration,
+  Mode,
   MoveRecord,
   PlacementPolicy,
+  Plan,
   ServerId,
   ServerStatus,
   VerdictKind,
@@ -56,35 +60,39 @@ export function unfitHome(home: Home | null): string | null {
 export type FailbackStep =
   | { readonly do: 'nothing' }
   /** The batch under way starts nothing more. */
-  | { readonly do: 'stop'; readonly why: string }
+  | { readonly do: 'stop'; readonly batch: Evacuation; readonly why: string }
   /** The batch has ended: what became of it decides what is next. */
-  | { readonly do: 'judge' }
-  | { readonly do: 'abandon'; readonly why: string }
+  | { readonly do: 'judge'; readonly batch: EvacuationId }
+  | { readonly do: 'keep'; readonly failback: Failback }
   | { readonly do: 'go' }
 
 export function nextFailback(input: {
   readonly failback: Failback
   readonly policy: FailbackPolicy
   readonly home: Home | null
-  /** How long the home has been fit without a break. */
-  readonly fitForMs: number
+  /** Since when the home has been fit without a break; null: it is not. */
+  readonly fitSince: number | null
+  /** Why nothing may move to it now; null: it may. */
+  readonly forbidden: string | null
   /** True once enough server lists in a row have not named it. */
   readonly isGone: boolean
-  readonly batch: 'none' | 'under way' | 'ended'
+  /** The evacuation of the batch under way, as far as it has not ended. */
+  readonly batch: Evacuation | null
   readonly now: number
 }): FailbackStep {
-  const { failback, policy, home, batch, now } = input
+  const { failback, policy, home, batch, fitSince, now } = input
   const unfit = unfitHome(home)
-  if (batch === 'ended') return { do: 'judge' }
-  if (batch === 'under way') {
+  if (batch) {
     // While it is only suspect, or missed by one list, the migrator starts nothing anyway; that may be over in a moment.
     const isDoubt = home ? home.verdict === 'suspect' || home.verdict === 'unknown' : !input.isGone
-    return unfit === null || isDoubt ? { do: 'nothing' } : { do: 'stop', why: unfit }
+    return unfit === null || isDoubt ? { do: 'nothing' } : { do: 'stop', batch, why: unfit }
   }
-  if (input.isGone) return { do: 'abandon', why: 'gone from the registry' }
-  if (policy.strategy === 'never') return { do: 'abandon', why: 'the policy says that nobody goes home' }
-  if (now - failback.since > policy.stableMs + giveUpMs) return { do: 'abandon', why: 'there was no moment for it in a week' }
-  if (unfit !== null || input.fitForMs < policy.stableMs || now < failback.nextAt) return { do: 'nothing' }
+  if (failback.evacuationId !== null) return { do: 'judge', batch: failback.evacuationId }
+  const abandon = (why: string): FailbackStep => ({ do: 'keep', failback: { ...failback, state: 'abandoned', since: now, why } })
+  if (input.isGone) return abandon('gone from the registry')
+  if (policy.strategy === 'never') return abandon('the policy says that nobody goes home')
+  if (now - failback.since > policy.stableMs + giveUpMs) return abandon('there was no moment for it in a week')
+  if (fitSince === null || now - fitSince < policy.stableMs || now < failback.nextAt || input.forbidden !== null) return { do: 'nothing' }
   return { do: 'go' }
 }
 
@@ -92,10 +100,11 @@ export function nextFailback(input: {
 export function afterBatch(
   failback: Failback,
   batch: Evacuation,
-  migrations: readonly Migration[],
+  history: readonly Migration[],
   { strategy, batchIntervalMs }: FailbackPolicy,
   now: number,
 ): Failback {
+  const migrations = history.filter(({ evacuationId }) => evacuationId === batch.id)
   const sum = (count: (migration: Migration) => number) => migrations.reduce((total, migration) => total + count(migration), 0)
   const moved = failback.moved + sum(({ connectionsMoved }) => connectionsMoved)
   const failed = sum(({ status, connectionsFailed, connectionCountAtStart, connectionsMoved }) =>
@@ -111,6 +120,27 @@ export function afterBatch(
   const why = `${failed} could not be brought home`
   if (failed > 0) return { ...next, state: strategy === 'gradual' ? 'abandoned' : 'done', why }
   return { ...next, state: 'running', nextAt: strategy === 'gradual' ? now + batchIntervalMs : now }
+}
+
+/** A failback whose next batch has been decided. */
+export function afterDecision(failback: Failback, mode: Mode, batch: EvacuationId, batchSize: number | null, now: number): Failback {
+  const next = { ...failback, batches: failback.batches + 1, batchSize, since: now }
+  if (mode === 'observe') return { ...next, state: 'done', why: 'mode observe: decided only' }
+  return { ...next, state: 'running', evacuationId: batch, why: null }
+}
+
+/** What there is to tell of a failback; null: between two batches there is nothing. */
+export function failbackNews({ id, serverId, serverName, failback }: Incident, connections: number) {
+  if (!failback || (failback.state === 'running' && connections === 0)) return null
+  const { state, evacuationId, moved, why } = failback
+  const now = connections > 0 ? `${connections} now, ` : ''
+  const message = `failback to ${serverName} ${state}: ${now}${moved} brought home${why ? `; ${why}` : ''}`
+  return { incidentId: id, serverId, state, evacuationId, connections, moved, message }
+}
+
+/** The connections that a plan has a place for. */
+export function placedIn({ placements }: Plan): ConnectionId[] {
+  return placements.flatMap(({ connections }) => connections.map(({ id }) => id))
 }
 
 /**

@@ -1,5 +1,6 @@
 import type {
   Connection,
+  ConnectionId,
   DecisionId,
   DecisionRecord,
   Evacuation,
@@ -172,4 +173,10 @@ export function newMove(migrationId: MigrationId, connection: Connection): MoveR
 
 function connectionsIn(plan: Plan): number {
   return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
+}
+
+/** Whose move has been decided and has not been settled. */
+export function openMoves(open: readonly Migration[], movesOf: (id: MigrationId) => readonly MoveRecord[]): Set<ConnectionId> {
+  const decided = open.filter(({ status }) => status !== 'suggested').flatMap(({ id }) => movesOf(id))
+  return new Set(decided.flatMap(({ connection, state }) => (state.state === 'pending' || state.state === 'moving' ? connection.id : [])))
 }

@@ -1,6 +1,7 @@
-import { addOutage, type Damping, dampedUntil, penaltyAt, undamped } from '../decide/damping.ts'
+import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
 import type { DetectorState } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
+import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import type {
@@ -22,11 +23,6 @@ import type {
 /** Samples of one server that are kept as evidence. */
 const keptSamples = 20
 
-/** A server that this many server lists in a row have not named is dropped; one list alone may be partial. */
-export const droppedAfter = 2
-/** And after this many it is gone for good: its incident is closed. */
-export const goneAfter = 10
-
 /** What the engine knows of one server. */
 export interface ServerBook {
   server: Server
@@ -41,6 +37,10 @@ export interface ServerBook {
   control: { readonly host: string; readonly at: number } | null
   /** When other hosts were last asked for a control on its behalf. */
   askedAt: number
+  /** When the registry was first seen to show its status. */
+  statusSince: number
+  /** Since when it has been fit to get its users home, as far as somebody has looked; null: it is not. */
+  fitSince: number | null
   /** Its connections as last listed, for a registry that fails together with the server. */
   remembered: { readonly connections: readonly Connection[]; readonly at: number } | null
 }
@@ -130,23 +130,21 @@ export class Books {
   }
 
   outage(id: ServerId, at: number): void {
-    this.#damping.set(id, addOutage(this.#damping.get(id) ?? undamped, at, this.policy.guards.dampingHalfLifeMs))
+    this.#damping.set(id, addOutage(this.damping(id), at, this.policy.guards.dampingHalfLifeMs))
   }
 
   /** The damping penalty that is left: each outage has added one, and half of it goes in each half-life. */
   penalty(id: ServerId, now: number): number {
-    return penaltyAt(this.#damping.get(id) ?? undamped, now, this.policy.guards.dampingHalfLifeMs)
+    return penaltyAt(this.damping(id), now, this.policy.guards.dampingHalfLifeMs)
   }
 
   isDamped(id: ServerId, now: number): boolean {
     return this.penalty(id, now) >= this.policy.guards.dampingCeiling
   }
 
-  /** Of a damped server: how often it failed lately, and until when it is damped if it does not fail again. */
-  damping(id: ServerId): { readonly outagesLastHour: number; readonly until: number } {
-    const { dampingCeiling, dampingHalfLifeMs } = this.policy.guards
-    const damping = this.#damping.get(id) ?? undamped
-    return { outagesLastHour: damping.recent.length, until: Math.round(dampedUntil(damping, dampingCeiling, dampingHalfLifeMs)) }
+  /** How often it has failed lately; each outage counts. */
+  damping(id: ServerId): Damping {
+    return this.#damping.get(id) ?? undamped
   }
 
   // --------------------------------------------------------------------------------------------- load and reservations
@@ -227,19 +225,6 @@ export class Books {
     return isLate(from, goneAfter) || isLate(to, droppedAfter)
   }
 
-  /** Whose move is open: nobody is planned twice. */
-  moving(): Set<ConnectionId> {
-    const open = this.openMigrations().filter(({ status }) => status !== 'suggested')
-    const isOpen = ({ state }: MoveRecord) => state.state === 'pending' || state.state === 'moving'
-    return new Set(
-      open.flatMap(({ id }) =>
-        this.movesOf(id)
-          .filter(isOpen)
-          .map(({ connection }) => connection.id),
-      ),
-    )
-  }
-
   put(migration: Migration): void {
     this.migrations.set(migration.id, migration)
   }
@@ -273,5 +258,6 @@ export class Books {
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
-  return { server, detector, samples: [], rttMs: null, counted: null, control: null, askedAt: 0, remembered: null }
+  const times = { askedAt: 0, statusSince: detector.since, fitSince: null }
+  return { server, detector, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
 }

@@ -1,5 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
+import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, step, transitions } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
 import { errorText, PintailError } from '../errors.ts'
@@ -23,7 +24,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import { type Books, goneAfter, type ServerBook } from './books.ts'
+import type { Books, ServerBook } from './books.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'

@@ -154,7 +154,10 @@ test('a cancelled failback is not started again, neither by itself nor after a r
   await fleet.advance(5 * minute)
   await fleet.pintail.evacuations.cancel(fleet.pintail.status().evacuations[0]?.id ?? '')
   await fleet.advance(hour)
-  expect(told(fleet, 'failback.changed').at(-1)?.data).toMatchObject({ state: 'abandoned', why: 'cancelled by an operator' })
+  expect(told(fleet, 'failback.changed').at(-1)?.data).toMatchObject({
+    state: 'abandoned',
+    message: expect.stringContaining('cancelled by an operator'),
+  })
   const again = await fleet.crash()
   await again.advance(2 * hour)
   expect(home(again)).toBe(0)
@@ -354,7 +357,7 @@ test('a day of ten flaps an hour is told in few lines, and the journal has every
   expect(events.filter(({ type }) => type === 'incident.recovered')).toHaveLength(240)
   const flapping = lines.filter((text) => text.includes('is flapping'))
   expect(flapping.length).toBeGreaterThan(20)
-  expect(flapping.at(-1)).toMatch(/s1 is flapping: 1[01] outages in the last hour; damped until about 2026-01-02T/)
+  expect(flapping.at(-1)).toMatch(/s1 is flapping: 1[01] outages in the last hour; damped for about 41 minutes/)
   await fleet.advance(3 * hour)
   expect(lines.at(-1)).toBe('s1 is no longer damped; it is up')
   await fleet.stop()

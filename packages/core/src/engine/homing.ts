@@ -1,30 +1,25 @@
-import { afterBatch, type Home, homecoming, isCooling, isOpen, movedAway, nextFailback, unfitHome } from '../decide/failback.ts'
-import { isPintailError } from '../errors.ts'
+import * as home from '../decide/failback.ts'
+import { adoptStep, goneAfter } from '../decide/incident.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, Cursor, MigrationStore, ServerRegistry, StoreWrite } from '../ports.ts'
-import type { ConnectionId, Failback, Incident, IncidentId, Migration, MigrationId, MoveRecord, ServerId } from '../vocabulary.ts'
-import { type Books, goneAfter, type ServerBook } from './books.ts'
+import type { CallContext, Cursor, MigrationStore, ServerRegistry, StoreWrite } from '../ports.ts'
+import type { ConnectionId, Failback, Incident, IncidentId, Migration, ServerId } from '../vocabulary.ts'
+import type { ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
-import type { Evacuator } from './evacuator.ts'
-import { type Journal, put } from './journal.ts'
+import type { Evacuator, EvacuatorParts } from './evacuator.ts'
+import { put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
-import type { Planner } from './planner.ts'
 import { callOut, collect } from './time.ts'
 
 /** For reading history, and for writing a status into the registry, milliseconds. */
-const storeCallMs = 10_000
-const statusCallMs = 10_000
+const callMs = 10_000
 
-export interface HomingParts {
-  readonly books: Books
-  readonly journal: Journal
+export interface HomingParts extends EvacuatorParts {
   readonly monitor: Monitor
-  readonly planner: Planner
   readonly evacuator: Evacuator
-  readonly store: MigrationStore
   readonly bus: Bus
   readonly registry: ServerRegistry
-  readonly clock: Clock
+  /** Why no move off or onto this server may start now; null: it may. */
+  readonly forbidden: (server: ServerId) => string | null
 }
 
 /**
@@ -33,101 +28,75 @@ export interface HomingParts {
  */
 export class Homing {
   readonly #parts: HomingParts
-  /** Why no move off or onto this server may start now; null: it may. */
-  readonly #forbidden: (server: ServerId) => string | null
   readonly #stopping: AbortSignal
   /** Closed incidents whose users may still go home. */
-  readonly open = new Map<IncidentId, Incident>()
-  /** Servers that answer, and are offline by somebody else's word. */
-  readonly inactive = new Set<ServerId>()
-  /** Who was moved away and may still be brought home, once read from the store; and when to look again. */
-  readonly #away = new Map<IncidentId, Map<ConnectionId, ServerId>>()
-  readonly #lookAt = new Map<IncidentId, number>()
-  /** Since when a home has been fit, or an inactive server up, as far as we have looked. */
-  readonly #fitSince = new Map<string, number>()
+  readonly open = new Map<IncidentId, Incident & { readonly failback: Failback }>()
   /** Advice that was given once, also by an earlier engine. */
   readonly #advised = new Map<ServerId, Cursor>()
 
-  constructor(parts: HomingParts, forbidden: (server: ServerId) => string | null, stopping: AbortSignal) {
+  constructor(parts: HomingParts, stopping: AbortSignal) {
     this.#parts = parts
-    this.#forbidden = forbidden
     this.#stopping = stopping
   }
 
   /** A closed incident, from now or from the store. */
-  take(incident: Incident): void {
-    if (isOpen(incident.failback)) this.open.set(incident.id, incident)
+  take({ failback, ...incident }: Incident): void {
+    if (home.isOpen(failback)) this.open.set(incident.id, { ...incident, failback })
+    else this.open.delete(incident.id)
   }
 
-  #read<T>(read: (store: MigrationStore) => PromiseLike<T>): Promise<T> {
-    const { store, clock } = this.#parts
-    return callOut(clock, storeCallMs, this.#stopping, 'the store', () => read(store))
+  #read<T>(call: (store: MigrationStore, ctx: CallContext) => PromiseLike<T>): Promise<T> {
+    return callOut(this.#parts.clock, callMs, this.#stopping, 'the store', (ctx) => call(this.#parts.store, ctx))
   }
 
-  #list(ctx = { signal: this.#stopping }): Promise<readonly Migration[]> {
-    return this.#read((store) => collect(store.list('migration', {}, ctx)))
-  }
-
-  #movesOf(migrationId: MigrationId, ctx = { signal: this.#stopping }): Promise<readonly MoveRecord[]> {
-    return this.#read((store) => collect(store.list('move', { migrationId }, ctx)))
-  }
-
-  #home(id: ServerId): Home | null {
+  #home(id: ServerId): home.Home | null {
     const { books, clock } = this.#parts
     const book = books.servers.get(id)
     if (!book || books.missing(id) > 0) return null
-    const { name, status } = book.server
-    const hasIncident = books.incidents.has(id)
     const [cordoned, damped, isLeft] = [books.isCordoned(id), books.isDamped(id, clock.now()), books.isLeft(id)]
-    return { name, status, verdict: book.detector.verdict, cordoned, damped, hasIncident, isLeft }
-  }
-
-  /** How long it has been fit without a break that we have seen. */
-  #fitFor(key: string, book: ServerBook | undefined, isFit: boolean): number {
-    const now = this.#parts.clock.now()
-    if (!isFit || !book) {
-      this.#fitSince.delete(key)
-      return 0
-    }
-    const since = Math.max(this.#fitSince.get(key) ?? now, book.detector.since)
-    this.#fitSince.set(key, since)
-    return now - since
+    const { name, status } = book.server
+    return { name, status, verdict: book.detector.verdict, cordoned, damped, isLeft, hasIncident: books.incidents.has(id) }
   }
 
   // --------------------------------------------------------------------------------------------------------- failback
 
   async attend(id: IncidentId): Promise<void> {
     const incident = this.open.get(id)
-    const failback = incident?.failback
-    if (!incident || !failback) return
-    const { books, clock, evacuator } = this.#parts
-    const { serverId, evacuationId } = { ...incident, evacuationId: failback.evacuationId }
+    if (!incident) return
+    const { books, clock, evacuator, forbidden } = this.#parts
+    const { failback, serverId } = incident
+    const policy = books.policy.failback
     const now = clock.now()
-    const home = this.#home(serverId)
-    const batch = evacuationId === null ? null : books.evacuations.get(evacuationId)
-    const step = nextFailback({
-      failback,
-      policy: books.policy.failback,
-      home,
-      fitForMs: this.#fitFor(id, books.servers.get(serverId), unfitHome(home) === null),
-      isGone: books.missing(serverId) >= goneAfter,
-      batch: batch === null ? 'none' : batch ? 'under way' : 'ended',
-      now,
-    })
+    const seen = this.#home(serverId)
+    const book = books.servers.get(serverId)
+    if (book) book.fitSince = home.unfitHome(seen) === null ? Math.max(book.fitSince ?? now, book.detector.since) : null
+    const isGone = books.missing(serverId) >= goneAfter
+    const batch = (failback.evacuationId && books.evacuations.get(failback.evacuationId)) || null
+    const fitSince = book?.fitSince ?? null
+    const step = home.nextFailback({ failback, policy, home: seen, fitSince, isGone, batch, forbidden: forbidden(serverId), now })
     switch (step.do) {
       case 'nothing':
         return
       case 'stop':
-        return batch ? evacuator.stop(batch, step.why) : undefined
-      case 'judge':
-        return this.#judge(incident, failback)
-      case 'abandon':
-        return this.#keep(incident, { ...failback, state: 'abandoned', since: now, why: step.why })
+        return evacuator.stop(step.batch, step.why)
+      case 'keep':
+        return this.#keep(incident, step.failback)
+      case 'judge': {
+        const ended = await this.#read((store, ctx) => store.get('evacuation', step.batch, ctx))
+        // It has ended in the books, and perhaps not in the store yet.
+        if (ended && ended.endedAt !== null)
+          await this.#keep(incident, home.afterBatch(failback, ended, await this.#history(), policy, clock.now()))
+        return
+      }
       case 'go':
-        return this.#go(incident, failback)
+        return this.#go(incident)
       default:
         return step satisfies never
     }
+  }
+
+  #history(): Promise<readonly Migration[]> {
+    return this.#read((store, ctx) => collect(store.list('migration', {}, ctx)))
   }
 
   async #keep(
@@ -135,132 +104,85 @@ export class Homing {
     failback: Failback,
     connections = 0,
     writes: readonly StoreWrite[] = [],
-    before: readonly EventDraft[] = [],
+    events: readonly EventDraft[] = [],
   ) {
-    const next: Incident = { ...incident, failback, version: incident.version + 1 }
-    const { id: incidentId, serverId } = next
-    const { state, evacuationId, moved, why } = failback
-    if (isOpen(failback)) this.open.set(next.id, next)
-    else for (const map of [this.open, this.#away, this.#lookAt, this.#fitSince] as Map<string, unknown>[]) map.delete(next.id)
-    const data = { incidentId, serverId, state, evacuationId, connections, moved, why }
-    // Between two batches there is nothing to tell.
-    const told = state !== 'running' || connections > 0 ? [{ type: 'failback.changed' as const, at: this.#parts.clock.now(), data }] : []
-    await this.#parts.journal.commit([put('incident', next.id, next), ...writes], [...before, ...told])
+    const next = { ...incident, failback, version: incident.version + 1 }
+    this.take(next)
+    const data = home.failbackNews(next, connections)
+    const told: EventDraft[] = data ? [{ type: 'failback.changed', at: this.#parts.clock.now(), data }] : []
+    await this.#parts.journal.commit([put('incident', next.id, next), ...writes], [...events, ...told])
   }
 
-  async #judge(incident: Incident, failback: Failback): Promise<void> {
-    const { books, clock } = this.#parts
-    const id = failback.evacuationId
-    const batch = id && (await this.#read((store) => store.get('evacuation', id, { signal: this.#stopping })))
-    // It has ended in the books, and not in the store yet.
-    if (!batch || batch.endedAt === null) return
-    const migrations = (await this.#list()).filter(({ evacuationId }) => evacuationId === id)
-    // Who came home must not be looked for again, and whose move was interrupted must.
-    this.#away.delete(incident.id)
-    await this.#keep(incident, afterBatch(failback, batch, migrations, books.policy.failback, clock.now()))
-  }
-
-  async #go(incident: Incident, failback: Failback): Promise<void> {
-    const { books, clock, evacuator, monitor, planner } = this.#parts
-    const { id, serverId: home } = incident
-    const { migration: pace, mode, placement, failback: policy } = books.policy
-    const now = clock.now()
-    if (now < (this.#lookAt.get(id) ?? 0) || this.#forbidden(home) !== null) return
-    this.#lookAt.set(id, now + pace.retryUnplacedMs)
-    const migrations = await this.#list()
-    const away = this.#away.get(id) ?? (await this.#readAway(incident, migrations))
-    this.#away.set(id, away)
-    const isFree = (source: ServerId) =>
-      !books.incidents.has(source) &&
-      !books.isLeft(source) &&
-      this.#forbidden(source) === null &&
-      !isCooling(source, home, migrations, pace.cooldownMs, now)
-    const sources = [...new Set(away.values())].filter(isFree).flatMap((source) => books.servers.get(source) ?? [])
-    if (away.size > 0) {
-      // A guard of the host that forbids is asked again later; it is nobody's failure.
-      const allowed = await evacuator.askHost('failback').then(
-        () => true,
-        (error) => (isPintailError(error, 'guard_denied') ? false : Promise.reject(error)),
-      )
-      if (!allowed || sources.length === 0) return
-      await monitor.refresh()
-    }
-    const book = books.servers.get(home)
-    const there = book && away.size > 0 ? await planner.list(book) : null
+  async #go({ failback, ...rest }: Incident & { readonly failback: Failback }): Promise<void> {
+    const { books, clock, evacuator, monitor, planner, forbidden } = this.#parts
+    const { failback: policy, migration: pace, placement, mode } = books.policy
+    const { serverId: to } = rest
+    // If it comes to nothing it is looked at again after a while: kept in mind only.
+    const nextAt = clock.now() + Math.max(policy.batchIntervalMs, pace.retryUnplacedMs)
+    const incident = { ...rest, failback: { ...failback, nextAt } }
+    this.open.set(rest.id, incident)
+    await evacuator.askHost('failback')
+    const history = await this.#history()
+    const away = await this.#away(incident, history)
+    const isFree = (id: ServerId) =>
+      !books.incidents.has(id) &&
+      !books.isLeft(id) &&
+      forbidden(id) === null &&
+      !home.isCooling(id, to, history, pace.cooldownMs, clock.now())
+    const places = [...new Set(away.values())].filter((id) => books.servers.has(id) || books.missing(id) < goneAfter)
+    const sources = places.filter(isFree).flatMap((id) => books.servers.get(id) ?? [])
+    await monitor.refresh()
+    const book = books.servers.get(to)
+    const there = book && (await planner.list(book))
     const gathered = await planner.gather(sources)
     // Asking took its time: what allowed it may not hold any more. From here to the reservations nothing waits.
-    const at = clock.now()
-    if (this.open.get(id) !== incident || unfitHome(this.#home(home)) !== null || this.#forbidden(home) !== null) return
-    if (sources.some(({ server }) => !isFree(server.id)) || there?.coverage.remembered) return
-    if (gathered.listed.some(({ coverage }) => coverage.remembered)) return
+    if (this.open.get(rest.id) !== incident || home.unfitHome(this.#home(to)) !== null || forbidden(to) !== null) return
+    if (
+      !there ||
+      [there, ...gathered.listed].some(({ coverage }) => coverage.remembered) ||
+      !sources.every(({ server }) => isFree(server.id))
+    )
+      return
+    const now = clock.now()
     const listed = gathered.listed.map(({ connections }, index) => ({ serverId: (sources[index] as ServerBook).server.id, connections }))
-    const { candidates, go, batchSize } = homecoming({
-      failback,
-      policy,
-      placement,
-      away,
-      listed,
-      atHome: there?.connections ?? [],
-      targets: books.targets(at),
-      home,
-      reserved: books.reserved(home),
-    })
-    const still = new Set(candidates)
-    for (const [connection, source] of away)
-      if (!still.has(connection) && sources.some(({ server }) => server.id === source)) away.delete(connection)
-    if (away.size === 0) return this.#keep(incident, { ...failback, state: 'done', since: at, why: null })
-    const planFor = (onlyConnections: readonly ConnectionId[]) => planner.plan(gathered, 'failback', { onlyConnections, toServerId: home })
+    const known = { failback, policy, placement, away, listed, atHome: there.connections, targets: books.targets(now), home: to }
+    const { candidates, go, batchSize } = home.homecoming({ ...known, reserved: books.reserved(to) })
+    if (candidates.length === 0 && sources.length === places.length)
+      return this.#keep(incident, { ...failback, state: 'done', since: now, why: null })
+    const planFor = (onlyConnections: readonly ConnectionId[]) => planner.plan(gathered, 'failback', { onlyConnections, toServerId: to })
     const wish = planFor(go)
-    const placed = wish.placements.flatMap(({ connections }) => connections.map((connection) => connection.id))
-    if (placed.length === 0) return
     // For whom home has no place he stays where he is, and is looked for again: nobody is reported as stranded.
-    const plan = wish.unplaced.length === 0 ? wish : planFor(placed)
+    const plan = wish.unplaced.length === 0 ? wish : planFor(home.placedIn(wish))
+    const count = home.placedIn(plan).length
+    if (count === 0) return
     const made = evacuator.decide(plan, mode.failback, 'system', null)
-    const decided = { ...failback, batches: failback.batches + 1, batchSize, since: at, why: null }
-    if (mode.failback === 'observe')
-      return this.#keep(incident, { ...decided, state: 'done', why: 'mode observe: decided only' }, placed.length, made.writes, made.events)
-    await this.#keep(incident, { ...decided, state: 'running', evacuationId: made.evacuation.id }, placed.length, made.writes, made.events)
+    const next = home.afterDecision(failback, mode.failback, made.evacuation.id, batchSize, now)
+    await this.#keep(incident, next, count, made.writes, made.events)
   }
 
-  async #readAway(incident: Incident, migrations: readonly Migration[]): Promise<Map<ConnectionId, ServerId>> {
-    const moves = (some: readonly Migration[]) =>
-      Promise.all(some.map(async ({ id, toServerId: to }) => ({ to, moves: await this.#movesOf(id) })))
-    const moving = migrations.filter(({ connectionsMoved }) => connectionsMoved > 0)
-    const went = await moves(moving.filter(({ evacuationId }) => evacuationId === incident.evacuationId))
-    const home = await moves(moving.filter(({ reason, toServerId }) => reason === 'failback' && toServerId === incident.serverId))
-    const cameHome = home.flatMap((migration) => migration.moves)
-    return movedAway(went, cameHome, this.#parts.clock.now())
+  async #away({ evacuationId, serverId }: Incident, history: readonly Migration[]): Promise<Map<ConnectionId, ServerId>> {
+    const read = (some: readonly Migration[]) =>
+      Promise.all(
+        some.map(async ({ id: migrationId, toServerId: to }) => {
+          const moves = await this.#read((store, ctx) => collect(store.list('move', { migrationId }, ctx)))
+          return { to, moves }
+        }),
+      )
+    const went = await read(history.filter((migration) => migration.evacuationId === evacuationId))
+    const back = await read(history.filter(({ reason, toServerId }) => reason === 'failback' && toServerId === serverId))
+    return home.movedAway(
+      went,
+      back.flatMap(({ moves }) => moves),
+      this.#parts.clock.now(),
+    )
   }
 
   // --------------------------------------------------------------------------------------------------------- adoption
 
   /** Advice that was given, as it is kept. */
   resume(cursor: Cursor): void {
-    if (cursor.name.startsWith('advice/')) this.#advised.set(cursor.name.slice('advice/'.length) as ServerId, cursor)
-  }
-
-  /** After each server list: who answers and is offline by somebody else's word. */
-  look(isOurs: (server: ServerId) => boolean): void {
-    const { books, journal } = this.#parts
-    this.inactive.clear()
-    for (const { server, detector } of books.servers.values()) {
-      const cursor = this.#advised.get(server.id)
-      if (server.status === 'online' && cursor) {
-        this.#advised.delete(server.id)
-        // In service again: the next time is another story. If the store has lost us, the term ends.
-        journal.commit([{ kind: 'cursor', id: cursor.name, expected: cursor.version, value: null }], []).catch(() => {})
-      }
-      const isMine = books.incidents.has(server.id) || isOurs(server.id)
-      const isToDo = this.#adopts || !this.#advised.has(server.id)
-      if (server.status === 'offline' && detector.verdict === 'up' && !isMine && !books.isCordoned(server.id) && isToDo)
-        this.inactive.add(server.id)
-    }
-    for (const key of this.#fitSince.keys())
-      if (key.startsWith('inactive/') && !this.inactive.has(key.slice('inactive/'.length) as ServerId)) this.#fitSince.delete(key)
-  }
-
-  get #adopts(): boolean {
-    return this.#parts.books.policy.failback.adoptInactive && this.#parts.registry.setServerStatus !== undefined
+    const [kind, id] = cursor.name.split(/\/(.*)/s)
+    if (kind === 'advice') this.#advised.set(id as ServerId, cursor)
   }
 
   /** What keeps advice from being given twice, also after a restart. */
@@ -271,32 +193,39 @@ export class Homing {
     return [put('cursor', cursor.name, cursor)]
   }
 
-  async adopt(id: ServerId): Promise<void> {
-    const { books, monitor, registry, journal, clock, bus } = this.#parts
-    const isInactive = () => {
-      const book = books.servers.get(id)
-      const isUp = book?.detector.verdict === 'up' && book.server.status === 'offline' && !books.isCordoned(id) && books.missing(id) === 0
-      return isUp && !books.stale && book
+  /** After each server list: who answers, and is offline by somebody else's word. */
+  look(isOurs: (server: ServerId) => boolean, task: (key: string, work: () => Promise<unknown>) => void): void {
+    const { books, registry, clock } = this.#parts
+    const { adoptInactive, stableMs } = books.policy.failback
+    if (books.stale) return
+    for (const book of books.servers.values()) {
+      const { id, status } = book.server
+      const { verdict, since } = book.detector
+      const isHeld = books.isCordoned(id) || books.incidents.has(id) || isOurs(id) || books.missing(id) > 0
+      const [adopts, advised] = [adoptInactive && registry.setServerStatus !== undefined, this.#advised.has(id)]
+      const forMs = clock.now() - Math.max(since, book.statusSince)
+      const step = adoptStep({ status, verdict, isHeld, adopts, advised, forMs, stableMs })
+      if (step !== 'nothing') task(`adoption of ${id}`, () => this.#adopt(book, step))
     }
-    const seen = isInactive()
-    if (this.#fitFor(`inactive/${id}`, books.servers.get(id), !!seen) < books.policy.failback.stableMs || !seen) return
-    if (!this.#adopts) {
-      this.inactive.delete(id)
-      const writes = this.noteAdvice(id)
-      if (writes.length === 0) return
-      await journal.commit(writes, [])
-      const message = `${seen.server.name} answers and is offline in the registry, not by our word: nobody is sent there`
+  }
+
+  async #adopt(book: ServerBook, step: 'adopt' | 'advise' | 'forget'): Promise<void> {
+    const { books, registry, journal, clock, bus } = this.#parts
+    const { server } = book
+    const { id } = server
+    const cursor = this.#advised.get(id)
+    if (step === 'forget') {
+      this.#advised.delete(id)
+      return cursor && journal.commit([{ kind: 'cursor', id: cursor.name, expected: cursor.version, value: null }], [])
+    }
+    if (step === 'advise') {
+      await journal.commit(this.noteAdvice(id), [])
+      const message = `${server.name} answers and is offline in the registry, not by our word: nobody is sent there`
       return bus.warn({ code: 'advice', message, remedy: 'Set it online, or turn failback.adoptInactive on.', serverId: id })
     }
-    // A fresh list, so that a newer word of somebody else is seen before it is changed.
-    await monitor.refresh()
-    const book = isInactive()
-    if (!book) return
-    const { server } = book
-    await callOut(clock, statusCallMs, this.#stopping, 'the registry', (ctx) => registry.setServerStatus?.(server, 'online', ctx))
-    if (book.server === server) book.server = { ...server, status: 'online' }
+    await callOut(clock, callMs, this.#stopping, 'the registry', (ctx) => registry.setServerStatus?.(server, 'online', ctx))
+    book.server = { ...server, status: 'online' }
     books.changed()
-    this.inactive.delete(id)
     const data = { serverId: id, status: 'online', previous: 'offline', incidentId: null } as const
     await journal.commit([], [{ type: 'server.status_set', at: clock.now(), data }])
   }

@@ -74,19 +74,13 @@ function lineOf({ type, data }: PintailEvent): Line | null {
         `evacuation ${data.evacuationId} completed: ${data.moved} moved, ${data.unplaced} left`,
       ]
     case 'server.damped':
-      return [
-        'warn',
-        `${data.serverId} is flapping: ${data.outagesLastHour} outages in the last hour; damped until about ${new Date(data.until).toISOString()}`,
-      ]
+      return ['warn', data.message]
     case 'server.undamped':
       return [data.verdict === 'up' ? 'info' : 'warn', `${data.serverId} is no longer damped; it is ${data.verdict}`]
     case 'incident.closed':
       return ['warn', data.advice]
     case 'failback.changed':
-      return [
-        data.state === 'abandoned' ? 'warn' : data.state === 'done' && data.moved === 0 && data.why === null ? 'debug' : 'info',
-        `failback to ${data.serverId} ${data.state}: ${data.connections} now, ${data.moved} are home${data.why ? `; ${data.why}` : ''}`,
-      ]
+      return ['info', data.message]
     case 'warning':
     case 'move.started':
     case 'migration.progress':

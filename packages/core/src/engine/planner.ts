@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { place } from '../decide/placement.ts'
 import { compareIds } from '../decide/ranking.ts'
+import { openMoves } from '../decide/records.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
@@ -142,7 +143,8 @@ export class Planner {
     } = {},
   ): Plan {
     const wanted = only && new Set(only)
-    const moving = this.#books.moving()
+    // Nobody is in two open moves at once.
+    const moving = openMoves(this.#books.openMigrations(), (id) => this.#books.movesOf(id))
     const home = new Map<ConnectionId, ServerId>()
     const connections: Connection[] = []
     listed.forEach((part, index) => {

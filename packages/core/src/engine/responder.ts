@@ -1,21 +1,18 @@
+import { dampedNews } from '../decide/damping.ts'
 import { verdictOf } from '../decide/detector.ts'
 import { newFailback } from '../decide/failback.ts'
 import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
-import { nextStep, restoreStep } from '../decide/incident.ts'
+import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { newIncident } from '../decide/records.ts'
 import { errorText, isPintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, Random, ServerRegistry, StoreWrite } from '../ports.ts'
+import type { StoreWrite } from '../ports.ts'
 import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
-import { type Books, goneAfter, type ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import type { Evacuator } from './evacuator.ts'
-import type { Homing } from './homing.ts'
-import { type Journal, put } from './journal.ts'
+import type { ServerBook } from './books.ts'
+import type { Homing, HomingParts } from './homing.ts'
+import { put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
-import type { Monitor } from './monitor.ts'
-import type { Planner } from './planner.ts'
 import { callOut, newId } from './time.ts'
 
 /** For writing a status into the registry, milliseconds. */
@@ -23,17 +20,8 @@ const statusCallMs = 10_000
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
 
-export interface ResponderParts {
-  readonly books: Books
-  readonly journal: Journal
-  readonly monitor: Monitor
-  readonly planner: Planner
-  readonly evacuator: Evacuator
+export interface ResponderParts extends Omit<HomingParts, 'forbidden'> {
   readonly homing: Homing
-  readonly bus: Bus
-  readonly registry: ServerRegistry
-  readonly clock: Clock
-  readonly random: Random
 }
 
 /**
@@ -69,12 +57,13 @@ export class Responder {
     if (this.#stopping.aborted || this.#parts.books.listedAt === 0) return
     const { homing } = this.#parts
     const { evacuations } = this.#parts.books
-    this.#undamp()
+    const over = this.#tellDamped()
+    // If the store has lost us, the term ends; nobody waits for this one.
+    if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#parts.evacuator.continue(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
-    for (const id of homing.inactive) this.#task(`adoption of ${id}`, () => homing.adopt(id))
     this.#migrator().wake()
   }
 
@@ -100,7 +89,8 @@ export class Responder {
 
   /** What fails is tried again with growing pauses, and takes nothing else with it. */
   #failed(key: string, error: unknown): void {
-    if (this.#stopping.aborted || isPintailError(error, 'aborted')) return
+    // Whom a guard forbids waits for it, and does not complain.
+    if (this.#stopping.aborted || isPintailError(error, 'aborted') || isPintailError(error, 'guard_denied')) return
     const times = (this.#failures.get(key)?.times ?? 0) + 1
     const { recheckMs } = this.#parts.books.policy.guards
     const until = this.#parts.clock.now() + backoffMs(times - 1, recheckMs, 60_000, this.#parts.random())
@@ -117,7 +107,7 @@ export class Responder {
   /** True while something waits for a guard, a control, room or a recovery: then time alone may change the answer. */
   get waits(): boolean {
     const { books, homing } = this.#parts
-    const waiting = [this.#unwell, books.evacuations, this.#restoring, this.#damped, homing.open, homing.inactive]
+    const waiting = [this.#unwell, books.evacuations, this.#restoring, this.#damped, homing.open]
     return waiting.some(({ size }) => size > 0)
   }
 
@@ -140,29 +130,27 @@ export class Responder {
   listed(): void {
     const { books, homing } = this.#parts
     for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.#unwell.add(server.id)
-    homing.look((id) => this.#restoring.has(id))
+    homing.look(
+      (id) => this.#restoring.has(id),
+      (key, work) => this.#task(key, work),
+    )
     this.wake()
   }
 
-  /** Servers that have been quiet for long enough. */
-  #undamp(): void {
-    const { books, clock, journal } = this.#parts
+  /** Damped: told when it begins, now and then while it goes on (`failed`), and when it is over. */
+  #tellDamped(failed: ServerId | null = null): EventDraft[] {
+    const { books, clock } = this.#parts
     const at = clock.now()
-    for (const id of this.#damped.keys()) {
-      if (books.isDamped(id, at)) continue
-      this.#damped.delete(id)
-      const verdict = books.servers.get(id)?.detector.verdict ?? 'unknown'
-      // If the store has lost us, the term ends; nobody waits for this one.
-      journal.commit([], [{ type: 'server.undamped', at, data: { serverId: id, verdict } }]).catch(() => {})
+    const { dampingCeiling, dampingHalfLifeMs } = books.policy.guards
+    if (failed && books.isDamped(failed, at) && at - (this.#damped.get(failed) ?? 0) >= tellDampedMs) {
+      this.#damped.set(failed, at)
+      return [{ type: 'server.damped', at, data: dampedNews(failed, books.damping(failed), dampingCeiling, dampingHalfLifeMs) }]
     }
-  }
-
-  /** A server that has failed too often lately: told when it begins, and now and then while it goes on. */
-  #damp(serverId: ServerId, at: number): EventDraft[] {
-    const { books } = this.#parts
-    if (!books.isDamped(serverId, at) || at - (this.#damped.get(serverId) ?? 0) < tellDampedMs) return []
-    this.#damped.set(serverId, at)
-    return [{ type: 'server.damped', at, data: { serverId, ...books.damping(serverId) } }]
+    const over = failed ? [] : [...this.#damped.keys()].filter((id) => !books.isDamped(id, at))
+    return over.map((serverId) => {
+      this.#damped.delete(serverId)
+      return { type: 'server.undamped', at, data: { serverId, verdict: books.servers.get(serverId)?.detector.verdict ?? 'unknown' } }
+    })
   }
 
   /** Every incident that was kept, oldest first. */
@@ -322,7 +310,7 @@ export class Responder {
     await this.#keep(
       incident,
       [
-        ...this.#damp(server.id, now),
+        ...this.#tellDamped(server.id),
         {
           type: 'incident.opened',
           at: now,
@@ -495,11 +483,8 @@ export class Responder {
     const evacuation = incident.evacuationId && books.evacuations.get(incident.evacuationId)
     const stopped = evacuation ? evacuator.stop(evacuation, 'gone from the registry') : null
     const advice = `${serverName} is gone from the registry: its incident is closed, and whoever is still assigned to it is the host's to look after`
-    homing.take(
-      await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [
-        { type: 'incident.closed', at: clock.now(), data: { incidentId, serverId, advice } },
-      ]),
-    )
+    const closed: EventDraft = { type: 'incident.closed', at: clock.now(), data: { incidentId, serverId, advice } }
+    homing.take(await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [closed]))
     await stopped
     this.wake()
   }

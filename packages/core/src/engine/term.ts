@@ -15,7 +15,7 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
-import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
+import type { FleetStatus, Policy, ServerId, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
@@ -106,20 +106,17 @@ export class Term {
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
     const { planner } = this
+    const common = { books, journal, planner, store: ports.store, guards: ports.guards, clock, random }
     this.evacuator = new Evacuator(
-      { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
+      common,
       { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
       stopping,
     )
     const { evacuator } = this
-    const homingParts = { books, journal, monitor, planner, evacuator, store: ports.store, bus, registry, clock }
-    this.homing = new Homing(homingParts, (server) => this.responder.forbidden(server), stopping)
-    const { homing } = this
-    this.responder = new Responder(
-      { books, journal, monitor, planner, evacuator, homing, bus, registry, clock, random },
-      () => this.migrator,
-      stopping,
-    )
+    const forbidden = (server: ServerId) => this.responder.forbidden(server)
+    const homing = new Homing({ ...common, monitor, evacuator, bus, registry, forbidden }, stopping)
+    this.homing = homing
+    this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
