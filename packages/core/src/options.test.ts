@@ -760,3 +760,19 @@ test('whatever the options are, there is a policy or a list of problems, and nev
   )
   expect(Math.min(seen.policy, seen.refused)).toBeGreaterThan(200)
 })
+
+test('the ranges of failback and of the resource limits', () => {
+  const failback = { strategy: 'gradual', stableMs: 0, batchPercent: 1, batchIntervalMs: 604_800_000, minGain: 1 } as const
+  const resourceLimits = { cpuPercent: 0, diskPercent: 100 }
+  const { policy } = resolvePolicy({ failback, placement: { resourceLimits } })
+  expect(policy.failback).toEqual({ ...failback, adoptInactive: false })
+  expect(policy.placement.resourceLimits).toEqual({ cpuPercent: 0, memoryPercent: 90, diskPercent: 100 })
+  for (const [wrongly, path] of [
+    [{ failback: { stableMs: 604_800_001 } }, 'failback.stableMs'],
+    [{ failback: { batchPercent: 0 } }, 'failback.batchPercent'],
+    [{ failback: { batchIntervalMs: -1 } }, 'failback.batchIntervalMs'],
+    [{ failback: { minGain: 1.1 } }, 'failback.minGain'],
+    [{ placement: { resourceLimits: { memoryPercent: 101 } } }, 'placement.resourceLimits.memoryPercent'],
+  ] as const)
+    expect(refused(() => resolvePolicy(wrongly)).problems.map((problem) => problem.path)).toEqual([`policy.${path}`])
+})

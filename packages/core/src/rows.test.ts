@@ -730,3 +730,19 @@ test.each<[unknown, string]>([
   expect(shorten(given)).toBe(text)
   expect(shorten(given).length).toBeLessThanOrEqual(80)
 })
+
+test('resources are percent, each on its own; absent and null are unknown, everything else is refused by name', () => {
+  const known = { cpuPercent: 0, memoryPercent: 99.5, diskPercent: null }
+  expect(value(parseServer({ id: 1, host: 'a', resources: { cpuPercent: 0, memoryPercent: 99.5 } })).resources).toEqual(known)
+  const none = { cpuPercent: null, memoryPercent: null, diskPercent: null }
+  for (const resources of [undefined, null, {}, { cpuPercent: null }])
+    expect(value(parseServer({ id: 1, host: 'a', resources } as ServerInput)).resources).toEqual(none)
+  for (const bad of [-1, 100.1, Number.NaN, '50', {}]) {
+    const parsed = parseServer({ id: 1, host: 'a', resources: { diskPercent: bad } } as never)
+    expect(!parsed.ok && parsed.problems.map(({ path }) => path)).toEqual(['resources.diskPercent'])
+  }
+  for (const bad of [7, 'busy', [1]]) {
+    const parsed = parseServer({ id: 1, host: 'a', resources: bad } as never)
+    expect(!parsed.ok && parsed.problems.map(({ path }) => path)).toEqual(['resources'])
+  }
+})
