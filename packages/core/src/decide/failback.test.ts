@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest'
 import { resolvePolicy } from '../options.ts'
-import type { Evacuation, EvacuationId, FailbackPolicy, Migration, MoveRecord, ServerId } from '../vocabulary.ts'
+import { parseServer } from '../rows.ts'
+import type { Connection, Evacuation, EvacuationId, FailbackPolicy, Migration, MoveRecord, ServerId } from '../vocabulary.ts'
 import {
   afterBatch,
   byOperator,
   giveUpMs,
   type Home,
+  homecoming,
   homeOnceMs,
   isCooling,
   movedAway,
@@ -139,4 +141,32 @@ test('a user is away where he was moved to, and is not called away again for a d
     ['d', 's3'],
     ['e', 's3'],
   ])
+})
+
+test('home is filled up to fillLimit by what its own list says, also where the server list says less', () => {
+  const parsed = parseServer({ id: 's1', host: '10.0.0.1', capacity: 20 })
+  if (!parsed.ok) throw new Error('a row of the test is wrong')
+  const home = {
+    server: parsed.value,
+    verdict: 'up',
+    cordoned: false,
+    instability: 0,
+    load: 2,
+    capacity: 20,
+    full: false,
+    limited: true,
+    rttMs: null,
+  } as const
+  const users = (prefix: string, count: number) =>
+    Array.from({ length: count }, (_, index) => ({ id: `${prefix}${index}`, mobility: 'free' }) as unknown as Connection)
+  const away = new Map(users('u', 10).map((user) => [user.id, id<ServerId>('s2')]))
+  const listed = [{ serverId: id<ServerId>('s2'), connections: users('u', 10) }]
+  const { placement } = resolvePolicy().policy
+  const known = { failback: newFailback(0), placement, away, listed, targets: [home], home: home.server.id }
+  const asked = (atHome: number, reserved: number) =>
+    homecoming({ ...known, policy: { ...policy, strategy: 'immediate' }, atHome: users('new', atHome), reserved }).go.length
+  expect(asked(0, 0)).toBe(10)
+  expect(asked(12, 0)).toBe(6)
+  expect(asked(12, 4)).toBe(2)
+  expect(asked(30, 0)).toBe(0)
 })

@@ -70,27 +70,30 @@ test('gradual: batches of batchPercent, each a batchIntervalMs after the last', 
   await fleet.stop()
 })
 
-test('gradual: after a batch in which somebody could not go home there is no other', async () => {
-  const fleet = await returned(
-    { strategy: 'gradual', batchPercent: 30, stableMs: minute, batchIntervalMs: minute },
-    {
-      replace: ({ mover }) => ({
-        mover: {
-          ...mover,
-          move: async (move, ctx) => {
-            if (move.to.id === 's1' && move.connection.id === 'u1') throw new PintailError('rejected', 'its configuration is gone')
-            return mover.move(move, ctx)
+test.each(['rejected', 'unavailable'] as const)(
+  'gradual: after a batch in which somebody could not go home there is no other: %s',
+  async (code) => {
+    const fleet = await returned(
+      { strategy: 'gradual', batchPercent: 30, stableMs: minute, batchIntervalMs: minute },
+      {
+        replace: ({ mover }) => ({
+          mover: {
+            ...mover,
+            move: async (move, ctx) => {
+              if (move.to.id === 's1' && move.connection.id === 'u1') throw new PintailError(code, 'its configuration is gone')
+              return mover.move(move, ctx)
+            },
           },
-        },
-      }),
-    },
-  )
-  await fleet.advance(hour)
-  expect(home(fleet)).toBe(2)
-  expect((await incidents(fleet))[0]?.failback).toMatchObject({ state: 'abandoned', batches: 1, why: '1 could not be brought home' })
-  expect(fleet.pintail.status().evacuations).toEqual([])
-  await fleet.stop()
-})
+        }),
+      },
+    )
+    await fleet.advance(hour)
+    expect(home(fleet)).toBe(2)
+    expect((await incidents(fleet))[0]?.failback).toMatchObject({ state: 'abandoned', batches: 1, why: '1 could not be brought home' })
+    expect(fleet.pintail.status().evacuations).toEqual([])
+    await fleet.stop()
+  },
+)
 
 test('best-score: only those for whom home is better by minGain than where they are', async () => {
   const users = Array.from({ length: 10 }, (_, index) => ({ id: `u${index}`, region: index < 4 ? 'eu' : 'us' }))
@@ -115,6 +118,8 @@ test('who has been moved by the host since, who is pinned and who moves only off
   await fleet.advance(10 * minute)
   expect(fleet.registry.on('s1')).toEqual(['b'])
   expect(fleet.registry.homeOf('a')).toBe(elsewhere)
+  await fleet.advance(hour)
+  expect((await incidents(fleet))[0]?.failback).toMatchObject({ state: 'done', moved: 1 })
   expect(told(fleet, 'connection.unplaced')).toEqual([])
   await fleet.stop()
 })
@@ -326,8 +331,12 @@ test('who is being brought home is not planned a second time when the place that
   const last = fleet.registry.homeOf('u9') ?? ''
   fleet.kill(last)
   await fleet.advance(30 * minute)
-  const starts = told(fleet, 'move.started').map(({ data }) => `${data.connectionId} ${data.migrationId}`)
-  expect(new Set(starts).size).toBe(starts.length)
+  expect(home(fleet)).toBe(10)
+  // Each went home by the one move that was open for him.
+  expect(cameHome(fleet)).toHaveLength(10)
+  expect(told(fleet, 'connection.move_failed')).toEqual([])
+  const away = told(fleet, 'connection.moved').filter(({ data }) => data.fromServerId === last && data.reason === 'server-down')
+  expect(away.filter(({ data }) => data.connectionId.startsWith('u'))).toEqual([])
   expect(fleet.registry.on(last)).toEqual([])
   await fleet.stop()
 })

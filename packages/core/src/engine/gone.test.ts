@@ -252,7 +252,8 @@ test('a recovery that an engine did not finish is finished by the next, which as
   fleet.kill('s1')
   await fleet.advance(30_000)
   fleet.revive('s1')
-  await fleet.advance(8000)
+  await fleet.advance(14_000)
+  expect((await fleet.pintail.incidents.list())[0]?.status).toBe('recovered')
   const again = await fleet.crash()
   asked = 0
   await again.advance(2 * minute)
