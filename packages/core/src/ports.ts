@@ -85,7 +85,10 @@ export interface ConnectionInput {
  * Any throw means *unavailable*: the last known list is kept, marked stale, and nobody is judged by it.
  */
 export interface ServerRegistry {
-  /** All servers, in any status. An empty list is believed only if it was empty before. Abort: no effect to undo. */
+  /**
+   * All servers, in any status. An empty list is believed only if it was empty before, one that has fallen by more than
+   * half only the second time; a server is dropped when two lists in a row miss it. Abort: no effect to undo.
+   */
   listServers(ctx: CallContext): Listing<ServerInput>
   /** Everybody assigned to this server, as the host's books say at the time of the call. Abort: no effect to undo. */
   listConnections(server: Server, ctx: CallContext): Listing<ConnectionInput>
