@@ -420,3 +420,34 @@ test('lists that follow upon each other at once drop nobody: each tells the same
   expect(told(fleet, 'server.removed')).toEqual([])
   await fleet.stop()
 })
+
+test('a registry that is down when a server recovers is asked with pauses, and the status is put back when it answers again', async () => {
+  let down = false
+  let asked = 0
+  const fleet = await createFleet({
+    replace: ({ registry }) => ({
+      registry: {
+        ...registry,
+        listServers: async (ctx) => {
+          if (++asked > 1000) throw new Error('asked without a pause')
+          if (down) throw new Error('ECONNREFUSED')
+          return (await registry.listServers(ctx)) as readonly ServerInput[]
+        },
+      },
+    }),
+  })
+  await fleet.advance(20_000)
+  fleet.kill('s1')
+  await fleet.advance(30_000)
+  down = true
+  fleet.revive('s1')
+  asked = 0
+  await fleet.advance(5 * minute)
+  expect(asked).toBeGreaterThan(15)
+  expect(asked).toBeLessThan(100)
+  down = false
+  await fleet.advance(2 * minute)
+  expect(told(fleet, 'incident.recovered')).toHaveLength(1)
+  expect(server(fleet, 's1')?.status).toBe('online')
+  await fleet.stop()
+})

@@ -168,8 +168,10 @@ export class Homing {
           return { to, moves }
         }),
       )
+    const lately = this.#parts.clock.now() - home.homeOnceMs
+    const isLate = ({ completedAt }: Migration) => (completedAt ?? lately) < lately
     const went = await read(history.filter((migration) => migration.evacuationId === evacuationId))
-    const back = await read(history.filter(({ reason, toServerId }) => reason === 'failback' && toServerId === serverId))
+    const back = await read(history.filter((one) => one.reason === 'failback' && one.toServerId === serverId && !isLate(one)))
     return home.movedAway(
       went,
       back.flatMap(({ moves }) => moves),

@@ -5,7 +5,7 @@ import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide
 import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { newIncident } from '../decide/records.ts'
-import { errorText, isPintailError } from '../errors.ts'
+import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
 import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
@@ -89,12 +89,13 @@ export class Responder {
 
   /** What fails is tried again with growing pauses, and takes nothing else with it. */
   #failed(key: string, error: unknown): void {
-    // Whom a guard forbids waits for it, and does not complain.
-    if (this.#stopping.aborted || isPintailError(error, 'aborted') || isPintailError(error, 'guard_denied')) return
+    if (this.#stopping.aborted || isPintailError(error, 'aborted')) return
     const times = (this.#failures.get(key)?.times ?? 0) + 1
     const { recheckMs } = this.#parts.books.policy.guards
     const until = this.#parts.clock.now() + backoffMs(times - 1, recheckMs, 60_000, this.#parts.random())
     this.#failures.set(key, { times, until })
+    // Whom a guard forbids waits for it, and does not complain.
+    if (isPintailError(error, 'guard_denied')) return
     const remedy = isPintailError(error) && error.remedy ? { remedy: error.remedy } : {}
     this.#parts.bus.warn({
       code: isPintailError(error) ? error.code : 'internal',
@@ -433,8 +434,10 @@ export class Responder {
     if (books.servers.get(id)?.detector.verdict !== 'up') return
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()
+    // With a pause: returning would ask again at once, because the reading itself wakes everybody.
+    if (books.stale) throw new PintailError('guard_denied', 'the server list could not be read')
     const book = books.servers.get(incident.serverId)
-    if (!book || books.stale || book.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
+    if (book?.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
     const { server } = book
     const write = incident.statusWrite && this.#observed(incident.statusWrite, server.status)
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
