@@ -52,7 +52,7 @@ export {};
 
 // ─── dist/events.d.ts
 import type { ErrorCode } from "./errors.js";
-import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
+import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, FailbackState, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
 export interface PintailEvents {
     "server.added": {
         readonly serverId: ServerId;
@@ -76,7 +76,17 @@ export interface PintailEvents {
         readonly serverId: ServerId;
         readonly status: ServerStatus;
         readonly previous: ServerStatus;
-        readonly incidentId: IncidentId;
+        readonly incidentId: IncidentId | null;
+    };
+    "server.damped": {
+        readonly serverId: ServerId;
+        readonly outagesLastHour: number;
+        readonly until: number;
+        readonly message: string;
+    };
+    "server.undamped": {
+        readonly serverId: ServerId;
+        readonly verdict: VerdictKind;
     };
     "server.cordoned": {
         readonly serverId: ServerId;
@@ -112,6 +122,20 @@ export interface PintailEvents {
         readonly durationMs: number;
         readonly statusRestored: boolean;
         readonly advice: string | null;
+    };
+    "incident.closed": {
+        readonly incidentId: IncidentId;
+        readonly serverId: ServerId;
+        readonly advice: string;
+    };
+    "failback.changed": {
+        readonly incidentId: IncidentId;
+        readonly serverId: ServerId;
+        readonly state: FailbackState;
+        readonly evacuationId: EvacuationId | null;
+        readonly connections: number;
+        readonly moved: number;
+        readonly message: string;
     };
     "guard.denied": GuardDenial & {
         readonly serverId: ServerId | null;
@@ -413,6 +437,11 @@ export interface ServerInput {
     readonly failureDomain?: string | null;
     readonly capacity?: number | null;
     readonly load?: number | null;
+    readonly resources?: {
+        readonly cpuPercent?: number | null;
+        readonly memoryPercent?: number | null;
+        readonly diskPercent?: number | null;
+    } | null;
     readonly protocols?: readonly string[] | null;
     readonly priceEurHour?: number | null;
     readonly meta?: JsonObject | null;
@@ -983,6 +1012,11 @@ export interface Coordinates {
     readonly latitude: number;
     readonly longitude: number;
 }
+export interface Resources {
+    readonly cpuPercent: number | null;
+    readonly memoryPercent: number | null;
+    readonly diskPercent: number | null;
+}
 export interface Server {
     readonly id: ServerId;
     readonly rawId: string | number;
@@ -996,6 +1030,7 @@ export interface Server {
     readonly failureDomain: string | null;
     readonly capacity: number | null;
     readonly load: number | null;
+    readonly resources: Resources;
     readonly protocols: readonly string[];
     readonly priceEurHour: number | null;
     readonly meta: JsonObject | null;
@@ -1063,7 +1098,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1198,6 +1233,17 @@ export interface StatusWrite {
     readonly changedAt: number | null;
     readonly restoredAt: number | null;
 }
+export type FailbackState = "waiting" | "running" | "done" | "abandoned";
+export interface Failback {
+    readonly state: FailbackState;
+    readonly since: number;
+    readonly evacuationId: EvacuationId | null;
+    readonly batches: number;
+    readonly batchSize: number | null;
+    readonly moved: number;
+    readonly nextAt: number;
+    readonly why: string | null;
+}
 export interface Incident {
     readonly id: IncidentId;
     readonly serverId: ServerId;
@@ -1219,6 +1265,7 @@ export interface Incident {
     readonly decisionId: DecisionId | null;
     readonly evacuationId: EvacuationId | null;
     readonly statusWrite: StatusWrite | null;
+    readonly failback: Failback | null;
     readonly acknowledgedAt: number | null;
     readonly overrideUntil: number | null;
     readonly version: number;
@@ -1354,12 +1401,14 @@ export interface GuardPolicy {
     readonly dampingHalfLifeMs: number;
     readonly dampingCeiling: number;
 }
+export type ResourceLimits = Readonly<Record<keyof Resources, number>>;
 export type RankingWeights = Readonly<Record<Factor, number>>;
 export interface PlacementPolicy {
     readonly fillLimit: number;
     readonly defaultCapacity: number | null;
     readonly maxArrivals: number | null;
     readonly hostHeadroom: number;
+    readonly resourceLimits: ResourceLimits;
     readonly weights: RankingWeights;
 }
 export interface MigrationPolicy {
@@ -1377,6 +1426,10 @@ export interface MigrationPolicy {
 }
 export interface FailbackPolicy {
     readonly strategy: "never" | "gradual" | "immediate" | "best-score";
+    readonly stableMs: number;
+    readonly batchPercent: number;
+    readonly batchIntervalMs: number;
+    readonly minGain: number;
     readonly adoptInactive: boolean;
 }
 export interface AdvicePolicy {
@@ -1406,8 +1459,9 @@ export interface PolicyInput {
         readonly confirm?: Loose<ConfirmPolicy> | null;
     };
     readonly guards?: Loose<GuardPolicy>;
-    readonly placement?: Loose<Omit<PlacementPolicy, "weights">> & {
+    readonly placement?: Loose<Omit<PlacementPolicy, "weights" | "resourceLimits">> & {
         readonly weights?: Loose<RankingWeights>;
+        readonly resourceLimits?: Loose<ResourceLimits>;
     };
     readonly migration?: Loose<MigrationPolicy>;
     readonly failback?: Loose<FailbackPolicy>;

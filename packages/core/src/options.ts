@@ -111,6 +111,7 @@ const policySchema = z
         defaultCapacity: whole(0, 10_000_000).nullable(),
         maxArrivals: whole(1, 10_000_000).nullable(),
         hostHeadroom: whole(0, 1_000_000),
+        resourceLimits: z.strictObject({ cpuPercent: share(0, 100), memoryPercent: share(0, 100), diskPercent: share(0, 100) }).partial(),
         weights: z
           .strictObject({
             headroom: weight,
@@ -142,6 +143,10 @@ const policySchema = z
     failback: z
       .strictObject({
         strategy: z.enum(['never', 'gradual', 'immediate', 'best-score']),
+        stableMs: whole(0, 7 * day),
+        batchPercent: share(1, 100),
+        batchIntervalMs: whole(0, 7 * day),
+        minGain: share(0, 1),
         adoptInactive: z.boolean(),
       })
       .partial(),
@@ -368,6 +373,7 @@ const defaults = {
     defaultCapacity: null,
     maxArrivals: null,
     hostHeadroom: 0,
+    resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
     weights: { headroom: 30, latency: 20, stability: 15, region: 20, failure_domain: 5, cost: 5, preference: 5 },
   },
   migration: {
@@ -383,7 +389,14 @@ const defaults = {
     revokeGraceMs: day,
     retryUnplacedMs: 30_000,
   },
-  failback: { strategy: 'never', adoptInactive: false },
+  failback: {
+    strategy: 'never',
+    stableMs: 900_000,
+    batchPercent: 10,
+    batchIntervalMs: 600_000,
+    minGain: 0.05,
+    adoptInactive: false,
+  },
   advice: { enabled: false },
 } satisfies Tree
 

@@ -55,6 +55,12 @@ export interface ServerInput {
   readonly capacity?: number | null
   /** How many are there. Absent: counted while planning. */
   readonly load?: number | null
+  /** How busy the machine is, percent, 0–100 each; absent or null: unknown. `placement.resourceLimits` goes by it. */
+  readonly resources?: {
+    readonly cpuPercent?: number | null
+    readonly memoryPercent?: number | null
+    readonly diskPercent?: number | null
+  } | null
   readonly protocols?: readonly string[] | null
   readonly priceEurHour?: number | null
   /** The adapter's own, at most 1 KiB of JSON; handed back with each call, never logged or emitted. */
@@ -79,7 +85,10 @@ export interface ConnectionInput {
  * Any throw means *unavailable*: the last known list is kept, marked stale, and nobody is judged by it.
  */
 export interface ServerRegistry {
-  /** All servers, in any status. An empty list is believed only if it was empty before. Abort: no effect to undo. */
+  /**
+   * All servers, in any status. An empty list is believed only if it was empty before, one that has fallen by more than
+   * half only the second time; a server is dropped when two lists in a row miss it. Abort: no effect to undo.
+   */
   listServers(ctx: CallContext): Listing<ServerInput>
   /** Everybody assigned to this server, as the host's books say at the time of the call. Abort: no effect to undo. */
   listConnections(server: Server, ctx: CallContext): Listing<ConnectionInput>

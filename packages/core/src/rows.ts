@@ -13,6 +13,7 @@ import type {
   PauseScope,
   ProbeFailure,
   ProbeFailureKind,
+  Resources,
   Sample,
   Server,
   ServerId,
@@ -134,6 +135,19 @@ class Row {
     return null
   }
 
+  resources(): Resources {
+    const value = this.row.resources ?? {}
+    const percent = (field: keyof Resources): number | null => {
+      const given = isObject(value) ? value[field] : null
+      if (given === undefined || given === null) return null
+      if (typeof given === 'number' && given >= 0 && given <= 100) return given
+      this.problem(`resources.${field}`, given, 'must be a number from 0 to 100')
+      return null
+    }
+    if (!isObject(value)) this.problem('resources', value, 'must be an object')
+    return { cpuPercent: percent('cpuPercent'), memoryPercent: percent('memoryPercent'), diskPercent: percent('diskPercent') }
+  }
+
   /** A copy: what is kept with a move must not change when the host's own object does. */
   meta(): JsonObject | null {
     const value = this.row.meta
@@ -194,6 +208,7 @@ export function parseServer(input: ServerInput): Parsed<Server> {
       failureDomain: row.text('failureDomain', 100),
       capacity: row.number('capacity', 0, 1e9, true),
       load: row.number('load', 0, 1e9, true),
+      resources: row.resources(),
       protocols: row.words(row.row.protocols, 'protocols') ?? [],
       priceEurHour: row.number('priceEurHour', 0, 1e6, false),
       meta: row.meta(),

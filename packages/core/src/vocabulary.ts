@@ -30,6 +30,13 @@ export interface Coordinates {
   readonly longitude: number
 }
 
+/** How busy a server's machine is, percent, 0–100 each; null: unknown. */
+export interface Resources {
+  readonly cpuPercent: number | null
+  readonly memoryPercent: number | null
+  readonly diskPercent: number | null
+}
+
 /** A VPN server, as parsed from a registry's row. */
 export interface Server {
   readonly id: ServerId
@@ -49,6 +56,7 @@ export interface Server {
   readonly capacity: number | null
   /** How many are there; null: Pintail counts them while planning. */
   readonly load: number | null
+  readonly resources: Resources
   readonly protocols: readonly string[]
   readonly priceEurHour: number | null
   readonly meta: JsonObject | null
@@ -188,6 +196,8 @@ export type ExclusionCode =
   | 'capacity_unknown'
   | 'load_unknown'
   | 'refused_before'
+  | 'overloaded'
+  | 'not_listed'
 
 /** A server as a target for one cohort: either its score with all contributions, or why it is none. */
 export type Candidate =
@@ -368,6 +378,28 @@ export interface StatusWrite {
   readonly restoredAt: number | null
 }
 
+/** `waiting` for the server to be stable; `running`: a batch is under way, or the next one waits for its time. */
+export type FailbackState = 'waiting' | 'running' | 'done' | 'abandoned'
+
+/** Bringing home those whom an incident's evacuation had moved off its server. */
+export interface Failback {
+  readonly state: FailbackState
+  /** Of the last change. */
+  readonly since: number
+  /** The evacuation that brings the present batch home, until it has been judged; null: none. */
+  readonly evacuationId: EvacuationId | null
+  /** Batches decided so far. */
+  readonly batches: number
+  /** Connections a batch has, once the first is decided; null before, and where all go at once. */
+  readonly batchSize: number | null
+  /** Connections brought home so far. */
+  readonly moved: number
+  /** The next batch is not decided before. */
+  readonly nextAt: number
+  /** Why it ended, or waits again. */
+  readonly why: string | null
+}
+
 /** From a confirmed `down` to the confirmed recovery of a server. */
 export interface Incident {
   readonly id: IncidentId
@@ -389,6 +421,8 @@ export interface Incident {
   readonly decisionId: DecisionId | null
   readonly evacuationId: EvacuationId | null
   readonly statusWrite: StatusWrite | null
+  /** Who was moved away may go home; null: nobody does. */
+  readonly failback: Failback | null
   readonly acknowledgedAt: number | null
   /** The operator's explicit leave to act against the mass-failure guard, until then. */
   readonly overrideUntil: number | null
@@ -556,6 +590,8 @@ export interface GuardPolicy {
   readonly dampingCeiling: number
 }
 
+export type ResourceLimits = Readonly<Record<keyof Resources, number>>
+
 export type RankingWeights = Readonly<Record<Factor, number>>
 
 export interface PlacementPolicy {
@@ -567,6 +603,8 @@ export interface PlacementPolicy {
   readonly maxArrivals: number | null
   /** Slots kept free for the host's own users on each target, 0–1 000 000. Default 0. */
   readonly hostHeadroom: number
+  /** A server above one of these is no target, percent, 0–100. Defaults: CPU 90, memory 90, disk 95. Unknown is no reason. */
+  readonly resourceLimits: ResourceLimits
   /** Weights of the ranking factors, 0–100 each; only their ratios matter. */
   readonly weights: RankingWeights
 }
@@ -597,9 +635,27 @@ export interface MigrationPolicy {
 }
 
 export interface FailbackPolicy {
-  /** Whether users go home after a recovery. Default `never`. */
+  /**
+   * Whether users go home after their server's recovery: all at once, in batches, or only those for whom home scores
+   * better than where they are now. At most once a day for each user and server. Counts for incidents that recover under
+   * it; `mode.failback` says whether they are moved, suggested or only decided. Default `never`.
+   */
   readonly strategy: 'never' | 'gradual' | 'immediate' | 'best-score'
-  /** Set servers online that recover although we did not set them offline. Default false: it is advice. */
+  /**
+   * How long the server must have been up, online, not cordoned, not damped and without an incident, without a break,
+   * milliseconds, 0–604 800 000. Default 900 000. Begins anew when the engine starts.
+   */
+  readonly stableMs: number
+  /** `gradual`: this share of those to bring home goes at once, percent, 1–100; at least one user. Default 10. */
+  readonly batchPercent: number
+  /** `gradual`: pause between the end of a batch and the next one, milliseconds, 0–604 800 000. Default 600 000. */
+  readonly batchIntervalMs: number
+  /** `best-score`: by how much home must score better, 0–1 as scores are. Default 0.05. */
+  readonly minGain: number
+  /**
+   * Set servers online that recover although we did not set them offline, and those that are `offline` in the registry
+   * and have been up for `stableMs`. What must stay out of service is cordoned, or in `maintenance`. Default false: it is advice.
+   */
   readonly adoptInactive: boolean
 }
 
@@ -632,7 +688,10 @@ export interface PolicyInput {
   readonly registryRefreshMs?: number
   readonly detect?: Loose<Omit<DetectPolicy, 'confirm'>> & { readonly confirm?: Loose<ConfirmPolicy> | null }
   readonly guards?: Loose<GuardPolicy>
-  readonly placement?: Loose<Omit<PlacementPolicy, 'weights'>> & { readonly weights?: Loose<RankingWeights> }
+  readonly placement?: Loose<Omit<PlacementPolicy, 'weights' | 'resourceLimits'>> & {
+    readonly weights?: Loose<RankingWeights>
+    readonly resourceLimits?: Loose<ResourceLimits>
+  }
   readonly migration?: Loose<MigrationPolicy>
   readonly failback?: Loose<FailbackPolicy>
   readonly advice?: Loose<AdvicePolicy>

@@ -100,7 +100,10 @@ export function isPinned(connection: Connection, reason: MigrationReason): boole
   return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
 }
 
-function contextOf(input: PlacementInput, sources: ReadonlySet<ServerId>): RankingContext {
+export function contextOf(
+  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy'>,
+  sources: ReadonlySet<ServerId>,
+): RankingContext {
   const others = input.targets.filter((target) => !sources.has(target.server.id))
   const loads = others.map((target) => target.load ?? 0)
   return {

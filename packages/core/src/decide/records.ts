@@ -42,6 +42,7 @@ export function newIncident(
     evacuationId: null,
     acknowledgedAt: null,
     overrideUntil: null,
+    failback: null,
     ...known,
     version: 0,
   }

@@ -1,5 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure } from '../decide/guard.ts'
+import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
 import { newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
 import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
@@ -156,7 +157,7 @@ export class Evacuator {
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
     const { books, planner } = this.#parts
-    await this.#askHost(plan.reason)
+    await this.askHost(plan.reason)
     await this.#askCooldown(plan)
     for (const { server } of sources) this.#askGuards(server.id)
     const gathered = await planner.gather(sources)
@@ -194,7 +195,7 @@ export class Evacuator {
     const remedy = retryOf ? 'Create a migration without a target: then the plan chooses.' : 'Mend what is named, and ask again.'
     if (found.length > 0)
       throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), { problems: found, remedy })
-    await this.#askHost(reason)
+    await this.askHost(reason)
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
     this.#askGuards(serverId)
     this.#askBusy([serverId])
@@ -236,7 +237,7 @@ export class Evacuator {
   }
 
   /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
-  async #askHost(reason: MigrationReason): Promise<void> {
+  async askHost(reason: MigrationReason): Promise<void> {
     const optional = optionalReasons.includes(reason)
     for (const source of this.#parts.guards) {
       const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
@@ -273,6 +274,9 @@ export class Evacuator {
     const migrations = books.migrationsOf(id)
     if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
+    // Not named by the list is not empty: it is waited for, or gone for good.
+    const lost = evacuation.fromServerIds.find((server) => !books.servers.has(server))
+    if (lost !== undefined) return books.missing(lost) < goneAfter ? undefined : this.stop(evacuation, `${lost} is gone from the registry`)
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
     const incident = evacuation.fromServerIds
@@ -345,13 +349,14 @@ export class Evacuator {
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
     const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
-    for (const { id, status, toServerId } of migrations)
+    for (const { id, status, toServerId, reason } of migrations)
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
         if (isRefused) add(refused, connection.id, toServerId)
         if (state.state === 'moved') moved.add(connection.id)
         // A person has cancelled this migration: nobody is planned around that word.
-        else if (status === 'cancelled') spared.add(connection.id)
+        // And who could not go home at once stays where he is.
+        else if (status === 'cancelled' || reason === 'failback') spared.add(connection.id)
         else if (isRefused || (state.state === 'failed' && state.at > lately)) add(avoided, connection.id, toServerId)
         // Its target failed before its turn came.
         else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)

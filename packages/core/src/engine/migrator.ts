@@ -128,6 +128,7 @@ export class Migrator {
       if (this.#runs.has(migration.id)) continue
       const begun = ['preparing', 'transferring', 'completing'].includes(migration.status)
       const due = migration.status === 'scheduled' && (migration.notBefore ?? 0) <= now
+      if (this.#books.isAwaited(migration)) continue
       // Cancelled in the moment in which it went back to wait for a retry.
       const cancelled = migration.status === 'scheduled' ? migration.cancelledWhy : null
       const held = () => this.#hooks.forbidden(migration.fromServerId) !== null || this.#isPaused(migration)
@@ -216,7 +217,10 @@ export class Migrator {
   async #withoutServer(migration: Migration, gone: ServerId): Promise<void> {
     const why = `server ${gone} is gone from the registry`
     if (migration.status === 'completing') {
-      await this.#step({ migration }, 'complete', { progress: 100, warnings: [...migration.warnings, `${why}: old grants are not taken back`] })
+      await this.#step({ migration }, 'complete', {
+        progress: 100,
+        warnings: [...migration.warnings, `${why}: old grants are not taken back`],
+      })
       return this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
     }
     if (migration.status === 'scheduled') await this.#step({ migration }, 'start')
@@ -326,7 +330,15 @@ export class Migrator {
     const moves = this.#books.movesOf(migration.id)
     const open = moves.filter(({ state }) => state.state === 'pending')
     for (const { connection } of open) this.#books.release(migration.toServerId, connection.id)
-    const residue = run ? [...run.residue] : migration.residue
+    // Under way when an earlier engine ended, and now there is no server left to ask.
+    const { servers } = this.#books
+    const isLost = !servers.has(migration.fromServerId) || !servers.has(migration.toServerId)
+    const lost = isLost && !run ? moves.filter(({ state }) => state.state === 'moving') : []
+    const settled = lost.map((record) => {
+      this.#books.confirm(migration.toServerId, record.connection.id, this.#clock.now())
+      return this.#writeMove(record, { state: 'failed', at: this.#clock.now(), permanent: true, error: why })
+    })
+    const residue = [...(run ? run.residue : migration.residue), ...lost.map(({ connection }) => connection.id)]
     const skipped = open.map((record) => this.#writeMove(record, { state: 'skipped', at: this.#clock.now(), why }))
     const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
     const rolledBack = moves.some(({ attempt }) => attempt > 1)
@@ -337,7 +349,7 @@ export class Migrator {
       errorMessage: why,
       ...(trigger === 'fail' && { rollbackSuccess }),
     }
-    await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...owed])
+    await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...settled, ...owed])
     if (!run) this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
     this.#revoker.wake()
   }
@@ -419,10 +431,17 @@ export class Migrator {
   /** Whether no move of a run may start now: each source is asked about once for each round. */
   #holds(): (run: Run) => boolean {
     const held = new Map<ServerId, boolean>()
-    return ({ from, to, migration }) => {
-      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
-      return held.get(from.id) === true || this.#isPaused(migration) || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+    const isForbidden = (id: ServerId): boolean => {
+      if (!held.has(id)) held.set(id, this.#hooks.forbidden(id) !== null)
+      return held.get(id) === true
     }
+    return ({ from, to, migration }) =>
+      isForbidden(from.id) ||
+      // A pause of the home holds those who go home to it.
+      (migration.reason === 'failback' && isForbidden(to.id)) ||
+      this.#isPaused(migration) ||
+      this.#books.servers.get(to.id)?.detector.verdict !== 'up' ||
+      this.#books.missing(to.id) > 0
   }
 
   /**
@@ -456,12 +475,15 @@ export class Migrator {
 
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
-    if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as: 'fail' }
+    const unfit = book && this.#books.unfit(book)
+    // A home that fails again ends the way home, and is nobody's failure.
+    const as = run.migration.reason === 'failback' ? 'cancel' : 'fail'
+    if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as }
     else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
+    else if (unfit?.[0] === 'overloaded') run.halted ??= { why: `target ${run.to.id}: ${unfit[1]}`, as: 'replan' }
     // Also when every intent is kept: a newer list may have come before the calls.
-    else if (!this.#books.fits(book))
-      run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
+    else if (!this.#books.fits(book)) run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
   }
 
   #drain(run: Run): void {

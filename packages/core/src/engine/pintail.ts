@@ -1,3 +1,4 @@
+import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
@@ -27,7 +28,7 @@ import type {
 import { pauseKey, type ServerBook } from './books.ts'
 import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
-import { guarded, narrate } from './narrator.ts'
+import { guarded, narrator } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
 import { callOut, collect, newId, sleep } from './time.ts'
 
@@ -75,8 +76,9 @@ export class Engine implements Pintail {
     if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped', { remedy: 'Create another one.' })
     if (this.#leading) throw new PintailError('already_started', 'this engine has been started', { remedy: 'Call start() once.' })
     this.#state = 'standby'
+    const narrate = narrator(this.#parts.logger)
     this.#bus.on('*', (event) => {
-      narrate(this.#parts.logger, event)
+      narrate(event)
       if (event.seq > 0) this.#term?.told()
     })
     this.#tellMissing()
@@ -438,7 +440,7 @@ export class Engine implements Pintail {
     cancel: async (id) => {
       const term = await this.#leader()
       const migration = this.#may(term, await this.#get('migration', id), 'cancel')
-      await term.migrator.cancel(migration, 'cancelled by an operator')
+      await term.migrator.cancel(migration, byOperator)
       return this.migrations.get(id)
     },
     retry: async (id) => {
@@ -494,13 +496,13 @@ export class Engine implements Pintail {
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
+      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), byOperator)
       return this.evacuations.get(id)
     },
     cancelAll: async () => {
       const term = await this.#leader()
       const open = [...term.books.evacuations.values()].filter(({ endedAt, cancelledWhy }) => endedAt === null && cancelledWhy === null)
-      await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, 'cancelled by an operator')))
+      await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, byOperator)))
       return Promise.all(open.map(({ id }) => this.evacuations.get(id)))
     },
   }
@@ -596,13 +598,6 @@ export class Engine implements Pintail {
 
 /** Parts of the policy that are typed already and built later are refused, never ignored. */
 export function checkBuilt({ policy }: ResolvedPolicy): void {
-  if (policy.failback.strategy !== 'never')
-    throw unsupported(
-      `policy.failback.strategy ${policy.failback.strategy}`,
-      'the migration machine; statuses are put back today, users are not',
-    )
-  if (policy.failback.adoptInactive)
-    throw unsupported('policy.failback.adoptInactive', 'the migration machine; a status that others set is theirs')
   if (policy.advice.enabled) throw unsupported('policy.advice', 'cost and balance advice')
 }
 

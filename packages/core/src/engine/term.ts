@@ -15,10 +15,11 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
-import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
+import type { FleetStatus, Policy, ServerId, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
+import { Homing } from './homing.ts'
 import { Journal } from './journal.ts'
 import { Migrator } from './migrator.ts'
 import { Monitor } from './monitor.ts'
@@ -55,6 +56,7 @@ export class Term {
   readonly monitor: Monitor
   readonly planner: Planner
   readonly evacuator: Evacuator
+  readonly homing: Homing
   readonly responder: Responder
   readonly migrator: Migrator
   readonly revoker: Revoker
@@ -94,10 +96,7 @@ export class Term {
         answered: () => {
           if (this.responder.wantsControl) this.responder.wake()
         },
-        listed: () => {
-          for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.responder.look(server.id)
-          this.responder.wake()
-        },
+        listed: () => this.responder.listed(),
         serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
         serverRemoved: (server) =>
           this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
@@ -107,17 +106,17 @@ export class Term {
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
     const { planner } = this
+    const common = { books, journal, planner, store: ports.store, guards: ports.guards, clock, random }
     this.evacuator = new Evacuator(
-      { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
+      common,
       { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
       stopping,
     )
     const { evacuator } = this
-    this.responder = new Responder(
-      { books, journal, monitor, planner, evacuator, bus, registry, clock, random },
-      () => this.migrator,
-      stopping,
-    )
+    const forbidden = (server: ServerId) => this.responder.forbidden(server)
+    const homing = new Homing({ ...common, monitor, evacuator, bus, registry, forbidden }, stopping)
+    this.homing = homing
+    this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
@@ -174,8 +173,9 @@ export class Term {
       }
     }
     for (const revoke of await all('revoke')) this.revoker.take(revoke)
+    for (const cursor of await all('cursor')) this.homing.resume(cursor)
     await this.#trail?.load()
-    this.responder.resume(incidents)
+    this.responder.resume(history)
   }
 
   run(): void {

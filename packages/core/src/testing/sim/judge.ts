@@ -298,7 +298,7 @@ export class Judge implements Witness {
     const incident = incidentId && this.incidents.get(incidentId)
     const server = world.servers.get(fromServerId)
     if (!incident || !server || server.gone) return
-    if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000)) return
+    if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000 - this.skewMs)) return
     if (server.reachable && !this.#wasUnreachable.has(server.id)) {
       this.report(
         'I5',
