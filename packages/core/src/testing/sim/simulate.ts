@@ -1,5 +1,5 @@
 import { errorText } from '../../errors.ts'
-import type { PauseTarget, Pintail } from '../../index.ts'
+import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
 import { seededRandom } from '../random.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
@@ -39,6 +39,9 @@ export class Simulation implements Stage {
   readonly #struck: { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[] = []
   readonly #trace: string[] = []
   readonly #traced: boolean
+  readonly #watched: { readonly status: string; readonly then: () => void }[] = []
+  /** Hears every event of every engine. */
+  onEvent: (event: PintailEvent) => void = () => {}
   #crashes = 0
   #names = 0
   #phase: Phase = 'quiet'
@@ -83,6 +86,7 @@ export class Simulation implements Stage {
     }
     pintail.on('*', (event) => {
       if (process.dead) return
+      this.onEvent(event)
       if (setup.rudeListeners && JSON.stringify(event).includes(secret)) this.judge.report('I13', `a secret is in the event ${event.type}`)
       if (this.#traced && !(event.type === 'warning' && event.data.code === 'listener_failed'))
         this.#tell(`${process.name} ${event.type} ${JSON.stringify(event.data)}`)
@@ -171,7 +175,16 @@ export class Simulation implements Stage {
 
   // ------------------------------------------------------------------------------------------------------------- faults
 
+  /** Calls back once, when a migration next enters this state. */
+  watch(status: string, then: () => void): void {
+    this.#watched.push({ status, then })
+  }
+
   #entered(status: string): void {
+    for (const watched of this.#watched.filter((one) => one.status === status)) {
+      this.#watched.splice(this.#watched.indexOf(watched), 1)
+      watched.then()
+    }
     const phase = status as Phase
     if (status === 'closed' && this.#phase !== 'recovering') return
     this.#phase = ['completed', 'failed', 'cancelled', 'approved', 'closed'].includes(status) ? 'quiet' : phase
@@ -207,9 +220,9 @@ export class Simulation implements Stage {
           if (step.phase === null || step.phase === this.#phase) this.#strike(step)
           else this.#armed.push(step)
         }, step.at)
-      await this.#advance(setup.troubleMs)
+      await this.advance(setup.troubleMs)
       this.#heal()
-      await this.#advance(setup.calmMs)
+      await this.advance(setup.calmMs)
       await this.#verdict()
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
@@ -227,13 +240,40 @@ export class Simulation implements Stage {
     }
   }
 
+  /** Plays a scenario in this world: engines run, the judge watches, and at the end all of them are stopped. */
+  async play(act: () => Promise<void>): Promise<readonly Violation[]> {
+    const { world, judge } = this
+    const unhandled = (reason: unknown): void => judge.report('I13', `an unhandled rejection: ${errorText(reason)}`)
+    process.on('unhandledRejection', unhandled)
+    try {
+      for (let index = 0; index < this.history.setup.engines; index++) this.#start()
+      await this.advance(2000)
+      await act()
+      judge.strays()
+      for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
+      await world.clock.settle()
+    } finally {
+      process.off('unhandledRejection', unhandled)
+    }
+    return judge.violations
+  }
+
+  /** The engine that leads, or one that is there. */
+  engine(): Pintail {
+    const process = this.leader()
+    const engine = this.#engines.find((one) => one.process === process)
+    if (!engine) throw new Error('no engine runs in this world')
+    return engine.pintail
+  }
+
   async #stopped(engine: Engine): Promise<void> {
     const stopping = this.#stop(engine)
-    await this.#advance(30_000)
+    await this.advance(30_000)
     await stopping
   }
 
-  async #advance(ms: number): Promise<void> {
+  /** Lets virtual time pass, milliseconds. */
+  async advance(ms: number): Promise<void> {
     const end = this.world.now + ms
     while (this.world.now < end && this.world.calls < mostSteps) {
       await this.world.clock.advance(Math.min(5000, end - this.world.now))

@@ -181,9 +181,12 @@ export class World {
     for (const server of this.servers.values()) server.reachable = true
   }
 
+  /** How often an open fault strikes, where a scenario says so: 1 is always. */
+  share: number | null = null
+
   /** Whether this fault strikes now: not every time, so that what is repeated may get through. */
   strikes(kind: FaultKind, share = 0.7): boolean {
-    return (this.#until.get(kind) ?? 0) > this.now && this.random() < share
+    return (this.#until.get(kind) ?? 0) > this.now && this.random() < (this.share ?? share)
   }
 
   wait(ms: number): Promise<void> {
