@@ -138,6 +138,10 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
         if (user) world.refusing.delete(user.id)
       })
     }
+    case 'registry.refuses_status':
+      world.open(kind, lastsMs)
+      // So that there is a status to write.
+      return void die(pickOne(living))
     case 'host.adds_users': {
       const server = pickOne(here)
       for (let index = 0; server && index < 1 + Math.floor(pick * 4); index++) {
@@ -227,8 +231,11 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
 function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
   const { world, judge } = sim
   const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
-  const server = pickOne([...world.servers.values()].filter(({ gone }) => !gone))
-  if (!server) return
+  const here = [...world.servers.values()].filter(({ gone }) => !gone)
+  const named = (id: string | undefined): TrueServer | undefined => here.find((one) => one.id === id)
+  const any = pickOne(here)
+  if (!any) return
+  const server = any
   const evacuations = [...judge.evacuations.values()].filter(({ endedAt }) => endedAt === null)
   const incident = pickOne([...judge.incidents.values()].filter(({ status }) => status === 'open'))
   switch (kind) {
@@ -253,7 +260,7 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
       const migration = pickOne([...judge.migrations.values()].filter(({ status }) => !isTerminal(status)))
       const scopes: { readonly key: string; readonly scope: PauseTarget }[] = [
         { key: 'all', scope: 'all' },
-        { key: server.id, scope: { serverId: server.id } },
+        { key: migration?.fromServerId ?? server.id, scope: { serverId: migration?.fromServerId ?? server.id } },
         ...(evacuation ? [{ key: evacuation.id, scope: { evacuationId: evacuation.id } }] : []),
         ...(migration ? [{ key: migration.id, scope: { migrationId: migration.id } }] : []),
       ]
@@ -293,11 +300,14 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
         if (planned.sort().join('; ') !== made.sort().join('; '))
           judge.report('I6', `planned ${planned.join('; ')}, executed ${made.join('; ')}`)
       })
-    case 'operator.retires':
+    case 'operator.retires': {
+      const failed = named(incident?.serverId)
+      const server = pick * 10 - Math.floor(pick * 10) < 0.6 && failed ? failed : any
       server.status = 'maintenance'
       server.statusBy = 'operator'
       server.statusAt = world.now
       return
+    }
     case 'operator.overrides_the_guard':
       if (incident) sim.ask((engine) => engine.incidents.overrideGuard(incident.id))
       return

@@ -20,6 +20,8 @@ export interface Setup {
   readonly users: readonly SimUser[]
   readonly policy: PolicyInput
   readonly panel: {
+    /** How long a call takes at most, milliseconds. */
+    readonly latencyMs: number
     readonly fencing: 'enforced' | 'none'
     readonly confirmation: 'accepted' | 'applied' | 'seen'
     /** Optional methods that this panel has. */
@@ -62,18 +64,21 @@ export function historyOf(seed: number): History {
   const first = { kind: faultKinds[cell % faultKinds.length] as FaultKind, phase: phases[Math.floor(cell / faultKinds.length)] as Phase }
 
   const count = between(3, 9)
-  const perServer = one([3, 6, 12])
+  const perServer = one([3, 6, 12, 25])
+  // Hardly more room than the users of one server need: there every place counts.
+  const isTight = chance(0.35)
+  const room = (): number => (isTight ? between(0, Math.ceil((1.2 * perServer) / count)) : between(0, perServer))
   const regions = ['eu', 'us', null]
   const servers = Array.from({ length: count }, (_, index) => ({
     id: index + 1,
     host: `10.0.0.${index + 1}`,
     region: one(regions),
     failureDomain: chance(0.3) ? one(['rack-a', 'rack-b']) : null,
-    capacity: perServer + between(0, perServer),
+    capacity: perServer + room(),
     priceEurHour: chance(0.5) ? between(1, 9) / 100 : null,
   }))
   const users = servers.flatMap(({ id }) =>
-    Array.from({ length: between(0, perServer) }, (_, index) => ({
+    Array.from({ length: isTight ? between(Math.ceil(perServer * 0.7), perServer) : between(0, perServer) }, (_, index) => ({
       id: `u${id}-${index}`,
       server: String(id),
       mobility: chance(0.08) ? ('pinned' as const) : chance(0.1) ? ('failure-only' as const) : ('free' as const),
@@ -110,6 +115,7 @@ export function historyOf(seed: number): History {
       },
     },
     panel: {
+      latencyMs: one([100, 500, 1500]),
       fencing: one(['enforced', 'none']),
       confirmation: one(['accepted', 'applied', 'seen']),
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),

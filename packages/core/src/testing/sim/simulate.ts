@@ -1,3 +1,4 @@
+import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
@@ -294,7 +295,7 @@ export class Simulation implements Stage {
       world.noteHealth(server)
       server.slowMs = 0
       server.lossy = false
-      if (world.random() < 0.5) server.alive = true
+      if (world.random() < 0.3) server.alive = true
     }
     for (const [key, scope] of [...judge.paused]) this.resume(scope, key)
     // In a world that only suggests, somebody says yes to everything now.
@@ -317,7 +318,8 @@ export class Simulation implements Stage {
     for (const { serverId, reserved } of status.servers)
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
-    for (const { id, status: state } of status.migrations) judge.report('progress', `migration ${id} is still ${state}`)
+    for (const { id, status: state, notBefore } of judge.migrations.values())
+      if (!isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000) judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
       if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))

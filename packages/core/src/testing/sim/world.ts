@@ -427,7 +427,7 @@ export class World {
       this.#grant(flight)
       return
     }
-    await this.#latency(5, 200)
+    await this.#latency(5, this.setup.panel.latencyMs)
     this.#grant(flight, this.strikes('mover.fails_halfway'))
     if (this.strikes('mover.duplicates')) {
       void this.wait(this.random() * timeoutMs).then(() => {
