@@ -294,10 +294,10 @@ export class Evacuator {
       const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
       books.evacuations.set(id, { ...evacuation, nextLookAt })
     }
-    const { moved, spared, refused, avoided } = this.#outcomes(migrations)
+    const { moved, holding, spared, refused, avoided } = this.#outcomes(migrations)
     this.#prune(migrations)
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
-    const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
+    const settled = new Set([...holding, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
     const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled })
@@ -343,6 +343,7 @@ export class Evacuator {
    */
   #outcomes(migrations: readonly Migration[]) {
     const moved = new Set<ConnectionId>()
+    const holding = new Set<ConnectionId>()
     const spared = new Set<ConnectionId>()
     const refused = new Map<ConnectionId, Set<ServerId>>()
     const avoided = new Map<ConnectionId, Set<ServerId>>()
@@ -353,7 +354,12 @@ export class Evacuator {
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
         if (isRefused) add(refused, connection.id, toServerId)
-        if (state.state === 'moved') moved.add(connection.id)
+        if (state.state === 'moved') {
+          moved.add(connection.id)
+          if (state.at > lately) holding.add(connection.id)
+          // Whoever is listed on the source all the same has not moved, whatever the mover said (Marzban#1828).
+          else for (const map of [refused, avoided]) add(map, connection.id, toServerId)
+        }
         // A person has cancelled this migration: nobody is planned around that word.
         // And who could not go home at once stays where he is.
         else if (status === 'cancelled' || reason === 'failback') spared.add(connection.id)
@@ -361,7 +367,7 @@ export class Evacuator {
         // Its target failed before its turn came.
         else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)
       }
-    return { moved, spared, refused, avoided }
+    return { moved, holding, spared, refused, avoided }
   }
 
   /** Migrations that have nothing left to say are forgotten, so that a long outage of the panel does not fill the memory. */

@@ -315,11 +315,13 @@ export class Simulation implements Stage {
     if (!engine) return judge.report('progress', 'nobody leads')
     const status = engine.pintail.status()
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
-    for (const { serverId, reserved } of status.servers)
+    // What a guard holds waits, with its places kept.
+    const isHeld = status.guards.length > 0 || status.registry.stale
+    for (const { serverId, reserved } of isHeld ? [] : status.servers)
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
     for (const { id, status: state, notBefore } of judge.migrations.values())
-      if (!isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000) judge.report('progress', `migration ${id} is still ${state}`)
+      if (!isHeld && !isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000) judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
       if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))
@@ -345,7 +347,7 @@ export class Simulation implements Stage {
     const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
     if (lost.length > 0) judge.report('I4', `${lost.length} entries of the journal never reached the log, the first: ${lost[0]?.type}`)
 
-    if (status.guards.length > 0 || status.registry.stale) return
+    if (isHeld) return
     const report = new Map(status.servers.map((one) => [String(one.serverId), one]))
     const headroom = setup.policy.placement?.hostHeadroom ?? 0
     for (const dead of servers.filter(({ alive }) => !alive)) {
