@@ -1,10 +1,11 @@
 import type { Problem } from './errors.ts'
 import { errorText, PintailError } from './errors.ts'
-import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
+import type { ConnectionInput, GuardState, SampleInput, ServerInput } from './ports.ts'
 import type {
   Connection,
   ConnectionId,
   JsonObject,
+  MigrationReason,
   Mobility,
   Needs,
   ProbeFailure,
@@ -261,6 +262,58 @@ function failureOf(row: Row): ProbeFailure | null {
     return { kind: kind as ProbeFailureKind, layer: layer.slice(0, 100), ...(detail !== null && { detail: detail.slice(0, 300) }) }
   row.problem('failure', given, `must have a layer and a kind of ${failures.join(', ')}`)
   return null
+}
+
+const reasons = [
+  'server-down',
+  'degraded',
+  'cost-optimization',
+  'manual',
+  'rebalancing',
+  'maintenance',
+  'failback',
+  'user-request',
+] as const satisfies readonly MigrationReason[]
+
+function parseGuard(input: GuardState) {
+  return parse(input, 'name', (row) => {
+    const { active, message, forbids, servers } = row.row
+    const listed = (value: unknown, field: string, isOne: (item: unknown) => boolean, what: string): readonly unknown[] | null => {
+      if (value === undefined || value === null) return null
+      const items: unknown[] = Array.isArray(value) && value.length <= 100_000 ? [...value] : [null]
+      if (!items.every(isOne)) row.problem(field, value, `must be a list of ${what}`)
+      return items
+    }
+    if (typeof active !== 'boolean') row.problem('active', active, 'must be true or false')
+    if (typeof message !== 'string') row.problem('message', message, 'must be a string')
+    const isReason = (item: unknown): boolean => reasons.includes(item as MigrationReason)
+    const from = listed(servers, 'servers', isId, 'ids of servers')
+    return {
+      // One line without credentials: it goes into events, logs and records.
+      name: errorText(row.text('name') ?? 'guard'),
+      forbids: listed(forbids, 'forbids', isReason, reasons.join(', ')) as readonly MigrationReason[] | null,
+      servers: from?.map((id) => String(id) as ServerId) ?? null,
+      active: active === true,
+      message: errorText(message),
+      remedy: row.row.remedy ? errorText(row.row.remedy) : null,
+    }
+  })
+}
+
+type ParsedGuard = Extract<ReturnType<typeof parseGuard>, { ok: true }>['value']
+
+/** The whole answer of a guard source: half an answer could be the half that forbids. */
+export function parseGuards(
+  answer: unknown,
+): { readonly ok: true; readonly value: readonly ParsedGuard[] } | { readonly ok: false; readonly problem: string } {
+  if (!Array.isArray(answer) || answer.length > 1000) return { ok: false, problem: 'its answer must be a list of at most 1 000 states' }
+  const value: ParsedGuard[] = []
+  for (const [index, row] of [...answer].entries()) {
+    const parsed = parseGuard(row)
+    if (!parsed.ok) return { ok: false, problem: `state ${index + 1} of its answer: ${problemText(parsed.problems)}` }
+    value.push(parsed.value)
+  }
+  return { ok: true, value }
 }
 
 /** An id of a server as callers may give it. */

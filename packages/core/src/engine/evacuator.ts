@@ -1,10 +1,10 @@
 import { verdictOf } from '../decide/detector.ts'
-import { massFailure } from '../decide/guard.ts'
+import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { isTerminal, step } from '../decide/migration.ts'
-import { newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
-import { errorText, PintailError } from '../errors.ts'
+import { askedGuards, newDecision, newEvacuation, newMigration, newMove, percent } from '../decide/records.ts'
+import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -24,15 +24,14 @@ import type {
   UnplacedCode,
 } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
+import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
 import { callOut, collect, newId } from './time.ts'
 
-/** For asking a guard source, milliseconds. */
-const guardCallMs = 10_000
-/** What may as well wait (DESIGN: guards by reason). */
-const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
+/** For reading the store before an optional evacuation, milliseconds. */
+const storeCallMs = 10_000
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
 
@@ -49,15 +48,15 @@ export interface EvacuatorParts {
   readonly journal: Journal
   readonly planner: Planner
   readonly store: MigrationStore
-  readonly guards: readonly GuardSource[]
+  readonly hostGuards: HostGuards
   readonly clock: Clock
   readonly random: Random
 }
 
 export interface EvacuatorHooks {
   migrator(): Migrator
-  /** Why no move off this server may start now; null: it may. */
-  forbidden(from: ServerId): string | null
+  /** Why no move off this server may start now for this reason; null: it may. */
+  forbidden(from: ServerId, reason: MigrationReason): string | null
   /** Something has changed that others may wait for. */
   wake(): void
 }
@@ -79,7 +78,7 @@ export class Evacuator {
    * reserved before this returns.
    */
   decide(plan: Plan, mode: Mode, triggeredBy: TriggeredBy, incident: Incident | null, existing: Evacuation | null = null): Decided {
-    const { books, clock, random } = this.#parts
+    const { books, hostGuards, clock, random } = this.#parts
     const now = clock.now()
     const decisionId = newId(now, random) as DecisionId
     const base = existing ?? newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
@@ -92,7 +91,8 @@ export class Evacuator {
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
     const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
-    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, overridden, now)
+    const guards = askedGuards(plan.reason, incident !== null, existing === null, hostGuards.any, overridden)
+    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, guards, now)
     const { incidentId, reason, connections, placed, unplaced } = decision
     const writes: StoreWrite[] = [put('decision', decision.id, decision)]
     const events: EventDraft[] = [
@@ -143,11 +143,13 @@ export class Evacuator {
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
-    const { books, planner } = this.#parts
-    await this.#askHost(plan.reason)
+    const { books, planner, hostGuards } = this.#parts
+    await hostGuards.ask()
     await this.#askCooldown(plan)
     for (const { server } of sources) {
-      const why = this.#hooks.forbidden(server.id)
+      const denial = hostGuards.denial(plan.reason, server.id)
+      if (denial) throw new PintailError('guard_denied', denial.message, { remedy: denial.remedy })
+      const why = this.#hooks.forbidden(server.id, plan.reason)
       if (why)
         throw new PintailError('guard_denied', `no move off ${server.id} may start now: ${why}`, {
           remedy: 'Wait until the guard allows it; status() lists what forbids.',
@@ -177,24 +179,11 @@ export class Evacuator {
     return made.evacuation
   }
 
-  /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
-  async #askHost(reason: MigrationReason): Promise<void> {
-    const optional = optionalReasons.includes(reason)
-    for (const source of this.#parts.guards) {
-      const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
-        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
-      )
-      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? optional))
-      const remedy = active?.remedy ?? 'Wait until it allows it.'
-      if (active) throw new PintailError('guard_denied', `${active.name} forbids ${reason}: ${active.message}`, { remedy })
-    }
-  }
-
   /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
   async #askCooldown({ reason, fromServerIds }: Plan): Promise<void> {
     if (!optionalReasons.includes(reason)) return
     const { books, store, clock } = this.#parts
-    const migrations = await callOut(clock, guardCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const migrations = await callOut(clock, storeCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
     const last = migrations.filter(({ fromServerId, connectionsMoved }) => fromServerIds.includes(fromServerId) && connectionsMoved > 0)
     const until = Math.max(0, ...last.map(({ completedAt }) => completedAt ?? 0)) + books.policy.migration.cooldownMs
     if (until <= clock.now()) return
@@ -205,6 +194,18 @@ export class Evacuator {
         remedy: 'Wait, lower migration.cooldownMs, or give the reason manual.',
       },
     )
+  }
+
+  /** The record with the figures of this moment. */
+  live(evacuation: Evacuation): Evacuation {
+    if (evacuation.endedAt !== null) return evacuation
+    const migrations = this.#parts.books.migrationsOf(evacuation.id).map((migration) => this.#hooks.migrator().live(migration))
+    const moved = migrations.reduce((sum, { connectionsMoved }) => sum + connectionsMoved, 0)
+    const ends = migrations.flatMap(({ status, expectedEndAt }) => (isTerminal(status) ? [] : [expectedEndAt]))
+    // Who has no room has no end to expect.
+    const known = ends.length > 0 && !evacuation.unplaced.some(({ code }) => retriable.includes(code))
+    const expectedEndAt = known ? ends.reduce((last, end) => (last === null || end === null ? null : Math.max(last, end)), 0) : null
+    return { ...evacuation, moved, progress: percent(moved, evacuation.connections), expectedEndAt }
   }
 
   /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */
@@ -221,7 +222,7 @@ export class Evacuator {
       .map((server) => books.incidents.get(server))
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
+    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason) !== null)) return
     if (clock.now() < evacuation.nextLookAt) return
     const lookLater = (): void => {
       const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
@@ -315,6 +316,7 @@ export class Evacuator {
     const next: Evacuation = {
       ...evacuation,
       moved,
+      progress: status === 'completed' ? 100 : percent(moved, evacuation.connections),
       status,
       endedAt: now,
       nextLookAt: now + books.policy.migration.retryUnplacedMs,
@@ -350,7 +352,9 @@ export class Evacuator {
 
   /** Approves suggested migrations; each schedules itself. */
   async approve(evacuation: Evacuation, migrations: readonly Migration[]): Promise<void> {
-    const { books, journal, clock } = this.#parts
+    const { books, journal, hostGuards, clock } = this.#parts
+    // Not waited for: the answer is there before the target is prepared, and each move looks at it.
+    void hostGuards.ask()
     const now = clock.now()
     const writes: StoreWrite[] = []
     const events: EventDraft[] = []

@@ -1,9 +1,22 @@
 import { judgeCheck } from '../decide/detector.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
+import { expectedEndAt, Pacer } from '../decide/pace.ts'
+import { percent } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, ConnectionMover, Located, Random, StoreWrite } from '../ports.ts'
-import type { ConnectionId, Migration, MigrationId, Move, MoveRecord, MoveState, Server, ServerId, Token } from '../vocabulary.ts'
+import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
+import type {
+  ConnectionId,
+  Migration,
+  MigrationId,
+  MigrationReason,
+  Move,
+  MoveRecord,
+  MoveState,
+  Server,
+  ServerId,
+  Token,
+} from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Bus } from './bus.ts'
 import { type Journal, put } from './journal.ts'
@@ -15,8 +28,8 @@ import { callOut, defer, sleep } from './time.ts'
 const progressEveryMs = 100
 
 export interface MigratorHooks {
-  /** Why no move off this server may start now; null: it may. */
-  forbidden(from: ServerId): string | null
+  /** Why no move off this server may start now for this reason; null: it may. */
+  forbidden(from: ServerId, reason: MigrationReason): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
   /** A migration has reached a terminal state. */
@@ -31,7 +44,12 @@ interface Run {
   /** Not started yet; taken from `next` on. */
   queue: MoveRecord[]
   next: number
+  /** Moves with an intent, called or not yet. */
   inFlight: number
+  /** Those of them that are not called yet. */
+  ahead: number
+  /** Where the pace that is seen begins; null while a guard holds. */
+  pace: { readonly sinceAt: number; readonly settled: number } | null
   /** Set once: nothing more is started, for this reason. */
   halted: { readonly why: string; readonly as: 'cancel' | 'fail' | 'replan' } | null
   moved: number
@@ -84,8 +102,15 @@ export class Migrator {
   readonly #perTarget = new Map<ServerId, number>()
   readonly #ready: Ready[] = []
   readonly #outcomes: { readonly run: Run; readonly record: MoveRecord; readonly outcome: Outcome }[] = []
+  readonly #pacer: Pacer
+  /** Wakes when the next token comes. */
+  #timer: Timer | null = null
+  #timerAt = Number.POSITIVE_INFINITY
+  /** Runs that have moves to start, whose turn is next first. */
   #turn: Run[] = []
   #intending = 0
+  /** Of those that are ready, how many wait for something else than room among all. */
+  #blocked = 0
   #inFlight = 0
 
   constructor(
@@ -114,6 +139,12 @@ export class Migrator {
     this.#hooks = hooks
     this.#stopping = stopping
     this.#killed = killed
+    this.#pacer = new Pacer(parts.clock.now())
+  }
+
+  /** Heeds the rates of the policy: a new limit holds from now on. */
+  pace(): void {
+    this.#pacer.adopt(this.#books.policy.migration.rates, this.#clock.now())
   }
 
   /** Starts what is due, and goes on with what was waiting for a guard. */
@@ -124,7 +155,7 @@ export class Migrator {
       if (this.#runs.has(migration.id)) continue
       const begun = ['preparing', 'transferring', 'completing'].includes(migration.status)
       const due = migration.status === 'scheduled' && (migration.notBefore ?? 0) <= now
-      if (!begun && !(due && this.#hooks.forbidden(migration.fromServerId) === null)) continue
+      if (!begun && !(due && this.#hooks.forbidden(migration.fromServerId, migration.reason) === null)) continue
       if (this.#hooks.token(0) === null) continue
       const end: Promise<void> = this.#run(migration)
         .catch((error) => this.#broke(migration, error))
@@ -154,11 +185,12 @@ export class Migrator {
   /** The record with the figures of the run, which are written only between phases. */
   live(migration: Migration): Migration {
     const run = this.#runs.get(migration.id)
-    return run ? { ...run.migration, ...figures(run) } : migration
+    return run ? { ...run.migration, ...figures(run), expectedEndAt: this.#expectedEndAt(run) } : migration
   }
 
   /** To be called after `stopping` has fired: what was only intended is left for the next leader, who repeats it. */
   async settled(): Promise<void> {
+    this.#timer?.cancel()
     for (const { run } of this.#ready.splice(0)) this.#ended(run)
     this.#fill()
     await Promise.all(this.#ends)
@@ -179,6 +211,8 @@ export class Migrator {
       queue: moves.filter(({ state }) => state.state === 'pending'),
       next: 0,
       inFlight: 0,
+      ahead: 0,
+      pace: null,
       halted: null,
       moved: count(moves, 'moved'),
       failed: count(moves, 'failed'),
@@ -355,52 +389,98 @@ export class Migrator {
   #startReady(): void {
     const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
     const isHeld = this.#holds()
+    this.#blocked = 0
+    this.pace()
     for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
       const { run, record, move } = this.#ready[index] as Ready
       this.#check(run)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
       const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
-      if (!run.halted && (waits || this.#stopping.aborted)) index++
-      else {
+      // The rate's token comes last, and only with the call: what a guard has held must not go out all at once.
+      if (!run.halted && (waits || this.#stopping.aborted || !this.#paced(run))) {
+        index++
+        this.#blocked++
+      } else {
         this.#ready.splice(index, 1)
+        this.#promise(run, -1)
         if (run.halted) void this.#spare(run, record)
         else void this.#launch(run, record, move)
       }
     }
   }
 
-  /** Whether no move of a run may start now: each source is asked about once for each round. */
+  /** Takes the tokens of one move, or sees to it that somebody looks again when they are there. */
+  #paced(run: Run): boolean {
+    const now = this.#clock.now()
+    const at = this.#pacer.take(endsOf(run), now)
+    if (at > now) this.#later(at, now)
+    return at <= now
+  }
+
+  #later(at: number, now: number): void {
+    if (at >= this.#timerAt || this.#stopping.aborted) return
+    this.#timer?.cancel()
+    this.#timerAt = at
+    // A little late at random, never early: so that not all engines of a host knock in the same moment.
+    this.#timer = this.#clock.setTimeout(
+      () => {
+        this.#timerAt = Number.POSITIVE_INFINITY
+        this.#fill()
+      },
+      Math.max(1, Math.ceil((at - now) * (1 + 0.05 * this.#random()))),
+    )
+  }
+
+  #promise(run: Run, by: 1 | -1): void {
+    run.ahead += by
+    this.#pacer.promise(endsOf(run), by)
+  }
+
+  /** Whether no move of a run may start now: each source is asked about once for each round and reason. */
   #holds(): (run: Run) => boolean {
-    const held = new Map<ServerId, boolean>()
-    return ({ from, to }) => {
-      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
-      return held.get(from.id) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+    const held = new Map<string, boolean>()
+    return ({ from, to, migration: { reason } }) => {
+      const key = `${reason} ${from.id}`
+      if (!held.has(key)) held.set(key, this.#hooks.forbidden(from.id, reason) !== null)
+      return held.get(key) === true || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
     }
   }
 
   /**
-   * Starts moves while there is room, one migration after the other. Intents are kept for as many moves again as are
-   * under way, so that the next call never waits for a write.
+   * Keeps intents while there is room: one source after the other, and one migration of it after the other. As many are
+   * kept again as are under way, so that the next call never waits for a write; but only for what the rates admit soon,
+   * so that a crash leaves few moves unclear.
    */
   #fill(): void {
     this.#startReady()
-    const { concurrency, timeoutMs } = this.#books.policy.migration
+    const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
     const isHeld = this.#holds()
-    let idle = 0
-    while (this.#ready.length + this.#intending < concurrency && idle < this.#turn.length) {
-      const run = this.#turn.shift() as Run
-      this.#turn.push(run)
-      idle++
+    const now = this.#clock.now()
+    const isNext = (run: Run): boolean => {
       this.#check(run)
       if (run.halted || run.next >= run.queue.length || this.#stopping.aborted) {
-        if (run.inFlight === 0) this.#drain(run)
-        continue
+        this.#turn = this.#turn.filter((other) => other !== run)
+        this.#drain(run)
+        return false
       }
-      if (isHeld(run)) continue
+      if (isHeld(run)) {
+        run.pace = null
+        return false
+      }
+      if (this.#pacer.promisedTo(run.to.id) >= concurrencyPerTarget) return false
+      const at = this.#pacer.intentAt(endsOf(run), now)
+      if (at > now) this.#later(at, now)
+      return at <= now
+    }
+    while (this.#ready.length - this.#blocked + this.#intending < concurrency) {
+      const run = this.#turn.find(isNext)
+      if (!run) return
       // Lease before move: two engines must not move one person twice.
       const token = this.#hooks.token(timeoutMs)
       if (token === null) return
-      idle = 0
+      const rank = (other: Run): number => (other === run ? 2 : other.from.id === run.from.id ? 1 : 0)
+      this.#turn.sort((a, b) => rank(a) - rank(b))
+      run.pace ??= { sinceAt: now, settled: settledOf(run) }
       void this.#intend(run, run.queue[run.next++] as MoveRecord, token)
     }
   }
@@ -414,8 +494,9 @@ export class Migrator {
       run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
   }
 
+  /** To be called of a run that has nothing more to start. */
   #drain(run: Run): void {
-    this.#turn = this.#turn.filter((other) => other !== run)
+    if (run.inFlight > 0) return
     run.drained?.()
     run.drained = null
   }
@@ -437,10 +518,12 @@ export class Migrator {
     this.#books.putMove(record)
     this.#intending++
     run.inFlight++
+    this.#promise(run, 1)
     try {
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
       this.#ready.push({ run, record, move })
     } catch (error) {
+      this.#promise(run, -1)
       this.#failed(run, error)
     } finally {
       this.#intending--
@@ -480,7 +563,9 @@ export class Migrator {
 
   #ended(run: Run): void {
     run.inFlight--
-    if (run.inFlight === 0) this.#fill()
+    if (run.inFlight > 0) return
+    if (!this.#turn.includes(run)) this.#drain(run)
+    this.#fill()
   }
 
   #failed(run: Run, error: unknown): void {
@@ -650,8 +735,35 @@ export class Migrator {
       seq: 0,
       type: 'migration.progress',
       at: now,
-      data: { id: run.migration.id, status: run.migration.status, progress, message, moved, failed, total },
+      data: {
+        id: run.migration.id,
+        status: run.migration.status,
+        progress,
+        message,
+        moved,
+        failed,
+        total,
+        expectedEndAt: this.#expectedEndAt(run),
+      },
     })
+  }
+
+  /** By the pace seen, and by the rates, which all that share a bucket share move by move; null while it is not known. */
+  #expectedEndAt(run: Run): number | null {
+    if (run.migration.status !== 'transferring' || run.halted || !run.pace || this.#holds()(run)) return null
+    const now = this.#clock.now()
+    const unstarted = (one: Run): number => one.queue.length - one.next + one.ahead
+    const sharing = (same: (other: Run) => boolean): number =>
+      [...this.#runs.values()].filter(same).reduce((sum, other) => sum + Math.min(unstarted(other), unstarted(run)), 0)
+    const count = {
+      overall: sharing(() => true),
+      target: sharing(({ to }) => to.id === run.to.id),
+      source: sharing(({ from }) => from.id === run.from.id),
+    }
+    const left = run.migration.connectionCountAtStart - settledOf(run)
+    const ratedAt = this.#pacer.lastAt(endsOf(run), count, now)
+    const settled = settledOf(run) - run.pace.settled
+    return expectedEndAt({ sinceAt: run.pace.sinceAt, settled, inFlight: run.inFlight - run.ahead, left, ratedAt }, now)
   }
 }
 
@@ -660,14 +772,16 @@ function keyOf(record: MoveRecord): string {
   return `${record.id}/${record.attempt}`
 }
 
+const endsOf = ({ from, to }: Run) => ({ from: from.id, to: to.id })
+const settledOf = ({ moved, failed, skipped }: Run): number => moved + failed + skipped
+
 function count(moves: readonly MoveRecord[], state: MoveState['state']): number {
   return moves.filter((move) => move.state.state === state).length
 }
 
 function figures(run: Run) {
   const { moved, failed, skipped, migration } = run
-  const total = migration.connectionCountAtStart
-  const progress = total === 0 ? 100 : Math.min(100, Math.floor(((moved + failed + skipped) * 100) / total))
+  const progress = percent(settledOf(run), migration.connectionCountAtStart)
   return { connectionsMoved: moved, connectionsFailed: failed, connectionsSkipped: skipped, progress }
 }
 

@@ -375,6 +375,11 @@ export class Engine implements Pintail {
     return open && this.#term ? this.#term.migrator.live(open) : migration
   }
 
+  #liveEvacuation(evacuation: Evacuation): Evacuation {
+    const open = this.#term?.books.evacuations.get(evacuation.id)
+    return open && this.#term ? this.#term.evacuator.live(open) : evacuation
+  }
+
   /** An open migration, or a refusal that says in which state it is. */
   #open(term: Term, migration: Migration, wanted: keyof typeof asks): Migration {
     const open = term.books.migrations.get(migration.id) ?? migration
@@ -453,12 +458,8 @@ export class Engine implements Pintail {
   }
 
   readonly evacuations: Pintail['evacuations'] = {
-    list: async () =>
-      (await this.#list('evacuation')).map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation).reverse(),
-    get: async (id) => {
-      const evacuation = await this.#get('evacuation', id)
-      return this.#term?.books.evacuations.get(evacuation.id) ?? evacuation
-    },
+    list: async () => (await this.#list('evacuation')).map((evacuation) => this.#liveEvacuation(evacuation)).reverse(),
+    get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
       const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
@@ -585,7 +586,14 @@ function fail(error: PintailError): never {
 }
 
 /** Where null is a value of its own and takes nothing back. */
-const nullable = ['detect.confirm', 'placement.defaultCapacity', 'placement.maxArrivals']
+const nullable = [
+  'detect.confirm',
+  'placement.defaultCapacity',
+  'placement.maxArrivals',
+  'migration.rates.overall',
+  'migration.rates.perTarget',
+  'migration.rates.perSource',
+]
 
 /** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
 function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {

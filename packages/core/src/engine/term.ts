@@ -19,6 +19,7 @@ import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../v
 import { Books, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
+import { HostGuards } from './hostGuards.ts'
 import { Journal } from './journal.ts'
 import { Migrator } from './migrator.ts'
 import { Monitor } from './monitor.ts'
@@ -44,6 +45,8 @@ export interface Ports {
 /** How far two clocks may disagree about a lease, milliseconds. */
 const skewMs = 1000
 const storeTimeoutMs = 30_000
+/** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
+const idleAskMs = 30_000
 
 /**
  * One time of leading: made when the lease is acquired, thrown away when it ends. Nothing of it outlives the right to
@@ -54,6 +57,7 @@ export class Term {
   readonly journal: Journal
   readonly monitor: Monitor
   readonly planner: Planner
+  readonly hostGuards: HostGuards
   readonly evacuator: Evacuator
   readonly responder: Responder
   readonly migrator: Migrator
@@ -89,6 +93,8 @@ export class Term {
           const data = { serverId: book.server.id, audience: null, verdict, previous: previous.verdict, reasons }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
           if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
+          if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id)
         },
         answered: () => {
@@ -106,15 +112,20 @@ export class Term {
     )
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
-    const { planner } = this
+    this.hostGuards = new HostGuards(ports.guards, bus, clock, stopping, () => this.responder.wake())
+    const { planner, hostGuards } = this
     this.evacuator = new Evacuator(
-      { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
-      { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
+      { books, journal, planner, store: ports.store, hostGuards, clock, random },
+      {
+        migrator: () => this.migrator,
+        forbidden: (from, reason) => this.responder.forbidden(from, reason),
+        wake: () => this.responder.wake(),
+      },
       stopping,
     )
     const { evacuator } = this
     this.responder = new Responder(
-      { books, journal, monitor, planner, evacuator, bus, registry, clock, random },
+      { books, journal, monitor, planner, evacuator, hostGuards, bus, registry, clock, random },
       () => this.migrator,
       stopping,
     )
@@ -123,7 +134,7 @@ export class Term {
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, bus, clock, random },
       {
-        forbidden: (from) => this.responder.forbidden(from),
+        forbidden: (from, reason) => this.responder.forbidden(from, reason),
         token: (timeoutMs) => this.token(timeoutMs),
         ended: () => this.responder.wake(),
       },
@@ -189,6 +200,8 @@ export class Term {
     if (this.#stopping.signal.aborted) return
     const now = this.#ports.clock.now()
     const { recheckMs } = this.books.policy.guards
+    this.migrator.pace()
+    if (this.responder.waits) void this.hostGuards.ask(this.responder.isActing ? recheckMs : Math.max(recheckMs, idleAskMs))
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
     if ((this.revoker.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.revoker.wake()
@@ -239,7 +252,7 @@ export class Term {
       servers: [...books.servers.values()].map((book) => this.#report(book, now)),
       counts,
       incidents: [...books.incidents.values()],
-      evacuations: [...books.evacuations.values()].filter(({ endedAt }) => endedAt === null),
+      evacuations: [...books.evacuations.values()].flatMap((one) => (one.endedAt === null ? this.evacuator.live(one) : [])),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
       guards: this.responder.denials(),
       pauses: [...books.words.values()].flatMap((word) =>
