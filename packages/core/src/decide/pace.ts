@@ -118,10 +118,6 @@ export class Pacer {
     }
   }
 
-  promisedTo(target: ServerId): number {
-    return this.#targets.promised.get(target) ?? 0
-  }
-
   /** From when on the next intent may be kept. */
   intentAt(ends: Ends, now: number): number {
     const next = this.#all(ends).map(([buckets, key]) => buckets.tokenAt(key, (buckets.promised.get(key) ?? 0) + 1, now))

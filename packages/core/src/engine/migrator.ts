@@ -66,6 +66,8 @@ interface Ready {
   readonly run: Run
   readonly record: MoveRecord
   readonly move: Move
+  /** Whether it counts on the next token: while it waits for something else, others may have that. */
+  promised: boolean
 }
 
 type Outcome =
@@ -392,17 +394,21 @@ export class Migrator {
     this.#blocked = 0
     this.pace()
     for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
-      const { run, record, move } = this.#ready[index] as Ready
+      const ready = this.#ready[index] as Ready
+      const { run, record, move } = ready
       this.#check(run)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
       const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
+      if (ready.promised === waits) this.#pacer.promise(endsOf(run), waits ? -1 : 1)
+      ready.promised = !waits
       // The rate's token comes last, and only with the call: what a guard has held must not go out all at once.
       if (!run.halted && (waits || this.#stopping.aborted || !this.#paced(run))) {
         index++
         this.#blocked++
       } else {
         this.#ready.splice(index, 1)
-        this.#promise(run, -1)
+        run.ahead--
+        if (ready.promised) this.#pacer.promise(endsOf(run), -1)
         if (run.halted) void this.#spare(run, record)
         else void this.#launch(run, record, move)
       }
@@ -429,11 +435,6 @@ export class Migrator {
       },
       Math.max(1, Math.ceil((at - now) * (1 + 0.05 * this.#random()))),
     )
-  }
-
-  #promise(run: Run, by: 1 | -1): void {
-    run.ahead += by
-    this.#pacer.promise(endsOf(run), by)
   }
 
   /** Whether no move of a run may start now: each source is asked about once for each round and reason. */
@@ -467,7 +468,7 @@ export class Migrator {
         run.pace = null
         return false
       }
-      if (this.#pacer.promisedTo(run.to.id) >= concurrencyPerTarget) return false
+      if (run.ahead >= concurrencyPerTarget) return false
       const at = this.#pacer.intentAt(endsOf(run), now)
       if (at > now) this.#later(at, now)
       return at <= now
@@ -518,12 +519,14 @@ export class Migrator {
     this.#books.putMove(record)
     this.#intending++
     run.inFlight++
-    this.#promise(run, 1)
+    run.ahead++
+    this.#pacer.promise(endsOf(run), 1)
     try {
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
-      this.#ready.push({ run, record, move })
+      this.#ready.push({ run, record, move, promised: true })
     } catch (error) {
-      this.#promise(run, -1)
+      run.ahead--
+      this.#pacer.promise(endsOf(run), -1)
       this.#failed(run, error)
     } finally {
       this.#intending--
