@@ -31,7 +31,7 @@ test('in every window of length w at most burst + perSecond·w are admitted, of 
   fc.assert(
     fc.property(rates, rates, rates, asks, (all, target, source, list) => {
       let now = 1_000_000
-      const pacer = new Pacer(now)
+      const pacer = new Pacer()
       pacer.adopt({ overall: all, perTarget: target, perSource: source }, now)
       const admitted: { at: number; from: number; to: number }[] = []
       for (const { wait, from, to } of list) {
@@ -68,7 +68,7 @@ test('when it says that a token comes, one is there, and none a millisecond befo
   fc.assert(
     fc.property(rates, fc.array(fc.integer({ min: 0, max: 5000 }), { minLength: 1, maxLength: 30 }), (rate, waits) => {
       let now = 0
-      const pacer = new Pacer(now)
+      const pacer = new Pacer()
       pacer.adopt({ ...none, overall: rate }, now)
       for (const wait of waits) {
         now += wait
@@ -87,13 +87,13 @@ test('across terms too: however often it begins anew, no window has more', () =>
   fc.assert(
     fc.property(rates, fc.array(fc.integer({ min: 0, max: 2000 }), { minLength: 20, maxLength: 150 }), fc.nat(), (rate, waits, seed) => {
       let now = 0
-      let pacer = new Pacer(now)
+      let pacer = new Pacer()
       pacer.adopt({ ...none, perTarget: rate }, now)
       const times: number[] = []
       waits.forEach((wait, index) => {
         now += wait
         if ((index * 2654435761 + seed) % 5 === 0) {
-          pacer = new Pacer(now)
+          pacer = new Pacer()
           pacer.adopt({ ...none, perTarget: rate }, now)
         }
         while (pacer.take(ends, now) <= now) times.push(now)
@@ -114,7 +114,7 @@ test('after a change of policy the new rates hold from then on, whatever was sav
       fc.integer({ min: 1, max: 97 }),
       (phases, stepMs) => {
         let now = 0
-        const pacer = new Pacer(now)
+        const pacer = new Pacer()
         for (const { rate, forMs } of phases) {
           pacer.adopt({ ...none, perSource: rate }, now)
           const times: number[] = []
@@ -129,7 +129,7 @@ test('after a change of policy the new rates hold from then on, whatever was sav
 })
 
 test('a token is taken from all buckets or from none', () => {
-  const pacer = new Pacer(0)
+  const pacer = new Pacer()
   pacer.adopt({ overall: { perSecond: 1, burst: 5 }, perTarget: { perSecond: 0.001, burst: 1 }, perSource: null }, 0)
   expect(pacer.take(ends, 10_000)).toBeGreaterThan(10_000)
   // Five are saved overall, and the try above has cost none of them.
@@ -140,14 +140,14 @@ test('a token is taken from all buckets or from none', () => {
 })
 
 test('without limits everything is admitted at once', () => {
-  const pacer = new Pacer(0)
+  const pacer = new Pacer()
   pacer.adopt(none, 0)
   for (let tries = 0; tries < 1000; tries++) expect(pacer.take(ends, 5)).toBe(5)
   expect(pacer.intentAt(ends, 5)).toBe(5)
 })
 
 test('intents are kept for what comes within a second, and no more', () => {
-  const pacer = new Pacer(0)
+  const pacer = new Pacer()
   pacer.adopt(overall(1, 100), 0)
   let kept = 0
   while (pacer.intentAt(ends, 0) <= 0) {

@@ -35,13 +35,9 @@ const mostBuckets = 10_000
 class Buckets {
   rate: Rate | null = null
   /** Of everybody who has none of his own. */
-  #fresh: Bucket
+  #fresh: Bucket = { tokens: 0, at: 0 }
   readonly #own = new Map<string, Bucket>()
   readonly promised = new Map<string, number>()
-
-  constructor(now: number) {
-    this.#fresh = { tokens: 0, at: now }
-  }
 
   /** What was saved under the old rate is kept, up to the new burst; where there was no limit nothing was saved. */
   adopt(rate: Rate | null, now: number): void {
@@ -84,15 +80,9 @@ type Ends = { readonly from: ServerId; readonly to: ServerId }
  * than the one that was lost with the last term, so that no crash loop admits more than the rates do.
  */
 export class Pacer {
-  readonly #overall: Buckets
-  readonly #targets: Buckets
-  readonly #sources: Buckets
-
-  constructor(now: number) {
-    this.#overall = new Buckets(now)
-    this.#targets = new Buckets(now)
-    this.#sources = new Buckets(now)
-  }
+  readonly #overall = new Buckets()
+  readonly #targets = new Buckets()
+  readonly #sources = new Buckets()
 
   #all({ from, to }: Ends): readonly (readonly [Buckets, string])[] {
     return [
@@ -102,7 +92,7 @@ export class Pacer {
     ]
   }
 
-  /** To be called before anything is asked, so that a limit that is new begins when it was set. */
+  /** To be called before anything is asked: a limit that is new begins with nothing saved. */
   adopt({ overall, perTarget, perSource }: RatesPolicy, now: number): void {
     this.#overall.adopt(overall, now)
     this.#targets.adopt(perTarget, now)

@@ -104,7 +104,7 @@ export class Migrator {
   readonly #perTarget = new Map<ServerId, number>()
   readonly #ready: Ready[] = []
   readonly #outcomes: { readonly run: Run; readonly record: MoveRecord; readonly outcome: Outcome }[] = []
-  readonly #pacer: Pacer
+  readonly #pacer = new Pacer()
   /** Wakes when the next token comes. */
   #timer: Timer | null = null
   #timerAt = Number.POSITIVE_INFINITY
@@ -141,12 +141,6 @@ export class Migrator {
     this.#hooks = hooks
     this.#stopping = stopping
     this.#killed = killed
-    this.#pacer = new Pacer(parts.clock.now())
-  }
-
-  /** Heeds the rates of the policy: a new limit holds from now on. */
-  pace(): void {
-    this.#pacer.adopt(this.#books.policy.migration.rates, this.#clock.now())
   }
 
   /** Starts what is due, and goes on with what was waiting for a guard. */
@@ -389,10 +383,10 @@ export class Migrator {
 
   /** Calls the mover for what is intended, while there is room. */
   #startReady(): void {
-    const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
+    const { concurrency, concurrencyPerTarget, timeoutMs, rates } = this.#books.policy.migration
     const isHeld = this.#holds()
     this.#blocked = 0
-    this.pace()
+    this.#pacer.adopt(rates, this.#clock.now())
     for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
       const ready = this.#ready[index] as Ready
       const { run, record, move } = ready

@@ -154,6 +154,31 @@ test('a source that waits for its target, or is held by a guard, holds up no oth
   await fleet.stop()
 })
 
+test('a move that is held has no claim on the next token, also at a low rate', async () => {
+  const { fleet, calls } = await watched({ connections: 8, policy: paced({ overall: { perSecond: 0.1, burst: 1 } }) })
+  await execute(fleet, { drain: ['s1'], to: 's3' })
+  const intended = () => fleet.events.filter(({ type }) => type === 'move.started').length
+  while (intended() <= calls.length) await fleet.advance(200)
+  await ask(fleet, fleet.pintail.pause({ serverId: 's1' }))
+  expect(intended()).toBe(calls.length + 1)
+  await execute(fleet, { drain: ['s2'], to: 's4' })
+  await fleet.advance(60_000)
+  expect(calls.filter(({ from }) => from === 's2').length).toBeGreaterThanOrEqual(5)
+  await fleet.stop()
+})
+
+test('an engine that is stopped while moves wait for their tokens leaves no timer behind', async () => {
+  const { fleet, calls } = await watched({ connections: 20, policy: paced({ overall: { perSecond: 0.01, burst: 1 } }) })
+  fleet.kill('s1')
+  await fleet.advance(100_000)
+  expect(calls.length).toBeGreaterThan(0)
+  expect(calls.length).toBeLessThan(20)
+  const stopped = fleet.pintail.stop()
+  await fleet.advance(1000)
+  await stopped
+  expect(fleet.clock.pending).toBe(0)
+})
+
 test('moves that a guard has held do not go out all at once when it ends', async () => {
   const rate = { perSecond: 1, burst: 3 }
   const { fleet, calls } = await watched({ connections: 40, policy: paced({ overall: rate }) })

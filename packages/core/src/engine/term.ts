@@ -200,7 +200,6 @@ export class Term {
     if (this.#stopping.signal.aborted) return
     const now = this.#ports.clock.now()
     const { recheckMs } = this.books.policy.guards
-    this.migrator.pace()
     if (this.responder.waits) void this.hostGuards.ask(this.responder.isActing ? recheckMs : Math.max(recheckMs, idleAskMs))
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
