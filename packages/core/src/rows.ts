@@ -300,20 +300,18 @@ function parseGuard(input: GuardState) {
   })
 }
 
-type ParsedGuard = Extract<ReturnType<typeof parseGuard>, { ok: true }>['value']
-
-/** The whole answer of a guard source: half an answer could be the half that forbids. */
-export function parseGuards(
-  answer: unknown,
-): { readonly ok: true; readonly value: readonly ParsedGuard[] } | { readonly ok: false; readonly problem: string } {
-  if (!Array.isArray(answer) || answer.length > 1000) return { ok: false, problem: 'its answer must be a list of at most 1 000 states' }
-  const value: ParsedGuard[] = []
-  for (const [index, row] of [...answer].entries()) {
+/**
+ * The answer of a guard source, as a whole: half an answer could be the half that forbids.
+ * @throws PintailError `invalid_row` with the first problem
+ */
+export function parseGuards(answer: unknown) {
+  if (!Array.isArray(answer) || answer.length > 1000)
+    throw new PintailError('invalid_row', 'its answer must be a list of at most 1 000 states')
+  return answer.map((row: GuardState, index) => {
     const parsed = parseGuard(row)
-    if (!parsed.ok) return { ok: false, problem: `state ${index + 1} of its answer: ${problemText(parsed.problems)}` }
-    value.push(parsed.value)
-  }
-  return { ok: true, value }
+    if (parsed.ok) return parsed.value
+    throw new PintailError('invalid_row', `state ${index + 1} of its answer: ${problemText(parsed.problems)}`)
+  })
 }
 
 /** An id of a server as callers may give it. */

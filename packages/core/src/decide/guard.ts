@@ -15,8 +15,13 @@ export interface HostGuard {
   readonly remedy: string | null
 }
 
-/** The first of the host's guards that forbids moves off this server for this reason. */
-export function hostDenial(states: readonly HostGuard[], reason: MigrationReason, from: ServerId): GuardDenial | null {
+/**
+ * The first of the host's guards that forbids moves off this server for this reason.
+ * @param said what they said, or why that is not known: then what is optional waits
+ */
+export function hostDenial(said: readonly HostGuard[] | string, reason: MigrationReason, from: ServerId): GuardDenial | null {
+  const silent = { name: 'guard source', forbids: null, servers: null, active: true, remedy: null }
+  const states = typeof said === 'string' ? [{ ...silent, message: said }] : said
   const state = states.find(
     ({ active, forbids, servers }) => active && (forbids ?? optionalReasons).includes(reason) && (servers?.includes(from) ?? true),
   )

@@ -6,7 +6,7 @@ import { expectedEndAt, Pacer } from './pace.ts'
 const server = (id: string) => id as ServerId
 const a = server('a')
 const b = server('b')
-const ends = { from: a, to: b }
+const ends = { from: { id: a }, to: { id: b } }
 const none: RatesPolicy = { overall: null, perTarget: null, perSource: null }
 const overall = (perSecond: number, burst: number): RatesPolicy => ({ ...none, overall: { perSecond, burst } })
 
@@ -36,7 +36,7 @@ test('in every window of length w at most burst + perSecond·w are admitted, of 
       const admitted: { at: number; from: number; to: number }[] = []
       for (const { wait, from, to } of list) {
         now += wait
-        if (pacer.take({ from: server(`f${from}`), to: server(`t${to}`) }, now) <= now) admitted.push({ at: now, from, to })
+        if (pacer.take({ from: { id: server(`f${from}`) }, to: { id: server(`t${to}`) } }, now) <= now) admitted.push({ at: now, from, to })
       }
       const of = (pick: (one: { from: number; to: number }) => boolean) => admitted.filter(pick).map(({ at }) => at)
       expect(
@@ -133,9 +133,7 @@ test('a token is taken from all buckets or from none', () => {
   pacer.adopt({ overall: { perSecond: 1, burst: 5 }, perTarget: { perSecond: 0.001, burst: 1 }, perSource: null }, 0)
   expect(pacer.take(ends, 10_000)).toBeGreaterThan(10_000)
   // Five are saved overall, and the try above has cost none of them.
-  const others = Array.from({ length: 6 }, (_, index) =>
-    pacer.lastAt({ from: a, to: b }, { overall: index + 1, target: 0, source: 0 }, 10_000),
-  )
+  const others = Array.from({ length: 6 }, (_, index) => pacer.lastAt(ends, { overall: index + 1, target: 0, source: 0 }, 10_000))
   expect(others.filter((at) => at <= 10_000)).toHaveLength(5)
 })
 
@@ -161,10 +159,29 @@ test('intents are kept for what comes within a second, and no more', () => {
 })
 
 test('the end is expected by the pace seen, never before the rates allow it, and not before enough was seen', () => {
-  const seen = { sinceAt: 0, settled: 10, inFlight: 2, left: 20, ratedAt: 0 }
-  expect(expectedEndAt(seen, 5000)).toBe(15_000)
-  expect(expectedEndAt({ ...seen, ratedAt: 40_000 }, 5000)).toBe(40_000)
-  expect(expectedEndAt({ ...seen, settled: 2 }, 5000)).toBeNull()
-  expect(expectedEndAt({ ...seen, inFlight: 11 }, 5000)).toBeNull()
-  expect(expectedEndAt({ ...seen, left: 0 }, 5000)).toBe(5000)
+  const transfer = {
+    ...ends,
+    migration: { connectionCountAtStart: 30 },
+    queue: { length: 30 },
+    next: 12,
+    inFlight: 2,
+    ahead: 0,
+    moved: 8,
+    failed: 1,
+    skipped: 1,
+    pace: { sinceAt: 0, settled: 0 },
+  }
+  const free = new Pacer()
+  expect(expectedEndAt(transfer, [transfer], free, 5000)).toBe(15_000)
+  expect(expectedEndAt({ ...transfer, moved: 0 }, [transfer], free, 5000)).toBeNull()
+  expect(expectedEndAt({ ...transfer, inFlight: 11 }, [transfer], free, 5000)).toBeNull()
+  expect(expectedEndAt({ ...transfer, inFlight: 20, ahead: 12 }, [transfer], free, 5000)).not.toBeNull()
+  expect(expectedEndAt({ ...transfer, pace: null }, [transfer], free, 5000)).toBeNull()
+  const pacer = new Pacer()
+  pacer.adopt(overall(0.5, 1), 5000)
+  // 18 have not started: at one in two seconds, and twice that with another one that is as long.
+  expect(expectedEndAt(transfer, [transfer], pacer, 5000)).toBe(41_000)
+  const other = { ...transfer, from: { id: server('c') } }
+  expect(expectedEndAt(transfer, [transfer, other], pacer, 5000)).toBe(77_000)
+  expect(expectedEndAt(transfer, [transfer, { ...other, next: 28 }], pacer, 5000)).toBe(45_000)
 })

@@ -1,4 +1,5 @@
-import type { Rate, RatesPolicy, ServerId } from '../vocabulary.ts'
+import type { Evacuation, Migration, Rate, RatesPolicy, ServerId } from '../vocabulary.ts'
+import { isTerminal } from './migration.ts'
 
 /** Tokens that were there at a time, milliseconds. */
 export interface Bucket {
@@ -73,7 +74,10 @@ class Buckets {
 const aheadMs = 1000
 
 /** What limits a move off one server onto another: all moves, arrivals on the target, departures from the source. */
-type Ends = { readonly from: ServerId; readonly to: ServerId }
+interface Ends {
+  readonly from: { readonly id: ServerId }
+  readonly to: { readonly id: ServerId }
+}
 
 /**
  * The rate budgets of one term. They begin empty: a bucket that fills from the beginning of the term never holds more
@@ -87,8 +91,8 @@ export class Pacer {
   #all({ from, to }: Ends): readonly (readonly [Buckets, string])[] {
     return [
       [this.#overall, ''],
-      [this.#targets, to],
-      [this.#sources, from],
+      [this.#targets, to.id],
+      [this.#sources, from.id],
     ]
   }
 
@@ -126,28 +130,76 @@ export class Pacer {
   lastAt({ from, to }: Ends, count: { readonly overall: number; readonly target: number; readonly source: number }, now: number): number {
     return Math.max(
       this.#overall.tokenAt('', count.overall, now),
-      this.#targets.tokenAt(to, count.target, now),
-      this.#sources.tokenAt(from, count.source, now),
+      this.#targets.tokenAt(to.id, count.target, now),
+      this.#sources.tokenAt(from.id, count.source, now),
     )
   }
 }
 
-/** What was seen of a transfer since it last went on after a hold, milliseconds. */
-export interface Seen {
-  readonly sinceAt: number
-  /** Moves that have settled since then. */
-  readonly settled: number
+/** A migration under way, as far as its progress goes. */
+export interface Transfer extends Ends {
+  readonly migration: { readonly connectionCountAtStart: number }
+  readonly queue: { readonly length: number }
+  /** How many of the queue have an intent. */
+  readonly next: number
+  /** Moves with an intent, and those of them that are not called yet. */
   readonly inFlight: number
-  readonly left: number
-  /** When the configured rates let the last move start. */
-  readonly ratedAt: number
+  readonly ahead: number
+  readonly moved: number
+  readonly failed: number
+  readonly skipped: number
+  /** Where the pace that is seen begins; null while a guard holds. */
+  readonly pace: { readonly sinceAt: number; readonly settled: number } | null
+}
+
+const settledOf = ({ moved, failed, skipped }: Transfer): number => moved + failed + skipped
+
+/** The figures of a record while it runs. */
+export function figures(transfer: Transfer) {
+  const { moved, failed, skipped, migration } = transfer
+  const progress = percent(settledOf(transfer), migration.connectionCountAtStart)
+  return { connectionsMoved: moved, connectionsFailed: failed, connectionsSkipped: skipped, progress }
+}
+
+/** Whose turn it is after one has had his: first the other sources, then the others of the same source. */
+export function nextTurns<T extends Ends>(turns: readonly T[], served: T): T[] {
+  const rank = (other: T): number => (other === served ? 2 : other.from.id === served.from.id ? 1 : 0)
+  return [...turns].sort((a, b) => rank(a) - rank(b))
 }
 
 /**
- * When a transfer is likely to end: by the pace seen, and not before the rates allow it. Null while too little was seen:
- * fewer than three moves, or not even as many as are under way, since the first wave says nothing of its own duration.
+ * When a transfer is likely to end: by the pace seen, and not before the rates allow it, which all that share a bucket
+ * share move by move. Null while too little was seen: fewer than three moves, or not even as many as are under way, since
+ * the first wave says nothing before it is over.
  */
-export function expectedEndAt({ sinceAt, settled, inFlight, left, ratedAt }: Seen, now: number): number | null {
-  if (settled < Math.max(3, inFlight) || now <= sinceAt) return null
-  return Math.ceil(Math.max(ratedAt, now + (left * (now - sinceAt)) / settled))
+export function expectedEndAt(one: Transfer, all: readonly Transfer[], pacer: Pacer, now: number): number | null {
+  const { pace, inFlight, ahead } = one
+  if (!pace) return null
+  const settled = settledOf(one) - pace.settled
+  if (settled < Math.max(3, inFlight - ahead) || now <= pace.sinceAt) return null
+  const unstarted = (other: Transfer): number => other.queue.length - other.next + other.ahead
+  const sharing = (shares: (other: Transfer) => boolean): number =>
+    all.filter(shares).reduce((sum, other) => sum + Math.min(unstarted(other), unstarted(one)), 0)
+  const count = {
+    overall: sharing(() => true),
+    target: sharing(({ to }) => to.id === one.to.id),
+    source: sharing(({ from }) => from.id === one.from.id),
+  }
+  const left = one.migration.connectionCountAtStart - settledOf(one)
+  return Math.ceil(Math.max(pacer.lastAt(one, count, now), now + (left * (now - pace.sinceAt)) / settled))
+}
+
+/** 0..100, whole; nothing to do is all done. */
+export function percent(done: number, total: number): number {
+  return total === 0 ? 100 : Math.min(100, Math.floor((done * 100) / total))
+}
+
+/** The record of an evacuation with the figures of this moment, from those of its migrations. */
+export function liveEvacuation(evacuation: Evacuation, migrations: readonly Migration[]): Evacuation {
+  const moved = migrations.reduce((sum, { connectionsMoved }) => sum + connectionsMoved, 0)
+  const ends = migrations.flatMap(({ status, expectedEndAt }) => (isTerminal(status) ? [] : [expectedEndAt]))
+  // Who has no room has no end to expect.
+  const known = ends.length > 0 && !evacuation.unplaced.some(({ code }) => code === 'no_capacity' || code === 'no_candidate')
+  const end = known ? ends.reduce((last, one) => (last === null || one === null ? null : Math.max(last, one)), 0) : null
+  return { ...evacuation, moved, progress: percent(moved, evacuation.connections), expectedEndAt: end }
 }

@@ -187,11 +187,6 @@ export function newMove(migrationId: MigrationId, connection: Connection): MoveR
   return { id, migrationId, connection, attempt: 1, state: { state: 'pending' }, version: 1 }
 }
 
-/** 0..100, whole; nothing to do is all done. */
-export function percent(done: number, total: number): number {
-  return total === 0 ? 100 : Math.min(100, Math.floor((done * 100) / total))
-}
-
 function connectionsIn(plan: Plan): number {
   return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
 }

@@ -1,7 +1,8 @@
 import { verdictOf } from '../decide/detector.ts'
 import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { isTerminal, step } from '../decide/migration.ts'
-import { askedGuards, newDecision, newEvacuation, newMigration, newMove, percent } from '../decide/records.ts'
+import { liveEvacuation, percent } from '../decide/pace.ts'
+import { askedGuards, newDecision, newEvacuation, newMigration, newMove } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
@@ -199,13 +200,11 @@ export class Evacuator {
   /** The record with the figures of this moment. */
   live(evacuation: Evacuation): Evacuation {
     if (evacuation.endedAt !== null) return evacuation
-    const migrations = this.#parts.books.migrationsOf(evacuation.id).map((migration) => this.#hooks.migrator().live(migration))
-    const moved = migrations.reduce((sum, { connectionsMoved }) => sum + connectionsMoved, 0)
-    const ends = migrations.flatMap(({ status, expectedEndAt }) => (isTerminal(status) ? [] : [expectedEndAt]))
-    // Who has no room has no end to expect.
-    const known = ends.length > 0 && !evacuation.unplaced.some(({ code }) => retriable.includes(code))
-    const expectedEndAt = known ? ends.reduce((last, end) => (last === null || end === null ? null : Math.max(last, end)), 0) : null
-    return { ...evacuation, moved, progress: percent(moved, evacuation.connections), expectedEndAt }
+    const migrations = this.#parts.books.migrationsOf(evacuation.id)
+    return liveEvacuation(
+      evacuation,
+      migrations.map((migration) => this.#hooks.migrator().live(migration)),
+    )
   }
 
   /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */

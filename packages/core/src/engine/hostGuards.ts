@@ -1,6 +1,6 @@
 import { type HostGuard, hostDenial } from '../decide/guard.ts'
-import { errorText, isPintailError, PintailError } from '../errors.ts'
-import type { Clock, GuardSource, GuardState } from '../ports.ts'
+import { errorText, isPintailError } from '../errors.ts'
+import type { Clock, GuardSource } from '../ports.ts'
 import { parseGuards } from '../rows.ts'
 import type { GuardDenial, MigrationReason, ServerId } from '../vocabulary.ts'
 import type { Bus } from './bus.ts'
@@ -10,12 +10,10 @@ import { callOut } from './time.ts'
 const guardCallMs = 10_000
 const unasked = 'it has not answered yet'
 
-/** One source and what it said last. */
+/** One source and what it said last; a string: why there is nothing that it said. */
 interface Asked {
   readonly source: GuardSource
-  /** Null: it has said nothing yet, or nothing that could be understood. */
-  states: readonly HostGuard[] | null
-  trouble: string
+  said: readonly HostGuard[] | string
   asking: Promise<void> | null
   askedAt: number
 }
@@ -26,19 +24,11 @@ interface Asked {
  */
 export class HostGuards {
   readonly #asked: readonly Asked[]
-  readonly #bus: Bus
-  readonly #clock: Clock
-  readonly #stopping: AbortSignal
-  readonly #changed: () => void
+  readonly #parts: { readonly bus: Bus; readonly clock: Clock; readonly stopping: AbortSignal; changed(): void }
 
-  constructor(sources: readonly GuardSource[], bus: Bus, clock: Clock, stopping: AbortSignal, changed: () => void) {
-    this.#asked = sources.map((source) => {
-      return { source, states: null, trouble: unasked, asking: null, askedAt: Number.NEGATIVE_INFINITY }
-    })
-    this.#bus = bus
-    this.#clock = clock
-    this.#stopping = stopping
-    this.#changed = changed
+  constructor(sources: readonly GuardSource[], parts: { bus: Bus; clock: Clock; stopping: AbortSignal; changed(): void }) {
+    this.#asked = sources.map((source) => ({ source, said: unasked, asking: null, askedAt: Number.NEGATIVE_INFINITY }))
+    this.#parts = parts
   }
 
   get any(): boolean {
@@ -47,52 +37,41 @@ export class HostGuards {
 
   /** Asks each source that was last asked so long ago, one question at a time. Never rejects. */
   async ask(olderThanMs = 0): Promise<void> {
-    const now = this.#clock.now()
-    await Promise.all(
-      this.#asked.map((one) => {
-        if (one.asking || now - one.askedAt < olderThanMs) return one.asking
-        one.askedAt = now
-        one.asking = this.#question(one).finally(() => {
-          one.asking = null
-        })
-        return one.asking
-      }),
-    )
+    const now = this.#parts.clock.now()
+    for (const one of this.#asked) {
+      if (one.asking || now - one.askedAt < olderThanMs) continue
+      one.askedAt = now
+      one.asking = this.#question(one).finally(() => {
+        one.asking = null
+      })
+    }
+    await Promise.all(this.#asked.map(({ asking }) => asking))
   }
 
   async #question(one: Asked): Promise<void> {
-    const before = JSON.stringify(one.states)
+    const { bus, clock, stopping, changed } = this.#parts
+    const before = one.said
     try {
-      const call = (ctx: { signal: AbortSignal }) => one.source.current(ctx)
-      const answer = await callOut<readonly GuardState[]>(this.#clock, guardCallMs, this.#stopping, 'the guard source', call)
-      const parsed = parseGuards(answer)
-      if (!parsed.ok) throw new PintailError('invalid_row', parsed.problem)
-      one.states = parsed.value
-      one.trouble = ''
+      const answer = await callOut(clock, guardCallMs, stopping, 'the guard source', (ctx) => one.source.current(ctx))
+      one.said = parseGuards(answer)
     } catch (error) {
-      if (this.#stopping.aborted) return
-      const trouble = `it does not answer: ${errorText(error)}`
+      if (stopping.aborted) return
+      one.said = `it does not answer: ${errorText(error)}`
+      const code = isPintailError(error) ? error.code : 'unavailable'
+      const message = `a guard source counts as forbidding what is optional: ${one.said}`
       // Once, until it has answered again.
-      if (one.states !== null || one.trouble === unasked)
-        this.#bus.warn({
-          code: isPintailError(error) ? error.code : 'unavailable',
-          message: `a guard source counts as forbidding what is optional, since ${trouble}`,
-          remedy: 'Mend the source; dead servers are evacuated all the same.',
-        })
-      one.states = null
-      one.trouble = trouble
+      if (typeof before !== 'string' || before === unasked)
+        bus.warn({ code, message, remedy: 'Mend the source; dead servers are evacuated all the same.' })
     }
-    if (JSON.stringify(one.states) !== before) this.#changed()
+    if (JSON.stringify(one.said) !== JSON.stringify(before)) changed()
   }
 
   /** What the host said last about moves off this server for this reason; null: nothing against it. */
   denial(reason: MigrationReason, from: ServerId): GuardDenial | null {
-    for (const { states, trouble } of this.#asked) {
-      const denial = hostDenial(states ?? [{ ...silent, message: trouble }], reason, from)
+    for (const { said } of this.#asked) {
+      const denial = hostDenial(said, reason, from)
       if (denial) return denial
     }
     return null
   }
 }
-
-const silent = { name: 'guard source', forbids: null, servers: null, active: true, remedy: null }

@@ -1,22 +1,10 @@
 import { judgeCheck } from '../decide/detector.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
-import { expectedEndAt, Pacer } from '../decide/pace.ts'
-import { percent } from '../decide/records.ts'
+import { expectedEndAt, figures, nextTurns, Pacer } from '../decide/pace.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
-import type {
-  ConnectionId,
-  Migration,
-  MigrationId,
-  MigrationReason,
-  Move,
-  MoveRecord,
-  MoveState,
-  Server,
-  ServerId,
-  Token,
-} from '../vocabulary.ts'
+import type { ConnectionId, Migration, MigrationId, Move, MoveRecord, MoveState, Server, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Bus } from './bus.ts'
 import { type Journal, put } from './journal.ts'
@@ -29,7 +17,7 @@ const progressEveryMs = 100
 
 export interface MigratorHooks {
   /** Why no move off this server may start now for this reason; null: it may. */
-  forbidden(from: ServerId, reason: MigrationReason): string | null
+  forbidden(from: ServerId, reason: Migration['reason']): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
   /** A migration has reached a terminal state. */
@@ -393,7 +381,7 @@ export class Migrator {
       this.#check(run)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
       const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
-      if (ready.promised === waits) this.#pacer.promise(endsOf(run), waits ? -1 : 1)
+      if (ready.promised === waits) this.#pacer.promise(run, waits ? -1 : 1)
       ready.promised = !waits
       // The rate's token comes last, and only with the call: what a guard has held must not go out all at once.
       if (!run.halted && (waits || this.#stopping.aborted || !this.#paced(run))) {
@@ -402,7 +390,7 @@ export class Migrator {
       } else {
         this.#ready.splice(index, 1)
         run.ahead--
-        if (ready.promised) this.#pacer.promise(endsOf(run), -1)
+        if (ready.promised) this.#pacer.promise(run, -1)
         if (run.halted) void this.#spare(run, record)
         else void this.#launch(run, record, move)
       }
@@ -412,23 +400,16 @@ export class Migrator {
   /** Takes the tokens of one move, or sees to it that somebody looks again when they are there. */
   #paced(run: Run): boolean {
     const now = this.#clock.now()
-    const at = this.#pacer.take(endsOf(run), now)
-    if (at > now) this.#later(at, now)
-    return at <= now
+    return this.#isDue(this.#pacer.take(run, now), now)
   }
 
-  #later(at: number, now: number): void {
-    if (at >= this.#timerAt || this.#stopping.aborted) return
+  #isDue(at: number, now: number): boolean {
+    if (at <= now || at >= this.#timerAt || this.#stopping.aborted) return at <= now
     this.#timer?.cancel()
     this.#timerAt = at
-    // A little late at random, never early: so that not all engines of a host knock in the same moment.
-    this.#timer = this.#clock.setTimeout(
-      () => {
-        this.#timerAt = Number.POSITIVE_INFINITY
-        this.#fill()
-      },
-      Math.max(1, Math.ceil((at - now) * (1 + 0.05 * this.#random()))),
-    )
+    // A little late at random, never early: arrivals need not come in step.
+    this.#timer = this.#clock.setTimeout(() => this.#fill(), Math.ceil((at - now) * (1 + 0.05 * this.#random())))
+    return false
   }
 
   /** Whether no move of a run may start now: each source is asked about once for each round and reason. */
@@ -447,6 +428,7 @@ export class Migrator {
    * so that a crash leaves few moves unclear.
    */
   #fill(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY
     this.#startReady()
     const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
     const isHeld = this.#holds()
@@ -458,14 +440,10 @@ export class Migrator {
         this.#drain(run)
         return false
       }
-      if (isHeld(run)) {
-        run.pace = null
-        return false
-      }
-      if (run.ahead >= concurrencyPerTarget) return false
-      const at = this.#pacer.intentAt(endsOf(run), now)
-      if (at > now) this.#later(at, now)
-      return at <= now
+      const held = isHeld(run)
+      if (held) run.pace = null
+      if (held || run.ahead >= concurrencyPerTarget) return false
+      return this.#isDue(this.#pacer.intentAt(run, now), now)
     }
     while (this.#ready.length - this.#blocked + this.#intending < concurrency) {
       const run = this.#turn.find(isNext)
@@ -473,9 +451,8 @@ export class Migrator {
       // Lease before move: two engines must not move one person twice.
       const token = this.#hooks.token(timeoutMs)
       if (token === null) return
-      const rank = (other: Run): number => (other === run ? 2 : other.from.id === run.from.id ? 1 : 0)
-      this.#turn.sort((a, b) => rank(a) - rank(b))
-      run.pace ??= { sinceAt: now, settled: settledOf(run) }
+      this.#turn = nextTurns(this.#turn, run)
+      run.pace ??= { sinceAt: now, settled: run.moved + run.failed + run.skipped }
       void this.#intend(run, run.queue[run.next++] as MoveRecord, token)
     }
   }
@@ -514,13 +491,13 @@ export class Migrator {
     this.#intending++
     run.inFlight++
     run.ahead++
-    this.#pacer.promise(endsOf(run), 1)
+    this.#pacer.promise(run, 1)
     try {
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
       this.#ready.push({ run, record, move, promised: true })
     } catch (error) {
       run.ahead--
-      this.#pacer.promise(endsOf(run), -1)
+      this.#pacer.promise(run, -1)
       this.#failed(run, error)
     } finally {
       this.#intending--
@@ -725,6 +702,7 @@ export class Migrator {
     if (!always && now - run.told < progressEveryMs) return
     run.told = now
     const { moved, failed, skipped } = run
+    const { id, status } = run.migration
     const total = run.queue.length === 0 ? moved + failed + skipped : run.migration.connectionCountAtStart
     const message = `Moving ${moved + failed + skipped} of ${total} connection${total === 1 ? '' : 's'} to ${run.to.name}…`
     const { progress } = figures(run)
@@ -732,35 +710,14 @@ export class Migrator {
       seq: 0,
       type: 'migration.progress',
       at: now,
-      data: {
-        id: run.migration.id,
-        status: run.migration.status,
-        progress,
-        message,
-        moved,
-        failed,
-        total,
-        expectedEndAt: this.#expectedEndAt(run),
-      },
+      data: { id, status, progress, message, moved, failed, total, expectedEndAt: this.#expectedEndAt(run) },
     })
   }
 
-  /** By the pace seen, and by the rates, which all that share a bucket share move by move; null while it is not known. */
+  /** Null while it is not known, as while a guard holds. */
   #expectedEndAt(run: Run): number | null {
-    if (run.migration.status !== 'transferring' || run.halted || !run.pace || this.#holds()(run)) return null
-    const now = this.#clock.now()
-    const unstarted = (one: Run): number => one.queue.length - one.next + one.ahead
-    const sharing = (same: (other: Run) => boolean): number =>
-      [...this.#runs.values()].filter(same).reduce((sum, other) => sum + Math.min(unstarted(other), unstarted(run)), 0)
-    const count = {
-      overall: sharing(() => true),
-      target: sharing(({ to }) => to.id === run.to.id),
-      source: sharing(({ from }) => from.id === run.from.id),
-    }
-    const left = run.migration.connectionCountAtStart - settledOf(run)
-    const ratedAt = this.#pacer.lastAt(endsOf(run), count, now)
-    const settled = settledOf(run) - run.pace.settled
-    return expectedEndAt({ sinceAt: run.pace.sinceAt, settled, inFlight: run.inFlight - run.ahead, left, ratedAt }, now)
+    const moves = run.migration.status === 'transferring' && !run.halted && !this.#holds()(run)
+    return moves ? expectedEndAt(run, [...this.#runs.values()], this.#pacer, this.#clock.now()) : null
   }
 }
 
@@ -769,17 +726,8 @@ function keyOf(record: MoveRecord): string {
   return `${record.id}/${record.attempt}`
 }
 
-const endsOf = ({ from, to }: Run) => ({ from: from.id, to: to.id })
-const settledOf = ({ moved, failed, skipped }: Run): number => moved + failed + skipped
-
 function count(moves: readonly MoveRecord[], state: MoveState['state']): number {
   return moves.filter((move) => move.state.state === state).length
-}
-
-function figures(run: Run) {
-  const { moved, failed, skipped, migration } = run
-  const progress = percent(settledOf(run), migration.connectionCountAtStart)
-  return { connectionsMoved: moved, connectionsFailed: failed, connectionsSkipped: skipped, progress }
 }
 
 /** What a transition tells the world: the change itself, and how it ended. */

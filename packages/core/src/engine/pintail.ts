@@ -586,14 +586,7 @@ function fail(error: PintailError): never {
 }
 
 /** Where null is a value of its own and takes nothing back. */
-const nullable = [
-  'detect.confirm',
-  'placement.defaultCapacity',
-  'placement.maxArrivals',
-  'migration.rates.overall',
-  'migration.rates.perTarget',
-  'migration.rates.perSource',
-]
+const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
 
 /** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
 function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
@@ -610,7 +603,7 @@ function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject
   for (const [key, value] of Object.entries(patch)) {
     const below = out[key]
     const path = `${prefix}${key}`
-    if (value === null && !nullable.includes(path)) delete out[key]
+    if (value === null && !nullable.test(path)) delete out[key]
     else if (isObject(value)) out[key] = mergeJson(isObject(below) ? below : {}, value, `${path}.`)
     else out[key] = value
   }

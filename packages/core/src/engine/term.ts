@@ -21,7 +21,7 @@ import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
 import { HostGuards } from './hostGuards.ts'
 import { Journal } from './journal.ts'
-import { Migrator } from './migrator.ts'
+import { Migrator, type MigratorHooks } from './migrator.ts'
 import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
@@ -112,15 +112,12 @@ export class Term {
     )
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
-    this.hostGuards = new HostGuards(ports.guards, bus, clock, stopping, () => this.responder.wake())
+    this.hostGuards = new HostGuards(ports.guards, { bus, clock, stopping, changed: () => this.responder.wake() })
     const { planner, hostGuards } = this
+    const forbidden: MigratorHooks['forbidden'] = (from, reason) => this.responder.forbidden(from, reason)
     this.evacuator = new Evacuator(
       { books, journal, planner, store: ports.store, hostGuards, clock, random },
-      {
-        migrator: () => this.migrator,
-        forbidden: (from, reason) => this.responder.forbidden(from, reason),
-        wake: () => this.responder.wake(),
-      },
+      { migrator: () => this.migrator, forbidden, wake: () => this.responder.wake() },
       stopping,
     )
     const { evacuator } = this
@@ -134,7 +131,7 @@ export class Term {
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, bus, clock, random },
       {
-        forbidden: (from, reason) => this.responder.forbidden(from, reason),
+        forbidden,
         token: (timeoutMs) => this.token(timeoutMs),
         ended: () => this.responder.wake(),
       },
