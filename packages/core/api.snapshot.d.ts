@@ -174,6 +174,7 @@ export interface PintailEvents {
         readonly moved: number;
         readonly failed: number;
         readonly total: number;
+        readonly expectedEndAt: number | null;
     };
     "migration.completed": {
         readonly id: MigrationId;
@@ -496,10 +497,11 @@ export interface LogSink {
 }
 export interface GuardState {
     readonly name: string;
-    readonly forbids?: readonly MigrationReason[];
+    readonly forbids?: readonly MigrationReason[] | null;
+    readonly servers?: readonly (string | number)[] | null;
     readonly active: boolean;
     readonly message: string;
-    readonly remedy?: string;
+    readonly remedy?: string | null;
 }
 export interface GuardSource {
     current(ctx: CallContext): PromiseLike<readonly GuardState[]>;
@@ -662,7 +664,7 @@ export declare function withRetry<T extends object>(port: T, options?: RetryOpti
 // ─── dist/rows.d.ts
 import type { Problem } from "./errors.js";
 import type { ConnectionInput, SampleInput, ServerInput } from "./ports.js";
-import type { Connection, Sample, Server, ServerId } from "./vocabulary.js";
+import type { Connection, MigrationReason, Sample, Server, ServerId } from "./vocabulary.js";
 export type Parsed<T> = {
     readonly ok: true;
     readonly value: T;
@@ -677,6 +679,14 @@ export declare function shorten(value: unknown): string;
 export declare function parseServer(input: ServerInput): Parsed<Server>;
 export declare function parseConnection(input: ConnectionInput): Parsed<Connection>;
 export declare function parseSample(input: SampleInput): Parsed<Sample>;
+export declare function parseGuards(answer: unknown): {
+    name: string;
+    forbids: readonly MigrationReason[] | null;
+    servers: ServerId[] | null;
+    active: boolean;
+    message: string;
+    remedy: string | null;
+}[];
 export type ServerRef = string | number;
 export declare function serverId(ref: ServerRef): ServerId;
 export declare function problemText(problems: readonly Problem[]): string;
@@ -1089,6 +1099,7 @@ export interface Migration {
     readonly connectionsFailed: number;
     readonly connectionsSkipped: number;
     readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly retryCount: number;
     readonly maxRetries: number;
     readonly retryOf: MigrationId | null;
@@ -1144,6 +1155,8 @@ export interface Evacuation {
     readonly cancelledWhy: string | null;
     readonly connections: number;
     readonly moved: number;
+    readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly unplaced: readonly Unplaced[];
     readonly emptyListings: number;
     readonly nextLookAt: number;
@@ -1325,9 +1338,19 @@ export interface PlacementPolicy {
     readonly hostHeadroom: number;
     readonly weights: RankingWeights;
 }
+export interface Rate {
+    readonly perSecond: number;
+    readonly burst: number;
+}
+export interface RatesPolicy {
+    readonly overall: Rate | null;
+    readonly perTarget: Rate | null;
+    readonly perSource: Rate | null;
+}
 export interface MigrationPolicy {
     readonly concurrency: number;
     readonly concurrencyPerTarget: number;
+    readonly rates: RatesPolicy;
     readonly timeoutMs: number;
     readonly moveTries: number;
     readonly maxRetries: number;
@@ -1372,7 +1395,9 @@ export interface PolicyInput {
     readonly placement?: Loose<Omit<PlacementPolicy, "weights">> & {
         readonly weights?: Loose<RankingWeights>;
     };
-    readonly migration?: Loose<MigrationPolicy>;
+    readonly migration?: Loose<Omit<MigrationPolicy, "rates">> & {
+        readonly rates?: Loose<RatesPolicy>;
+    };
     readonly failback?: Loose<FailbackPolicy>;
     readonly advice?: Loose<AdvicePolicy>;
 }
