@@ -2,7 +2,7 @@ import type { Evacuation, Migration, Rate, RatesPolicy, ServerId } from '../voca
 import { isTerminal } from './migration.ts'
 
 /** Tokens that were there at a time, milliseconds. */
-export interface Bucket {
+interface Bucket {
   readonly tokens: number
   readonly at: number
 }
@@ -11,18 +11,18 @@ export interface Bucket {
  * A token bucket (J. S. Turner, "New directions in communications", 1986; as in RFC 2697): it fills with `perSecond` up
  * to `burst`, and each move takes one. In every window of w seconds at most `burst + perSecond·w` are taken.
  */
-export function tokensAt({ tokens, at }: Bucket, { perSecond, burst }: Rate, now: number): number {
+function tokensAt({ tokens, at }: Bucket, { perSecond, burst }: Rate, now: number): number {
   return Math.min(burst, tokens + (Math.max(0, now - at) * perSecond) / 1000)
 }
 
 /** The bucket with one token fewer; null: there is none. */
-export function take(bucket: Bucket, rate: Rate, now: number): Bucket | null {
+function take(bucket: Bucket, rate: Rate, now: number): Bucket | null {
   const tokens = tokensAt(bucket, rate, now)
   return tokens >= 1 ? { tokens: tokens - 1, at: Math.max(now, bucket.at) } : null
 }
 
 /** When the n-th token from now can be taken at the earliest, if each before it is taken as soon as it is there. */
-export function tokenAt(bucket: Bucket, rate: Rate, nth: number, now: number): number {
+function tokenAt(bucket: Bucket, rate: Rate, nth: number, now: number): number {
   const missing = nth - tokensAt(bucket, rate, now)
   return missing <= 0 ? now : now + Math.ceil((missing * 1000) / rate.perSecond)
 }
@@ -45,6 +45,7 @@ class Buckets {
     const before = this.rate
     if (sameRate(before, rate)) return
     this.rate = rate
+    if (!rate) this.promised.clear()
     if (!before || !rate) {
       this.#own.clear()
       this.#fresh = { tokens: 0, at: now }
@@ -84,6 +85,8 @@ interface Ends {
  * than the one that was lost with the last term, so that no crash loop admits more than the rates do.
  */
 export class Pacer {
+  /** No limit at all: then nothing is counted either, and what was counted is forgotten. */
+  #isFree = true
   readonly #overall = new Buckets()
   readonly #targets = new Buckets()
   readonly #sources = new Buckets()
@@ -101,11 +104,14 @@ export class Pacer {
     this.#overall.adopt(overall, now)
     this.#targets.adopt(perTarget, now)
     this.#sources.adopt(perSource, now)
+    this.#isFree = !overall && !perTarget && !perSource
   }
 
   /** Intents of moves that are kept (1), and that have started or will not start (-1). */
   promise(ends: Ends, by: 1 | -1): void {
-    for (const [{ promised }, key] of this.#all(ends)) {
+    if (this.#isFree) return
+    for (const [{ rate, promised }, key] of this.#all(ends)) {
+      if (!rate) continue
       const count = (promised.get(key) ?? 0) + by
       if (count > 0) promised.set(key, count)
       else promised.delete(key)
@@ -114,12 +120,14 @@ export class Pacer {
 
   /** From when on the next intent may be kept. */
   intentAt(ends: Ends, now: number): number {
+    if (this.#isFree) return now
     const next = this.#all(ends).map(([buckets, key]) => buckets.tokenAt(key, (buckets.promised.get(key) ?? 0) + 1, now))
     return Math.max(now, Math.max(...next) - aheadMs)
   }
 
   /** Now: a token was taken from each. Later: none was, and then there may be one in each. */
   take(ends: Ends, now: number): number {
+    if (this.#isFree) return now
     const all = this.#all(ends)
     const at = Math.max(...all.map(([buckets, key]) => buckets.tokenAt(key, 1, now)))
     if (at <= now) for (const [buckets, key] of all) buckets.take(key, now)
@@ -163,8 +171,9 @@ export function figures(transfer: Transfer) {
 
 /** Whose turn it is after one has had his: first the other sources, then the others of the same source. */
 export function nextTurns<T extends Ends>(turns: readonly T[], served: T): T[] {
-  const rank = (other: T): number => (other === served ? 2 : other.from.id === served.from.id ? 1 : 0)
-  return [...turns].sort((a, b) => rank(a) - rank(b))
+  const rest = turns.filter((other) => other !== served)
+  const others = rest.filter(({ from }) => from.id !== served.from.id)
+  return others.length === 0 ? [...rest, served] : [...others, ...rest.filter(({ from }) => from.id === served.from.id), served]
 }
 
 /**
