@@ -205,6 +205,7 @@ export interface PintailEvents {
         readonly moved: number;
         readonly failed: number;
         readonly total: number;
+        readonly expectedEndAt: number | null;
     };
     "migration.completed": {
         readonly id: MigrationId;
@@ -532,10 +533,11 @@ export interface LogSink {
 }
 export interface GuardState {
     readonly name: string;
-    readonly forbids?: readonly MigrationReason[];
+    readonly forbids?: readonly MigrationReason[] | null;
+    readonly servers?: readonly (string | number)[] | null;
     readonly active: boolean;
     readonly message: string;
-    readonly remedy?: string;
+    readonly remedy?: string | null;
 }
 export interface GuardSource {
     current(ctx: CallContext): PromiseLike<readonly GuardState[]>;
@@ -713,6 +715,14 @@ export declare function shorten(value: unknown): string;
 export declare function parseServer(input: ServerInput): Parsed<Server>;
 export declare function parseConnection(input: ConnectionInput): Parsed<Connection>;
 export declare function parseSample(input: SampleInput): Parsed<Sample>;
+export declare function parseGuards(answer: unknown): {
+    name: string;
+    forbids: readonly MigrationReason[] | null;
+    servers: ServerId[] | null;
+    active: boolean;
+    message: string;
+    remedy: string | null;
+}[];
 export type ServerRef = string | number;
 export declare function serverId(ref: ServerRef): ServerId;
 export declare function parseMigrationRequest(input: unknown): {
@@ -1155,6 +1165,7 @@ export interface Migration {
     readonly connectionsFailed: number;
     readonly connectionsSkipped: number;
     readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly retryCount: number;
     readonly maxRetries: number;
     readonly retryOf: MigrationId | null;
@@ -1212,6 +1223,8 @@ export interface Evacuation {
     readonly cancelledWhy: string | null;
     readonly connections: number;
     readonly moved: number;
+    readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly unplaced: readonly Unplaced[];
     readonly emptyListings: number;
     readonly nextLookAt: number;
@@ -1411,9 +1424,19 @@ export interface PlacementPolicy {
     readonly resourceLimits: ResourceLimits;
     readonly weights: RankingWeights;
 }
+export interface Rate {
+    readonly perSecond: number;
+    readonly burst: number;
+}
+export interface RatesPolicy {
+    readonly overall: Rate | null;
+    readonly perTarget: Rate | null;
+    readonly perSource: Rate | null;
+}
 export interface MigrationPolicy {
     readonly concurrency: number;
     readonly concurrencyPerTarget: number;
+    readonly rates: RatesPolicy;
     readonly timeoutMs: number;
     readonly moveTries: number;
     readonly maxRetries: number;
@@ -1463,7 +1486,9 @@ export interface PolicyInput {
         readonly weights?: Loose<RankingWeights>;
         readonly resourceLimits?: Loose<ResourceLimits>;
     };
-    readonly migration?: Loose<MigrationPolicy>;
+    readonly migration?: Loose<Omit<MigrationPolicy, "rates">> & {
+        readonly rates?: Loose<RatesPolicy>;
+    };
     readonly failback?: Loose<FailbackPolicy>;
     readonly advice?: Loose<AdvicePolicy>;
 }

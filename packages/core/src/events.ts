@@ -142,6 +142,8 @@ export interface PintailEvents {
     readonly moved: number
     readonly failed: number
     readonly total: number
+    /** As in the record. */
+    readonly expectedEndAt: number | null
   }
   'migration.completed': {
     readonly id: MigrationId

@@ -375,6 +375,7 @@ test('the defaults are what the documentation says', () => {
     migration: {
       concurrency: 100,
       concurrencyPerTarget: 100,
+      rates: { overall: null, perTarget: null, perSource: null },
       timeoutMs: 20_000,
       moveTries: 3,
       maxRetries: 3,

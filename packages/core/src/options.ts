@@ -56,6 +56,7 @@ const host = z.unknown().superRefine((value, context) => {
   if (problem !== null) context.addIssue(problem)
 })
 const weight = share(0, 100)
+const rate = z.strictObject({ perSecond: share(0.001, 10_000), burst: whole(1, 10_000) }).nullable()
 
 const policySchema = z
   .strictObject({
@@ -129,6 +130,7 @@ const policySchema = z
       .strictObject({
         concurrency: whole(1, 10_000),
         concurrencyPerTarget: whole(1, 10_000),
+        rates: z.strictObject({ overall: rate, perTarget: rate, perSource: rate }).partial(),
         timeoutMs: whole(10, hour),
         moveTries: whole(1, 20),
         maxRetries: whole(0, 20),
@@ -379,6 +381,7 @@ const defaults = {
   migration: {
     concurrency: 100,
     concurrencyPerTarget: 100,
+    rates: { overall: null, perTarget: null, perSource: null },
     timeoutMs: 20_000,
     moveTries: 3,
     maxRetries: 3,

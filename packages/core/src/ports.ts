@@ -215,15 +215,26 @@ export interface LogSink {
 /** What the host knows and Pintail cannot: a scaling event, a full queue, an idle hour, a maintenance window. */
 export interface GuardState {
   readonly name: string
-  /** The reasons it forbids; absent: all optional ones (not `server-down`, not `manual`). */
-  readonly forbids?: readonly MigrationReason[]
+  /**
+   * The reasons it forbids; absent: the optional ones (`rebalancing`, `cost-optimization`, `maintenance`, `failback`).
+   * `server-down` here holds the evacuation of dead servers.
+   */
+  readonly forbids?: readonly MigrationReason[] | null
+  /** The servers that nobody is moved off; absent: all. */
+  readonly servers?: readonly (string | number)[] | null
   readonly active: boolean
+  /** For people, at most 300 characters. */
   readonly message: string
-  readonly remedy?: string
+  readonly remedy?: string | null
 }
 
 export interface GuardSource {
-  /** A throw counts as forbidding the optional reasons, and never the evacuation of a dead server. */
+  /**
+   * What holds now; at most 1 000 states. Asked before a person's plan is executed, when a server becomes suspect, and
+   * again every `guards.recheckMs` while something waits or moves; one question at a time, each for at most 10 s.
+   * A throw, a time-out or an answer that is not understood counts as forbidding the optional reasons, and never the
+   * evacuation of a dead server.
+   */
   current(ctx: CallContext): PromiseLike<readonly GuardState[]>
 }
 

@@ -283,6 +283,8 @@ export interface Migration {
   readonly connectionsSkipped: number
   /** 0..100. */
   readonly progress: number
+  /** When its last move is likely to be over, by the pace seen and the configured rates; null: it moves nobody now, is held, or too little was seen. A live figure: null in the store. */
+  readonly expectedEndAt: number | null
   readonly retryCount: number
   readonly maxRetries: number
   /** The ended migration that an operator asked to be tried again by this one. */
@@ -342,7 +344,12 @@ export interface Evacuation {
   /** Why it was cancelled; set as soon as nothing more is started, while what is under way still settles. */
   readonly cancelledWhy: string | null
   readonly connections: number
+  /** While it runs, the figure of this moment. */
   readonly moved: number
+  /** 0..100: the share that has moved; 100 once it is completed. */
+  readonly progress: number
+  /** When the last of its migrations is likely to end; null: it is not known of all of them. A live figure: null in the store. */
+  readonly expectedEndAt: number | null
   readonly unplaced: readonly Unplaced[]
   /** Listings of the source in a row that found nobody left to plan; two end the evacuation. */
   readonly emptyListings: number
@@ -609,11 +616,33 @@ export interface PlacementPolicy {
   readonly weights: RankingWeights
 }
 
+/**
+ * At most `burst` moves at once and `perSecond` on average: in every window of w seconds at most `burst + perSecond·w`.
+ * A leader begins with nothing saved, so that restarts add nothing.
+ */
+export interface Rate {
+  /** 0.001–10 000. */
+  readonly perSecond: number
+  /** Whole, 1–10 000. */
+  readonly burst: number
+}
+
+/** How fast moves are handed to the mover; null: no limit but the concurrency. Each default: null. */
+export interface RatesPolicy {
+  readonly overall: Rate | null
+  /** Arrivals on each target. */
+  readonly perTarget: Rate | null
+  /** Departures from each source. */
+  readonly perSource: Rate | null
+}
+
 export interface MigrationPolicy {
   /** Calls of the mover in flight at once, 1–10 000. Default 100. */
   readonly concurrency: number
   /** The same for one target, 1–10 000. Default 100. */
   readonly concurrencyPerTarget: number
+  /** Rate budgets; a move starts when all three have a token for it. */
+  readonly rates: RatesPolicy
   /** For each call of the mover, milliseconds, 10–3 600 000. Default 20 000 (VPN Duck's). */
   readonly timeoutMs: number
   /** Tries of one move within one run of its migration, 1–20. Default 3. */
@@ -692,7 +721,7 @@ export interface PolicyInput {
     readonly weights?: Loose<RankingWeights>
     readonly resourceLimits?: Loose<ResourceLimits>
   }
-  readonly migration?: Loose<MigrationPolicy>
+  readonly migration?: Loose<Omit<MigrationPolicy, 'rates'>> & { readonly rates?: Loose<RatesPolicy> }
   readonly failback?: Loose<FailbackPolicy>
   readonly advice?: Loose<AdvicePolicy>
 }

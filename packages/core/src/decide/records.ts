@@ -10,6 +10,7 @@ import type {
   IncidentId,
   Migration,
   MigrationId,
+  MigrationReason,
   Mode,
   MoveRecord,
   Plan,
@@ -17,6 +18,7 @@ import type {
   TriggeredBy,
   Verdict,
 } from '../vocabulary.ts'
+import { optionalReasons } from './guard.ts'
 
 /** Records as they begin: everything that is not known yet is null or zero, version 1 is the first that is kept. */
 
@@ -76,6 +78,8 @@ export function newEvacuation(
     cancelledWhy: null,
     connections: connectionsIn(plan),
     moved: 0,
+    progress: 0,
+    expectedEndAt: null,
     unplaced: plan.unplaced,
     emptyListings: 0,
     nextLookAt: now,
@@ -83,8 +87,22 @@ export function newEvacuation(
   }
 }
 
-/** The guards that were asked before a decision about a failure: each allowed it, or was overridden by a person. */
-const asked: readonly GuardCode[] = ['paused', 'too_few_servers', 'mass_failure', 'no_control', 'registry_stale']
+/** The guards that were asked before a decision: each allowed it, or was overridden by a person. */
+export function askedGuards(
+  reason: MigrationReason,
+  isIncident: boolean,
+  /** False: it goes on with an evacuation that was allowed to begin. */
+  isFirst: boolean,
+  hostHasGuards: boolean,
+  /** What the mass-failure guard would have said, had the operator not overridden it. */
+  overridden: GuardDenial | null,
+): DecisionRecord['guards'] {
+  const asked: GuardCode[] = ['paused', 'mass_failure', 'no_control', 'registry_stale']
+  if (isIncident) asked.push('too_few_servers')
+  if (hostHasGuards) asked.push('host')
+  if (!isIncident && isFirst) asked.push('source_busy', ...(optionalReasons.includes(reason) ? (['cooldown'] as const) : []))
+  return asked.map((guard) => ({ guard, denial: guard === 'mass_failure' ? overridden : null }))
+}
 
 export function newDecision(
   id: DecisionId,
@@ -94,8 +112,7 @@ export function newDecision(
   evacuationId: EvacuationId | null,
   verdicts: DecisionRecord['verdicts'],
   policyVersion: number,
-  /** What the mass-failure guard would have said, had the operator not overridden it. */
-  overridden: GuardDenial | null,
+  guards: DecisionRecord['guards'],
   now: number,
 ): DecisionRecord {
   const connections = connectionsIn(plan)
@@ -110,7 +127,7 @@ export function newDecision(
     verdicts,
     evidence: incident?.evidence ?? [],
     control: incident?.control ?? null,
-    guards: incident ? asked.map((guard) => ({ guard, denial: guard === 'mass_failure' ? overridden : null })) : [],
+    guards,
     cohorts: plan.cohorts,
     connections,
     placed: connections - plan.unplaced.length,
@@ -157,6 +174,7 @@ export function newMigration(
     connectionsFailed: 0,
     connectionsSkipped: 0,
     progress: 0,
+    expectedEndAt: null,
     retryCount: 0,
     maxRetries,
     retryOf: evacuation.retryOf,

@@ -1,12 +1,13 @@
 import { verdictOf } from '../decide/detector.ts'
-import { massFailure } from '../decide/guard.ts'
+import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
-import { newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
+import { liveEvacuation, percent } from '../decide/pace.ts'
+import { askedGuards, newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
 import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
-import { errorText, held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
+import { held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
 import type {
   ConnectionId,
@@ -29,15 +30,14 @@ import type {
   UnplacedCode,
 } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
+import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
 import { callOut, collect, newId } from './time.ts'
 
-/** For asking a guard source, milliseconds. */
-const guardCallMs = 10_000
-/** What may as well wait (DESIGN: guards by reason). */
-const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
+/** For reading the store before an optional evacuation, milliseconds. */
+const storeCallMs = 10_000
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate', 'being_moved']
 
@@ -54,15 +54,15 @@ export interface EvacuatorParts {
   readonly journal: Journal
   readonly planner: Planner
   readonly store: MigrationStore
-  readonly guards: readonly GuardSource[]
+  readonly hostGuards: HostGuards
   readonly clock: Clock
   readonly random: Random
 }
 
 export interface EvacuatorHooks {
   migrator(): Migrator
-  /** Why no move off this server may start now; null: it may. */
-  forbidden(from: ServerId): string | null
+  /** Why no move off this server may start now for this reason; null: it may. */
+  forbidden(from: ServerId, reason: MigrationReason): string | null
   /** Something has changed that others may wait for. */
   wake(): void
 }
@@ -91,7 +91,7 @@ export class Evacuator {
     existing: Evacuation | null = null,
     more: Partial<Pick<Evacuation, 'notes' | 'retryOf'>> = {},
   ): Decided {
-    const { books, clock, random } = this.#parts
+    const { books, hostGuards, clock, random } = this.#parts
     const now = clock.now()
     const decisionId = newId(now, random) as DecisionId
     const made = () => newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
@@ -105,7 +105,8 @@ export class Evacuator {
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
     const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
-    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, overridden, now)
+    const guards = askedGuards(plan.reason, incident !== null, existing === null, hostGuards.any, overridden)
+    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, guards, now)
     const { incidentId, reason, connections, placed, unplaced } = decision
     const writes: StoreWrite[] = [put('decision', decision.id, decision)]
     const events: EventDraft[] = [
@@ -156,10 +157,10 @@ export class Evacuator {
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
-    const { books, planner } = this.#parts
-    await this.askHost(plan.reason)
+    const { books, planner, hostGuards } = this.#parts
+    await hostGuards.ask()
     await this.#askCooldown(plan)
-    for (const { server } of sources) this.#askGuards(server.id)
+    for (const { server } of sources) this.#askGuards(server.id, plan.reason)
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
     const fresh = planner.plan(gathered, plan.reason, plan)
@@ -195,9 +196,9 @@ export class Evacuator {
     const remedy = retryOf ? 'Create a migration without a target: then the plan chooses.' : 'Mend what is named, and ask again.'
     if (found.length > 0)
       throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), { problems: found, remedy })
-    await this.askHost(reason)
+    await this.#parts.hostGuards.ask()
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
-    this.#askGuards(serverId)
+    this.#askGuards(serverId, reason)
     this.#askBusy([serverId])
     const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
     if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stalePlan()
@@ -225,8 +226,10 @@ export class Evacuator {
     return Promise.all(others.map((evacuation) => this.stop(evacuation, `superseded by incident ${incident}`, server)))
   }
 
-  #askGuards(server: ServerId): void {
-    const why = this.#hooks.forbidden(server)
+  #askGuards(server: ServerId, reason: MigrationReason): void {
+    const denial = this.#parts.hostGuards.denial(reason, server)
+    if (denial) throw new PintailError('guard_denied', denial.message, { remedy: denial.remedy })
+    const why = this.#hooks.forbidden(server, reason)
     if (why !== null) throw held(server, why)
   }
 
@@ -236,24 +239,11 @@ export class Evacuator {
     if (busy) throw underWay(busy.id, busy.fromServerIds)
   }
 
-  /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
-  async askHost(reason: MigrationReason): Promise<void> {
-    const optional = optionalReasons.includes(reason)
-    for (const source of this.#parts.guards) {
-      const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
-        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
-      )
-      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? optional))
-      const remedy = active?.remedy ?? 'Wait until it allows it.'
-      if (active) throw new PintailError('guard_denied', `${active.name} forbids ${reason}: ${active.message}`, { remedy })
-    }
-  }
-
   /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
   async #askCooldown({ reason, fromServerIds }: Pick<Plan, 'reason' | 'fromServerIds'>): Promise<void> {
     if (!optionalReasons.includes(reason)) return
     const { books, store, clock } = this.#parts
-    const migrations = await callOut(clock, guardCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const migrations = await callOut(clock, storeCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
     const last = migrations.filter(({ fromServerId, connectionsMoved }) => fromServerIds.includes(fromServerId) && connectionsMoved > 0)
     const until = Math.max(0, ...last.map(({ completedAt }) => completedAt ?? 0)) + books.policy.migration.cooldownMs
     if (until <= clock.now()) return
@@ -263,6 +253,16 @@ export class Evacuator {
       {
         remedy: 'Wait, lower migration.cooldownMs, or give the reason manual.',
       },
+    )
+  }
+
+  /** The record with the figures of this moment. */
+  live(evacuation: Evacuation): Evacuation {
+    if (evacuation.endedAt !== null) return evacuation
+    const migrations = this.#parts.books.migrationsOf(evacuation.id)
+    return liveEvacuation(
+      evacuation,
+      migrations.map((migration) => this.#hooks.migrator().live(migration)),
     )
   }
 
@@ -283,7 +283,7 @@ export class Evacuator {
       .map((server) => books.incidents.get(server))
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
+    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason) !== null)) return
     if (books.isPaused(id, null, clock.now())) return
     // Who was being moved elsewhere has settled there: whoever of them is still here is planned without waiting.
     const elsewhere = beingMoved(evacuation.unplaced)
@@ -390,6 +390,7 @@ export class Evacuator {
     const next: Evacuation = {
       ...evacuation,
       moved,
+      progress: status === 'completed' ? 100 : percent(moved, evacuation.connections),
       status,
       endedAt: now,
       nextLookAt: now + books.policy.migration.retryUnplacedMs,
@@ -435,7 +436,9 @@ export class Evacuator {
    * @param notBefore null: at once, or as it was
    */
   async approve(evacuation: Evacuation, migrations: readonly Migration[], notBefore: number | null = null): Promise<void> {
-    const { books, journal, clock } = this.#parts
+    const { books, journal, hostGuards, clock } = this.#parts
+    // Not waited for: the answer is there before the target is prepared, and each move looks at it.
+    void hostGuards.ask()
     const now = clock.now()
     const writes: StoreWrite[] = []
     const events: EventDraft[] = []

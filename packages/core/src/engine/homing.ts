@@ -114,14 +114,14 @@ export class Homing {
   }
 
   async #go({ failback, ...rest }: Incident & { readonly failback: Failback }): Promise<void> {
-    const { books, clock, evacuator, monitor, planner, forbidden } = this.#parts
+    const { books, clock, hostGuards, evacuator, monitor, planner, forbidden } = this.#parts
     const { failback: policy, migration: pace, placement, mode } = books.policy
     const { serverId: to } = rest
     // If it comes to nothing it is looked at again after a while: kept in mind only.
     const nextAt = clock.now() + Math.max(policy.batchIntervalMs, pace.retryUnplacedMs)
     const incident = { ...rest, failback: { ...failback, nextAt } }
     this.open.set(rest.id, incident)
-    await evacuator.askHost('failback')
+    await hostGuards.ask()
     const history = await this.#history()
     const away = await this.#away(incident, history)
     const isFree = (id: ServerId) =>

@@ -391,6 +391,11 @@ export class Engine implements Pintail {
     return open && this.#term ? this.#term.migrator.live(open) : migration
   }
 
+  #liveEvacuation(evacuation: Evacuation): Evacuation {
+    const open = this.#term?.books.evacuations.get(evacuation.id)
+    return open && this.#term ? this.#term.evacuator.live(open) : evacuation
+  }
+
   /** The migration as it is now, or a refusal that says in which state it is and what that allows. */
   #may(term: Term, kept: Migration, call: Call): Migration {
     const migration = term.books.migrations.get(kept.id) ?? kept
@@ -479,12 +484,8 @@ export class Engine implements Pintail {
   }
 
   readonly evacuations: Pintail['evacuations'] = {
-    list: async () =>
-      (await this.#list('evacuation')).map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation).reverse(),
-    get: async (id) => {
-      const evacuation = await this.#get('evacuation', id)
-      return this.#term?.books.evacuations.get(evacuation.id) ?? evacuation
-    },
+    list: async () => (await this.#list('evacuation')).map((evacuation) => this.#liveEvacuation(evacuation)).reverse(),
+    get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
       const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
@@ -606,7 +607,7 @@ function fail(error: PintailError): never {
 }
 
 /** Where null is a value of its own and takes nothing back. */
-const nullable = ['detect.confirm', 'placement.defaultCapacity', 'placement.maxArrivals']
+const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
 
 /** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
 function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
@@ -623,7 +624,7 @@ function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject
   for (const [key, value] of Object.entries(patch)) {
     const below = out[key]
     const path = `${prefix}${key}`
-    if (value === null && !nullable.includes(path)) delete out[key]
+    if (value === null && !nullable.test(path)) delete out[key]
     else if (isObject(value)) out[key] = mergeJson(isObject(below) ? below : {}, value, `${path}.`)
     else out[key] = value
   }

@@ -1,14 +1,24 @@
 import { dampedNews } from '../decide/damping.ts'
 import { verdictOf } from '../decide/detector.ts'
 import { newFailback } from '../decide/failback.ts'
-import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
+import { controlFreshMs, massFailure, noControl, optionalReasons, tooFewServers } from '../decide/guard.ts'
 import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { newIncident } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
-import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
+import type {
+  EvacuationId,
+  GuardCode,
+  GuardDenial,
+  Incident,
+  IncidentId,
+  MigrationReason,
+  Mode,
+  ServerId,
+  StatusWrite,
+} from '../vocabulary.ts'
 import type { ServerBook } from './books.ts'
 import type { Homing, HomingParts } from './homing.ts'
 import { put } from './journal.ts'
@@ -61,7 +71,7 @@ export class Responder {
     // If the store has lost us, the term ends; nobody waits for this one.
     if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
-    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#parts.evacuator.continue(id))
+    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#goOn(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
     this.#migrator().wake()
@@ -110,6 +120,13 @@ export class Responder {
     const { books, homing } = this.#parts
     const waiting = [this.#unwell, books.evacuations, this.#restoring, this.#damped, homing.open]
     return waiting.some(({ size }) => size > 0)
+  }
+
+  /** True while somebody is about to be moved, or would be but for a guard. */
+  get isActing(): boolean {
+    const { books } = this.#parts
+    const runs = [...books.evacuations.values()].some(({ status, endedAt }) => status === 'running' && endedAt === null)
+    return runs || [...this.#unwell].some((id) => (books.incidents.get(id)?.decisionId ?? null) === null)
   }
 
   /** True while a failure waits for any other host to answer. */
@@ -166,6 +183,20 @@ export class Responder {
     }
   }
 
+  /** An evacuation without incident tells itself what holds it. */
+  async #goOn(id: EvacuationId): Promise<void> {
+    const { books, evacuator } = this.#parts
+    const evacuation = books.evacuations.get(id)
+    for (const from of evacuation?.fromServerIds ?? []) {
+      const book = books.servers.get(from)
+      if (this.#unwell.has(from)) continue
+      const runs = evacuation?.status === 'running' && evacuation.endedAt === null && evacuation.cancelledWhy === null
+      if (book && runs) await this.#deny(this.guardsFor(book, null, evacuation.reason), book, null)
+      else this.#allow(from, null)
+    }
+    return evacuator.continue(id)
+  }
+
   // ---------------------------------------------------------------------------------------------------------- servers
 
   async #attend(id: ServerId): Promise<void> {
@@ -217,11 +248,13 @@ export class Responder {
   }
 
   /** What forbids moves off this server now, because of its incident or because a person asked for them. */
-  guardsFor(book: ServerBook, incident: Incident | null): GuardDenial[] {
-    const { books, monitor, clock } = this.#parts
+  guardsFor(book: ServerBook, incident: Incident | null, reason: MigrationReason = 'server-down'): GuardDenial[] {
+    const { books, monitor, hostGuards, clock } = this.#parts
     const { guards, detect } = books.policy
     const now = clock.now()
-    const denials: (GuardDenial | null)[] = [this.#paused(book.server.id)]
+    // Once the server is dead, whoever was to leave it when there is time leaves a dead server.
+    const why = incident && optionalReasons.includes(reason) ? 'server-down' : reason
+    const denials = [this.#paused(book.server.id), hostGuards.denial(why, book.server.id)]
     // Who asks for a move himself has eyes of his own.
     if (incident)
       denials.push(tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']))
@@ -249,12 +282,12 @@ export class Responder {
   }
 
   /** Why no move off this server may start now: asked before each, so that a guard holds in the middle too. */
-  forbidden(from: ServerId): string | null {
+  forbidden(from: ServerId, reason: MigrationReason): string | null {
     const { books, journal } = this.#parts
     if (journal.trouble) return `the store does not answer: ${journal.trouble}`
     const book = books.servers.get(from)
     if (!book) return null
-    return this.guardsFor(book, books.incidents.get(from) ?? null)[0]?.message ?? null
+    return this.guardsFor(book, books.incidents.get(from) ?? null, reason)[0]?.message ?? null
   }
 
   /** Tells a guard once when it begins to forbid; the incident tells each change of its own reasons. */
@@ -324,7 +357,8 @@ export class Responder {
   }
 
   async #hold(book: ServerBook, incident: Incident, denials: readonly GuardDenial[]): Promise<void> {
-    const same = denials.length === incident.heldBy.length && denials.every(({ guard }, index) => guard === incident.heldBy[index]?.guard)
+    const nameOf = (denial?: GuardDenial) => `${denial?.guard} ${denial?.values?.name}`
+    const same = denials.length === incident.heldBy.length && denials.every((one, index) => nameOf(one) === nameOf(incident.heldBy[index]))
     if (same) return
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, heldBy: denials }, [

@@ -15,13 +15,14 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
-import type { FleetStatus, Policy, ServerId, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
+import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
+import { HostGuards } from './hostGuards.ts'
 import { Journal } from './journal.ts'
-import { Migrator } from './migrator.ts'
+import { Migrator, type MigratorHooks } from './migrator.ts'
 import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
@@ -45,6 +46,8 @@ export interface Ports {
 /** How far two clocks may disagree about a lease, milliseconds. */
 const skewMs = 1000
 const storeTimeoutMs = 30_000
+/** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
+const idleAskMs = 30_000
 
 /**
  * One time of leading: made when the lease is acquired, thrown away when it ends. Nothing of it outlives the right to
@@ -55,6 +58,7 @@ export class Term {
   readonly journal: Journal
   readonly monitor: Monitor
   readonly planner: Planner
+  readonly hostGuards: HostGuards
   readonly evacuator: Evacuator
   readonly homing: Homing
   readonly responder: Responder
@@ -91,6 +95,8 @@ export class Term {
           const data = { serverId: book.server.id, audience: null, verdict, previous: previous.verdict, reasons }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
           if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
+          if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id)
         },
         answered: () => {
@@ -105,16 +111,16 @@ export class Term {
     )
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
-    const { planner } = this
-    const common = { books, journal, planner, store: ports.store, guards: ports.guards, clock, random }
-    this.evacuator = new Evacuator(
-      common,
-      { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
+    this.hostGuards = new HostGuards(ports.guards, { bus, clock, stopping, changed: () => this.responder.wake() })
+    const { planner, hostGuards } = this
+    const common = { books, journal, planner, store: ports.store, hostGuards, clock, random }
+    const forbidden: MigratorHooks['forbidden'] = (from, reason) => this.responder.forbidden(from, reason)
+    this.evacuator = new Evacuator(common, { migrator: () => this.migrator, forbidden, wake: () => this.responder.wake() }, stopping)
+    const { evacuator } = this
+    const homing = new Homing(
+      { ...common, monitor, evacuator, bus, registry, forbidden: (server) => forbidden(server, 'failback') },
       stopping,
     )
-    const { evacuator } = this
-    const forbidden = (server: ServerId) => this.responder.forbidden(server)
-    const homing = new Homing({ ...common, monitor, evacuator, bus, registry, forbidden }, stopping)
     this.homing = homing
     this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
@@ -122,7 +128,7 @@ export class Term {
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, bus, clock, random },
       {
-        forbidden: (from) => this.responder.forbidden(from),
+        forbidden,
         token: (timeoutMs) => this.token(timeoutMs),
         ended: () => this.responder.wake(),
       },
@@ -189,6 +195,7 @@ export class Term {
     if (this.#stopping.signal.aborted) return
     const now = this.#ports.clock.now()
     const { recheckMs } = this.books.policy.guards
+    if (this.responder.waits) void this.hostGuards.ask(this.responder.isActing ? recheckMs : Math.max(recheckMs, idleAskMs))
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
     if ((this.revoker.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.revoker.wake()
@@ -239,7 +246,7 @@ export class Term {
       servers: [...books.servers.values()].map((book) => this.#report(book, now)),
       counts,
       incidents: [...books.incidents.values()],
-      evacuations: [...books.evacuations.values()].filter(({ endedAt }) => endedAt === null),
+      evacuations: [...books.evacuations.values()].flatMap((one) => (one.endedAt === null ? this.evacuator.live(one) : [])),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
       guards: this.responder.denials(),
       pauses: [...books.words.values()].flatMap((word) =>

@@ -321,7 +321,8 @@ export class Simulation implements Stage {
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
     for (const { id, status: state, notBefore } of judge.migrations.values())
-      if (!isHeld && !isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000) judge.report('progress', `migration ${id} is still ${state}`)
+      if (!isHeld && !isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000)
+        judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
       if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))
