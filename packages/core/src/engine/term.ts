@@ -2,6 +2,7 @@ import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
 import type { EventDraft } from '../events.ts'
 import type {
+  ClientNotifier,
   Clock,
   ConnectionMover,
   GuardSource,
@@ -18,6 +19,7 @@ import type {
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
+import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Journal } from './journal.ts'
 import { Migrator } from './migrator.ts'
@@ -25,7 +27,7 @@ import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
 import { Revoker } from './revoker.ts'
-import { callOut, collect } from './time.ts'
+import { callOut, collect, skewMs } from './time.ts'
 import { Trail } from './trail.ts'
 
 /** What a term needs of the outside; all defaults are filled in. */
@@ -37,12 +39,11 @@ export interface Ports {
   readonly store: MigrationStore
   readonly guards: readonly GuardSource[]
   readonly log: LogSink | null
+  readonly notifier: ClientNotifier | null
   readonly clock: Clock
   readonly random: Random
 }
 
-/** How far two clocks may disagree about a lease, milliseconds. */
-const skewMs = 1000
 const storeTimeoutMs = 30_000
 
 /**
@@ -65,6 +66,7 @@ export class Term {
   readonly #stopping = new AbortController()
   readonly #killed = new AbortController()
   #leaseUntil: number
+  #epoch = 0
   #timer: Timer | null = null
   #monitoring: Promise<void> = Promise.resolve()
 
@@ -109,7 +111,12 @@ export class Term {
     const { planner } = this
     this.evacuator = new Evacuator(
       { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
-      { migrator: () => this.migrator, forbidden: (from) => this.responder.forbidden(from), wake: () => this.responder.wake() },
+      {
+        migrator: () => this.migrator,
+        forbidden: (from) => this.responder.forbidden(from),
+        owesTo: (servers) => this.revoker.owesTo(servers),
+        wake: () => this.responder.wake(),
+      },
       stopping,
     )
     const { evacuator } = this
@@ -118,13 +125,16 @@ export class Term {
       () => this.migrator,
       stopping,
     )
-    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
+    const deliverer = ports.notifier ? new Deliverer(ports.notifier, books, clock, random, stopping, killed) : null
+    const [token, epoch] = [(timeoutMs: number) => this.token(timeoutMs), () => ++this.#epoch]
+    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, token, epoch, deliverer, stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
-      { mover, books, journal, monitor, revoker, bus, clock, random },
+      { mover, books, journal, monitor, revoker, deliverer, bus, clock, random },
       {
         forbidden: (from) => this.responder.forbidden(from),
-        token: (timeoutMs) => this.token(timeoutMs),
+        token,
+        epoch,
         ended: () => this.responder.wake(),
       },
       stopping,
@@ -168,7 +178,7 @@ export class Term {
       for (const move of await all('move', { migrationId: migration.id })) {
         books.putMove(move)
         const { state } = move.state
-        const open = !isTerminal(migration.status) && migration.status !== 'suggested' && (state === 'pending' || state === 'moving')
+        const open = !isTerminal(migration.status) && migration.status !== 'suggested' && ['pending', 'moving', 'undoing'].includes(state)
         if (open || state === 'moved') books.reserve(migration.toServerId, move.connection.id)
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }
