@@ -137,6 +137,7 @@ export class Migrator {
   /** Starts what is due, and goes on with what was waiting for a guard. */
   wake(): void {
     if (this.#stopping.aborted || this.#books.listedAt === 0) return
+    for (const run of this.#turn) this.#check(run)
     const now = this.#clock.now()
     for (const migration of this.#books.migrations.values()) {
       if (this.#runs.has(migration.id)) continue
@@ -497,8 +498,12 @@ export class Migrator {
 
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
-    if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as: 'fail' }
-    else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
+    if (!book || book.detector.verdict === 'down') {
+      if (run.halted) return
+      run.halted = { why: `target ${run.to.id} failed`, as: 'fail' }
+      // Before the target's own incident plans for them. A store that refuses this ends the term.
+      this.#intendUndo(run).catch(() => {})
+    } else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
     // Also when every intent is kept: a newer list may have come before the calls.
     else if (!this.#books.fits(book)) run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
@@ -598,6 +603,9 @@ export class Migrator {
     // False as soon as the target may hold a grant of ours: then only `locate` or a rollback makes it clean again.
     let clean = resumed?.isClean ?? true
     let unclearAt = resumed ? this.#clock.now() : null
+    // Refused as too old to the end: if a newer leader leads, it is his to settle; if none does, it is taken up again.
+    const giveUp = async (failure: unknown, permanent = false): Promise<Outcome> =>
+      isPintailError(failure, 'fenced') ? { end: 'open' } : this.#giveUp(move, failure, clean, permanent, unclearAt)
     for (let tries = 1; ; tries++) {
       let there = false
       let failure: unknown
@@ -607,12 +615,11 @@ export class Migrator {
         access = await this.#call('move', (ctx) => this.#mover.move(granted, ctx))
         there = true
       } catch (error) {
-        // Refused as too old: overtaken by a newer call of our own, or by a newer leader. Only the last one stays so.
-        const isFenced = isPintailError(error, 'fenced')
-        if (this.#killed.aborted || (isFenced && tries >= moveTries)) return { end: 'open' }
-        if (isPintailError(error, 'rejected')) return this.#giveUp(move, error, clean, true, unclearAt)
+        if (this.#killed.aborted) return { end: 'open' }
+        if (isPintailError(error, 'rejected')) return giveUp(error, true)
         failure = error
-        if (!isFenced && !isPintailError(error, 'unavailable')) {
+        // Fenced: overtaken by a newer call of our own, or by a newer leader. Nothing has happened in either case.
+        if (!isPintailError(error, 'fenced') && !isPintailError(error, 'unavailable')) {
           unclearAt = this.#clock.now()
           const located = await this.#locate(move)
           const isThere = located === 'on_target' || located === 'on_both'
@@ -627,16 +634,16 @@ export class Migrator {
         if (failure === null) return { end: 'moved', move: granted, access }
         if (this.#killed.aborted) return { end: 'open' }
       }
-      if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean, false, unclearAt)
+      if (tries >= moveTries || run.halted) return giveUp(failure)
       const stopped = await sleep(this.#clock, backoffMs(tries - 1, first, backoffMaxMs, this.#random()), this.#stopping).then(
         () => false,
         () => true,
       )
-      if (stopped) return clean ? this.#giveUp(move, failure, clean, false, unclearAt) : { end: 'open' }
+      if (stopped) return clean ? giveUp(failure) : { end: 'open' }
       if (this.#hooks.token(timeoutMs) === null) return { end: 'open' }
       // The world may have changed while we waited: the next try is a grant like any other.
       this.#check(run)
-      if (run.halted) return this.#giveUp(move, failure, clean, false, unclearAt)
+      if (run.halted) return giveUp(failure)
     }
   }
 
@@ -671,20 +678,24 @@ export class Migrator {
    */
   async #undo(run: Run): Promise<void> {
     const { id } = run.migration
-    if (run.halted?.as === 'fail') await this.#intendUndo(run, run.halted.why)
+    await this.#intendUndo(run)
     const open = this.#books.movesOf(id).filter(({ state }) => state.state === 'undoing')
     await each(open, this.#books.policy.migration.concurrencyPerTarget, (record) => this.#undoOne(run, record))
   }
 
-  async #intendUndo(run: Run, why: string): Promise<void> {
-    if (this.#books.lives(run.from.id) === false) return
+  async #intendUndo(run: Run): Promise<void> {
+    const { halted } = run
+    if (halted?.as !== 'fail' || this.#books.lives(run.from.id) === false) return
     const writes: StoreWrite[] = []
     for (const record of this.#books.movesOf(run.migration.id)) {
       const { state } = record
       if (state.state !== 'moved' || this.#books.claimOf(record.connection.id) !== null) continue
       const { startedAt, undelivered } = state
       if (!this.#mover.rollback) run.residue.add(record.connection.id)
-      else writes.push(this.#writeMove(record, { state: 'undoing', since: state.at, startedAt, why, ...(undelivered && { undelivered }) }))
+      else
+        writes.push(
+          this.#writeMove(record, { state: 'undoing', since: state.at, startedAt, why: halted.why, ...(undelivered && { undelivered }) }),
+        )
     }
     run.moved -= writes.length
     await this.#journal.commit(writes, [])
@@ -786,7 +797,8 @@ export class Migrator {
         run.halted ??= { why: `target ${run.to.id} took none of the first ${run.failed}: ${error}`, as: 'hopeless' }
     }
     this.#tell(run, false)
-    await this.#journal.commit([write, ...owed], events)
+    const kept = this.#journal.commit([write, ...owed], events)
+    await Promise.all([kept, this.#intendUndo(run)])
   }
 
   /** Starts none of these. Whom a former leader may have been moving still is given up in order; the others are free. */
