@@ -52,7 +52,9 @@ describe('the mover', () => {
     const { books, mover, assign } = world()
     for (let n = 0; n < 9; n++) assign(`guest-${n}`, 'ams-2')
     const [from, to] = [...books.servers.values()]
-    const move = { key: 'k', connection: { id: 'user-1' }, from, to, fencingToken: 1 } as unknown as Parameters<typeof mover.move>[0]
+    const move = { key: 'k', connection: { id: 'user-1' }, from, to, fencingToken: 1, epoch: 1 } as unknown as Parameters<
+      typeof mover.move
+    >[0]
     await expect(mover.move(move, { signal: new AbortController().signal })).rejects.toMatchObject({ code: 'rejected' })
     expect(books.users.get('user-1')?.home).toBe('ams-1')
   })
@@ -61,7 +63,9 @@ describe('the mover', () => {
     const { books, dead, mover } = world()
     dead.add('ams-2')
     const [from, to] = [...books.servers.values()]
-    const move = { key: 'k', connection: { id: 'user-1' }, from, to, fencingToken: 1 } as unknown as Parameters<typeof mover.move>[0]
+    const move = { key: 'k', connection: { id: 'user-1' }, from, to, fencingToken: 1, epoch: 1 } as unknown as Parameters<
+      typeof mover.move
+    >[0]
     await expect(mover.move(move, { signal: new AbortController().signal })).rejects.toMatchObject({ code: 'unavailable' })
     expect(books.grantsOn('ams-2').has('user-1')).toBe(false)
   })

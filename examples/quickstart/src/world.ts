@@ -42,6 +42,8 @@ export class Books {
   readonly done = new Set<string>()
   /** The newest fencing token seen: a leader with an older one is refused. */
   token = 0
+  /** The newest call seen for each user: an older one of the same leader is refused. */
+  readonly newest = new Map<string, readonly [token: number, epoch: number]>()
 
   homes(server: string): Access[] {
     return [...this.users.values()].filter(({ home }) => home === server)

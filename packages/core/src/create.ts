@@ -17,7 +17,6 @@ export function createPintail(options: PintailOptions): Pintail {
   const policy = parseOptions(options)
   checkBuilt(policy)
   if (options.observations) throw unsupported('the option observations', 'remote vantages')
-  if (options.notifier) throw unsupported('the option notifier', 'the migration machine')
   if (options.metrics) throw unsupported('the option metrics', 'the Prometheus adapter')
   if (options.mover.granularity === 'server') throw unsupported("mover.granularity 'server'", 'whole-server movers')
   const { registry, mover, clock = systemClock, probers = [icmp()] } = options
@@ -30,6 +29,7 @@ export function createPintail(options: PintailOptions): Pintail {
     leases: options.leases ?? memoryLeases(clock),
     guards: options.guards ?? [],
     log: options.log ?? null,
+    notifier: options.notifier ?? null,
     logger: options.logger ?? silent,
     clock,
     random: options.random ?? Math.random,

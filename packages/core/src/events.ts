@@ -188,6 +188,14 @@ export interface PintailEvents {
     readonly rolledBack: boolean
     readonly error: string
   }
+  /** The notifier could not tell the user where he is now; the move stands, and a living source keeps its grant for the whole grace. */
+  'connection.undelivered': {
+    readonly migrationId: MigrationId
+    readonly connectionId: ConnectionId
+    /** Where the user is now. */
+    readonly serverId: ServerId
+    readonly error: string
+  }
   'connection.skipped': { readonly migrationId: MigrationId; readonly connectionId: ConnectionId; readonly why: string }
   'connection.unplaced': {
     readonly connectionId: ConnectionId

@@ -129,13 +129,22 @@ export interface ConnectionMover {
   locate?(move: Move, ctx: CallContext): PromiseLike<Located>
   /** True if the connection is usable on the target. */
   verify?(move: Move, ctx: CallContext): PromiseLike<boolean>
-  /** Takes back the grant on the target. Resolving means that it is gone. Must be repeatable. */
+  /**
+   * Takes back the grant on `move.to`, of a move that failed or whose target failed. Resolving means that it is gone.
+   * Whom the books name on `move.to` goes to `move.from`; whom they name elsewhere stays there. Must be repeatable.
+   * `move.from` is where the user belongs: the source, or the server to which he has been moved since.
+   */
   rollback?(move: Move, ctx: CallContext): PromiseLike<unknown>
   /** `server`: the panel can only move everybody at once, or not say whom it moved where. Default `connection`. */
   readonly granularity?: 'connection' | 'server'
   /** What a resolved `move` means: taken on, in force on the server, or used by the client. Default `accepted`. */
   readonly confirmation?: 'accepted' | 'applied' | 'seen'
-  /** Whether targets refuse a fencing token lower than one they have seen. Default `none`. */
+  /**
+   * `enforced`: targets refuse with `PintailError('fenced')` a fencing token lower than one they have seen, and a call
+   * for a connection whose (`fencingToken`, `epoch`) is lower than the newest that they have seen for it. Pintail tries
+   * again with a newer epoch: what it was refused for may have been its own. Default `none`: then a call without an
+   * answer is looked after once more when it can no longer take effect.
+   */
   readonly fencing?: 'enforced' | 'none'
 }
 
@@ -238,8 +247,17 @@ export interface GuardSource {
   current(ctx: CallContext): PromiseLike<readonly GuardState[]>
 }
 
-/** Hands the user the new access, between prepare and complete. */
+/**
+ * Hands the user the new access: after the grant is confirmed (and verified), before the old one is taken back. A throw
+ * or a time-out (`migration.timeoutMs`) is tried again, `migration.moveTries` times in all; failing never undoes a move.
+ * At least once: after a crash it may be called again for the same `move.key`.
+ */
 export interface ClientNotifier {
+  /**
+   * `access` is what `mover.move` resolved with, if that is plain JSON of at most 64 KiB; otherwise null. Pintail never
+   * keeps, logs or emits it. When a user is brought back to where he was, he is told of a move the other way, with
+   * access null and a key of its own (`…/undo`): he stays with the access that he had.
+   */
   deliver(move: Move, access: Json, ctx: CallContext): PromiseLike<unknown>
 }
 

@@ -5,6 +5,7 @@ import type {
   Connection,
   ConnectionId,
   EvacuationId,
+  Json,
   JsonObject,
   MigrationId,
   MigrationReason,
@@ -161,6 +162,33 @@ class Row {
     this.problems.push({ path: 'meta', message: 'must be an object of at most 1 KiB as JSON' })
     return null
   }
+}
+
+/** What a mover hands out for the user: plain JSON of at most 64 KiB as a copy, otherwise null. */
+export function accessOf(value: unknown): Json {
+  try {
+    const text = JSON.stringify(value)
+    return text !== undefined && isPlain(value) && Buffer.byteLength(text) <= 65_536 ? JSON.parse(text) : null
+  } catch {
+    return null
+  }
+}
+
+/** No class, function, symbol or number without a JSON form anywhere: what JSON would drop or change is not plain. */
+function isPlain(value: unknown): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object') return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (Array.isArray(value)) return value.every(isPlain)
+  return (prototype === Object.prototype || prototype === null) && Object.values(value).every(isPlain)
+}
+
+/** A notifier may put what it was to deliver into its error message: nothing of an access gets into events or logs. */
+export function withoutAccess(text: string, access: Json): string {
+  if (typeof access === 'string') return access.length < 4 ? text : text.replaceAll(access, '***')
+  if (typeof access !== 'object' || access === null) return text
+  return Object.values(access).reduce<string>((rest, value) => withoutAccess(rest, value as Json), text)
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -298,11 +298,14 @@ export interface Migration {
   readonly version: number
 }
 
-/** States own their data. `moving` is written before the effect, the others after it. */
+/** States own their data. `moving` and `undoing` are written before the effect, the others after it. */
 export type MoveState =
   | { readonly state: 'pending' }
   | { readonly state: 'moving'; readonly token: Token; readonly since: number }
-  | { readonly state: 'moved'; readonly at: number; readonly startedAt: number }
+  /** `undelivered`: the notifier could not tell the user. */
+  | { readonly state: 'moved'; readonly at: number; readonly startedAt: number; readonly undelivered?: true }
+  /** Being brought back to a living source, because the target failed. */
+  | { readonly state: 'undoing'; readonly since: number; readonly startedAt: number; readonly why: string; readonly undelivered?: true }
   | { readonly state: 'failed'; readonly at: number; readonly permanent: boolean; readonly error: string }
   | { readonly state: 'skipped'; readonly at: number; readonly why: string }
 
@@ -467,14 +470,26 @@ export interface Coverage {
   readonly remembered: boolean
 }
 
-/** A grant on the source that still has to be taken back: a durable obligation, also toward a dead server. */
+/** A grant that still has to be taken back: a durable obligation, also toward a dead server. */
 export interface PendingRevoke {
   readonly id: string
   readonly migrationId: MigrationId
+  /**
+   * `complete`: the old grant on the source of a move. `rollback`: what a failed move has left, or may still leave, on
+   * its target; then `move.from` is where the user belongs by our books: the source, or where he was moved since.
+   * Absent in records of older versions: `complete`.
+   */
+  readonly effect?: 'complete' | 'rollback'
+  /** The server whose grant it is. */
   readonly serverId: ServerId
   readonly move: Move
+  /** The notifier has told the user about this grant, so it tells him too when it is taken back. */
+  readonly wasTold?: true
   readonly createdAt: number
-  /** Not before: now for a dead source, after the grace for a living one whose user may not have followed yet. */
+  /**
+   * Not before. `complete`: now for a dead source, after the grace for a living one whose user may not have followed
+   * yet. `rollback`: when the next try is due, or when a call that was given up can no longer take effect.
+   */
   readonly dueAt: number
   readonly tries: number
   readonly lastError: string | null
@@ -511,6 +526,13 @@ export interface Move {
   readonly reason: MigrationReason
   readonly attempt: number
   readonly fencingToken: Token
+  /**
+   * Rises with every call that changes something (`move`, each repetition of it, `rollback`, `complete`) within one
+   * fencing token. Newer is who is higher in (`fencingToken`, `epoch`), compared in this order. A target that remembers
+   * the newest pair of each connection can refuse what is older with `fenced`: then a grant that was held up in the
+   * network and arrives after its own rollback changes nothing. No epoch is kept, because tokens rise store-wide.
+   */
+  readonly epoch: number
   readonly sourceAlive: boolean
 }
 

@@ -198,6 +198,10 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
       error: 'no',
     },
   },
+  'connection.undelivered': {
+    data: { migrationId: id('m1'), connectionId: id('c1'), serverId: id('s2'), error: 'no' },
+    wire: { migration_id: 'm1', connection_id: 'c1', server_id: 's2', error: 'no' },
+  },
   'connection.skipped': {
     data: { migrationId: id('m1'), connectionId: id('c1'), why: 'deleted by the host' },
     wire: { migration_id: 'm1', connection_id: 'c1', why: 'deleted by the host' },

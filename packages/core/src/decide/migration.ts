@@ -47,7 +47,9 @@ export function refuseCall(
 
 /** Its user may still be moved by it: a migration that is retried takes up again what has failed for the time being. */
 export function isOpen(state: MoveState): boolean {
-  return state.state === 'pending' || state.state === 'moving' || (state.state === 'failed' && !state.permanent)
+  return (
+    state.state === 'pending' || state.state === 'moving' || state.state === 'undoing' || (state.state === 'failed' && !state.permanent)
+  )
 }
 
 export type Stepped =

@@ -66,6 +66,8 @@ export class Books {
   readonly migrations = new Map<MigrationId, Migration>()
   readonly moves = new Map<MigrationId, Map<ConnectionId, MoveRecord>>()
   readonly words = new Map<string, OperatorWord>()
+  /** Whom a rollback is taking off a failed target right now, and of which migration. */
+  readonly takingBack = new Map<ConnectionId, MigrationId>()
   readonly #damping = new Map<ServerId, Damping>()
   readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
   /** When the newest server list was asked for; 0: there has been none. */
@@ -117,6 +119,13 @@ export class Books {
     }
     this.#census = count
     return count
+  }
+
+  /** Whether a server can carry users; null: that is not known yet. A server that is gone from the registry cannot. */
+  lives(id: ServerId): boolean | null {
+    const verdict = this.servers.get(id)?.detector.verdict
+    if (verdict === undefined) return this.listedAt === 0 ? null : false
+    return verdict === 'unknown' ? null : verdict !== 'down'
   }
 
   isCordoned(id: ServerId): boolean {
@@ -273,10 +282,19 @@ export class Books {
 
   /** Who is being moved, and by which migration: nobody is in two open moves at once. */
   claims(): Map<ConnectionId, MigrationId> {
-    const claims = new Map<ConnectionId, MigrationId>()
+    const claims = new Map(this.takingBack)
     for (const { id, status } of this.openMigrations())
       if (status !== 'suggested') for (const { connection, state } of this.movesOf(id)) if (isOpen(state)) claims.set(connection.id, id)
     return claims
+  }
+
+  /** The same for one connection. */
+  claimOf(connection: ConnectionId): MigrationId | null {
+    for (const { id, status } of this.openMigrations()) {
+      const move = status === 'suggested' ? undefined : this.moves.get(id)?.get(connection)
+      if (move && isOpen(move.state)) return id
+    }
+    return null
   }
 
   migrationsOf(id: EvacuationId): Migration[] {

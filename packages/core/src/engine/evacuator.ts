@@ -63,6 +63,8 @@ export interface EvacuatorHooks {
   migrator(): Migrator
   /** Why no move off this server may start now for this reason; null: it may. */
   forbidden(from: ServerId, reason: MigrationReason): string | null
+  /** Whether somebody may still be brought back to one of these servers. */
+  owesTo(servers: readonly ServerId[]): boolean
   /** Something has changed that others may wait for. */
   wake(): void
 }
@@ -321,7 +323,8 @@ export class Evacuator {
       await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
     }
-    if (ended) return lookLater()
+    // After its end too, and as long as a failed move may yet bring somebody back here.
+    if (ended || this.#hooks.owesTo(evacuation.fromServerIds)) return lookLater()
     const next: Evacuation = {
       ...evacuation,
       moved: moved.size,

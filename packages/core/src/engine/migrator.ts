@@ -1,6 +1,7 @@
 import { judgeCheck } from '../decide/detector.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
 import { expectedEndAt, figures, nextTurns, Pacer } from '../decide/pace.ts'
+import { homeward, untold } from '../decide/revoke.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
@@ -18,19 +19,27 @@ import type {
 } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Bus } from './bus.ts'
+import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
 import type { Revoker } from './revoker.ts'
-import { callOut, defer, sleep } from './time.ts'
+import { callOut, defer, each, skewMs, sleep } from './time.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */
 const progressEveryMs = 100
+/**
+ * A target that has failed this many connections for each try that each had, and taken nobody, refuses everybody: the
+ * others of its migration are not sent there one by one.
+ */
+const hopelessAfter = 5
 
 export interface MigratorHooks {
   /** Why no move off this server may start now for this reason; null: it may. */
   forbidden(from: ServerId, reason: Migration['reason']): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
+  /** Rises with each call that changes something. */
+  epoch(): number
   /** A migration has reached a terminal state. */
   ended(migration: Migration): void
 }
@@ -50,13 +59,13 @@ interface Run {
   /** Where the pace that is seen begins; null while a guard holds. */
   pace: { readonly sinceAt: number; readonly settled: number } | null
   /** Set once: nothing more is started, for this reason. */
-  halted: { readonly why: string; readonly as: 'cancel' | 'fail' | 'replan' } | null
+  halted: { readonly why: string; readonly as: 'cancel' | 'fail' | 'replan' | 'hopeless' } | null
   moved: number
   failed: number
   skipped: number
   readonly residue: Set<ConnectionId>
-  /** Moves of an earlier term that may have had their effect: not to be passed over, but settled or undone. */
-  readonly unclear: Set<ConnectionId>
+  /** Those whom a former leader was moving, and whether they were seen off the target: something may be there still. */
+  readonly resumed: Map<ConnectionId, { readonly isClean: boolean }>
   /** A move was left open because we may not act any more: the migration stays as it is, and whoever may act settles it. */
   isLeftOpen: boolean
   told: number
@@ -74,13 +83,15 @@ interface Ready {
 }
 
 type Outcome =
-  | { readonly end: 'moved' }
+  | { readonly end: 'moved'; readonly move?: Move; readonly access?: unknown; readonly untold?: EventDraft | null }
   | {
       readonly end: 'failed'
       readonly permanent: boolean
       readonly error: string
       readonly residue: boolean
       readonly rolledBack: boolean
+      /** When a call was last given up without an answer: it may take effect later; null: all have answered. */
+      readonly unclearAt: number | null
     }
   /** Nothing is known, and we may not act any more: settled by whoever leads next. */
   | { readonly end: 'open' }
@@ -95,6 +106,7 @@ export class Migrator {
   readonly #journal: Journal
   readonly #monitor: Monitor
   readonly #revoker: Revoker
+  readonly #deliverer: Deliverer | null
   readonly #bus: Bus
   readonly #clock: Clock
   readonly #random: Random
@@ -125,6 +137,7 @@ export class Migrator {
       journal: Journal
       monitor: Monitor
       revoker: Revoker
+      deliverer: Deliverer | null
       bus: Bus
       clock: Clock
       random: Random
@@ -138,6 +151,7 @@ export class Migrator {
     this.#journal = parts.journal
     this.#monitor = parts.monitor
     this.#revoker = parts.revoker
+    this.#deliverer = parts.deliverer
     this.#bus = parts.bus
     this.#clock = parts.clock
     this.#random = parts.random
@@ -149,6 +163,7 @@ export class Migrator {
   /** Starts what is due, and goes on with what was waiting for a guard. */
   wake(): void {
     if (this.#stopping.aborted || this.#books.listedAt === 0) return
+    for (const run of this.#turn) this.#check(run)
     const now = this.#clock.now()
     for (const migration of this.#books.migrations.values()) {
       if (this.#runs.has(migration.id)) continue
@@ -215,7 +230,7 @@ export class Migrator {
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
       residue: new Set(migration.residue),
-      unclear: new Set(),
+      resumed: new Map(),
       isLeftOpen: false,
       told: 0,
       drained: null,
@@ -287,11 +302,13 @@ export class Migrator {
       const move = this.#moveOf(run, record, token)
       const located = await this.#locate(move)
       const there = located === 'on_target' || located === 'on_both'
-      if (there && (await this.#verify(move)) === null) await this.#settle(run, record, { end: 'moved' })
-      else {
-        if (located !== 'on_source' && located !== 'absent') run.unclear.add(record.connection.id)
-        run.queue.unshift(record)
+      // Only a repeated call gives the access again, which the notifier has to hand to the user and nobody has kept.
+      if (there && !this.#deliverer && (await this.#verify(move)) === null) {
+        await this.#settle(run, record, { end: 'moved' })
+        continue
       }
+      run.resumed.set(record.connection.id, { isClean: located !== null && !there })
+      run.queue.unshift(record)
     }
   }
 
@@ -306,10 +323,19 @@ export class Migrator {
 
   /** What became of the moves decides what becomes of the migration. */
   async #end(run: Run): Promise<void> {
-    await this.#skip(run, run.queue.slice(run.next), run.halted?.why ?? 'not started')
-    run.next = run.queue.length
-    if (run.isLeftOpen) return
     const { halted } = run
+    if (halted?.as === 'hopeless' && run.moved > 0) {
+      // Somebody who was under way has got through after all.
+      run.halted = null
+      await this.#transfer(run)
+      return this.#stopping.aborted || run.isLeftOpen ? undefined : this.#end(run)
+    }
+    if (halted?.as !== 'hopeless') {
+      await this.#drop(run, run.queue.slice(run.next), halted?.why ?? 'not started')
+      run.next = run.queue.length
+    }
+    await this.#undo(run)
+    if (run.isLeftOpen) return
     if (halted?.as === 'cancel') return this.#leave(run.migration, 'cancel', halted.why, run)
     if (halted?.as === 'fail') return this.#leave(run.migration, 'fail', halted.why, run)
     if (run.moved === 0 && run.failed > 0) {
@@ -328,17 +354,22 @@ export class Migrator {
   /** After the first revoke there is no way back: what fails here becomes a pending revoke and a warning. */
   async #complete(run: Run): Promise<void> {
     const owed = this.#revoker.owe(run.migration, this.#movedOf(run))
-    const warnings = [...run.migration.warnings]
+    const warnings = this.#warnings(run)
     if (run.failed > 0) warnings.push(`${run.failed} connection${run.failed === 1 ? '' : 's'} could not be moved and are planned anew`)
     await this.#step(run, 'complete', { ...figures(run), residue: [...run.residue], progress: 100, warnings }, owed)
     this.#tell(run, true)
     this.#revoker.wake()
   }
 
-  #movedOf(run: Run): Move[] {
-    return this.#books
-      .movesOf(run.migration.id)
-      .flatMap((record) => (record.state.state === 'moved' ? this.#moveOf(run, record, 0 as Token) : []))
+  #movedOf(run: Run): { readonly move: Move; readonly isTold: boolean }[] {
+    return this.#books.movesOf(run.migration.id).flatMap((record) => {
+      const { state } = record
+      return state.state === 'moved' ? { move: this.#moveOf(run, record, 0 as Token), isTold: !state.undelivered } : []
+    })
+  }
+
+  #warnings(run: Run): string[] {
+    return [...run.migration.warnings, ...untold(this.#movedOf(run).flatMap(({ move, isTold }) => (isTold ? [] : move.connection.id)))]
   }
 
   async #retryOrFail(run: Run, message: string, retry: boolean): Promise<void> {
@@ -346,7 +377,9 @@ export class Migrator {
     const { maxRetries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
     if (!retry || migration.retryCount >= Math.min(maxRetries, migration.maxRetries)) return this.#leave(migration, 'fail', message, run)
     const notBefore = this.#clock.now() + backoffMs(migration.retryCount, first, backoffMaxMs, this.#random())
-    const again = this.#books.movesOf(migration.id).filter(({ state }) => state.state === 'failed' && !state.permanent)
+    const again = this.#books
+      .movesOf(migration.id)
+      .filter(({ state }) => state.state === 'moving' || (state.state === 'failed' && !state.permanent))
     const writes = again.map((record) => {
       this.#books.reserve(run.to.id, record.connection.id)
       return this.#writeMove(record, { state: 'pending' })
@@ -357,28 +390,25 @@ export class Migrator {
   /** Ends a migration that does not complete. What has moved stays moved and owes its revoke. */
   async #leave(migration: Migration, trigger: 'fail' | 'cancel', why: string, run?: Run): Promise<void> {
     const moves = this.#books.movesOf(migration.id)
-    const open = moves.filter(({ state }) => state.state === 'pending')
+    const at = this.#clock.now()
+    const open = moves.filter(({ state }) => state.state === 'pending' || (run && state.state === 'moving'))
     for (const { connection } of open) this.#books.release(migration.toServerId, connection.id)
-    // Under way when an earlier engine ended, and now there is no server left to ask.
-    const { servers } = this.#books
-    const isLost = !servers.has(migration.fromServerId) || !servers.has(migration.toServerId)
-    const lost = isLost && !run ? moves.filter(({ state }) => state.state === 'moving') : []
-    const settled = lost.map((record) => {
-      this.#books.confirm(migration.toServerId, record.connection.id, this.#clock.now())
-      return this.#writeMove(record, { state: 'failed', at: this.#clock.now(), permanent: true, error: why })
-    })
-    const residue = [...(run ? run.residue : migration.residue), ...lost.map(({ connection }) => connection.id)]
-    const skipped = open.map((record) => this.#writeMove(record, { state: 'skipped', at: this.#clock.now(), why }))
+    const skipped = open.map((record) => this.#writeMove(record, { state: 'skipped', at, why }))
+    // A server is gone, so that nobody can be asked what became of these.
+    const unclear = run ? [] : moves.filter(({ state }) => state.state === 'moving' || state.state === 'undoing')
+    for (const { connection } of unclear) this.#books.confirm(migration.toServerId, connection.id, at)
+    for (const record of unclear) skipped.push(this.#writeMove(record, { state: 'failed', at, permanent: false, error: why }))
+    const residue = [...(run?.residue ?? migration.residue), ...unclear.map(({ connection }) => connection.id)]
     const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
     const rolledBack = moves.some(({ attempt }) => attempt > 1)
     const rollbackSuccess = residue.length > 0 ? false : rolledBack ? true : null
     const patch = {
-      ...(run && figures(run)),
+      ...(run && { ...figures(run), warnings: this.#warnings(run) }),
       residue,
       errorMessage: why,
       ...(trigger === 'fail' && { rollbackSuccess }),
     }
-    await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...settled, ...owed])
+    await this.#step(run ?? { migration }, trigger, patch, [...skipped, ...owed])
     if (!run) this.#hooks.ended(this.#books.migrations.get(migration.id) ?? migration)
     this.#revoker.wake()
   }
@@ -399,7 +429,7 @@ export class Migrator {
     if (run) {
       run.migration = next
       run.halted = { why, as: 'cancel' }
-      kept.push(this.#skip(run, run.queue.splice(run.next), why))
+      kept.push(this.#drop(run, run.queue.splice(run.next), why))
       for (const ready of this.#ready.filter((one) => one.run === run)) {
         this.#take(ready)
         kept.push(this.#spare(run, ready.record))
@@ -512,6 +542,7 @@ export class Migrator {
     this.#timerAt = Number.POSITIVE_INFINITY
     this.#startReady()
     const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
+    if (this.#deliverer?.isBehind) return
     const isHeld = this.#holds()
     const now = this.#clock.now()
     const isNext = (run: Run): boolean => {
@@ -541,10 +572,13 @@ export class Migrator {
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
     const unfit = book && this.#books.unfit(book)
-    // A home that fails again ends the way home, and is nobody's failure.
-    const as = run.migration.reason === 'failback' ? 'cancel' : 'fail'
-    if (!book || book.detector.verdict === 'down') run.halted ??= { why: `target ${run.to.id} failed`, as }
-    else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
+    if (!book || book.detector.verdict === 'down') {
+      if (run.halted) return
+      // A home that fails again ends the way home, and is nobody's failure.
+      run.halted = { why: `target ${run.to.id} failed`, as: run.migration.reason === 'failback' ? 'cancel' : 'fail' }
+      // Before the target's own incident plans for them. A store that refuses this ends the term.
+      if (run.halted.as === 'fail') this.#intendUndo(run).catch(() => {})
+    } else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
     else if (unfit?.[0] === 'overloaded') run.halted ??= { why: `target ${run.to.id}: ${unfit[1]}`, as: 'replan' }
     // Also when every intent is kept: a newer list may have come before the calls.
@@ -593,11 +627,13 @@ export class Migrator {
   async #launch(run: Run, record: MoveRecord, move: Move): Promise<void> {
     this.#inFlight++
     this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) + 1)
-    const outcome = await this.#perform(run, move)
+    const moved = await this.#perform(run, move)
     this.#inFlight--
     this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
     // The next call first: a hundred that end in one turn must not wait for each other's book-keeping.
     this.#startReady()
+    // Kept as moved only when he is told: after a crash the same key is repeated, for its access, and delivered.
+    const outcome = await this.#deliver(run, moved)
     this.#outcomes.push({ run, record, outcome })
     if (this.#outcomes.length === 1) defer(this.#clock, () => this.#settleAll())
   }
@@ -612,9 +648,19 @@ export class Migrator {
     this.#fill()
   }
 
-  /** An intent whose call was never made: there is nothing to undo. */
+  async #deliver(run: Run, outcome: Outcome): Promise<Outcome> {
+    if (outcome.end !== 'moved' || !this.#deliverer || !outcome.move) return outcome
+    const told = this.#deliverer.tell(run.migration.id, outcome.move, outcome.access)
+    return told.then(
+      (untold): Outcome => ({ end: 'moved', untold }),
+      () => ({ end: 'open' }),
+    )
+  }
+
+  /** An intent whose call was not made: there is nothing to undo. */
   async #spare(run: Run, record: MoveRecord): Promise<void> {
-    await this.#skip(run, [record], run.halted?.why ?? 'not started').then(
+    const isKept = run.halted?.as === 'hopeless' && run.queue.push(record) > 0
+    await (isKept ? Promise.resolve() : this.#drop(run, [record], run.halted?.why ?? 'not started')).then(
       () => this.#ended(run),
       (error) => this.#failed(run, error),
     )
@@ -636,40 +682,51 @@ export class Migrator {
   /** One move until it is clear: done, refused, or given up. */
   async #perform(run: Run, move: Move): Promise<Outcome> {
     const { moveTries, backoffMs: first, backoffMaxMs, timeoutMs } = this.#books.policy.migration
+    const resumed = run.resumed.get(move.connection.id)
     // False as soon as the target may hold a grant of ours: then only `locate` or a rollback makes it clean again.
-    let clean = true
+    let clean = resumed?.isClean ?? true
+    let unclearAt = resumed ? this.#clock.now() : null
+    // Refused as too old to the end: if a newer leader leads, it is his to settle; if none does, it is taken up again.
+    const giveUp = async (failure: unknown, permanent = false): Promise<Outcome> =>
+      isPintailError(failure, 'fenced') ? { end: 'open' } : this.#giveUp(move, failure, clean, permanent, unclearAt)
     for (let tries = 1; ; tries++) {
       let there = false
       let failure: unknown
+      let access: unknown = null
+      const granted = { ...move, epoch: this.#hooks.epoch() }
       try {
-        await this.#call('move', (ctx) => this.#mover.move(move, ctx))
+        access = await this.#call('move', (ctx) => this.#mover.move(granted, ctx))
         there = true
       } catch (error) {
-        if (this.#killed.aborted || isPintailError(error, 'fenced')) return { end: 'open' }
-        if (isPintailError(error, 'rejected')) return this.#giveUp(move, error, clean, true)
+        if (this.#killed.aborted) return { end: 'open' }
+        if (isPintailError(error, 'rejected')) return giveUp(error, true)
         failure = error
-        if (!isPintailError(error, 'unavailable')) {
+        // Fenced: overtaken by a newer call of our own, or by a newer leader. Nothing has happened in either case.
+        if (!isPintailError(error, 'fenced') && !isPintailError(error, 'unavailable')) {
+          unclearAt = this.#clock.now()
           const located = await this.#locate(move)
-          there = located === 'on_target' || located === 'on_both'
-          clean = located !== null
+          const isThere = located === 'on_target' || located === 'on_both'
+          clean = located !== null && !isThere
+          // Who is to be told needs what the call resolves with: locate's word is taken when all calls were in vain.
+          there = isThere && (!this.#deliverer || tries >= moveTries)
         }
       }
       if (there) {
         clean = false
         failure = await this.#verify(move)
-        if (failure === null) return { end: 'moved' }
+        if (failure === null) return { end: 'moved', move: granted, access }
         if (this.#killed.aborted) return { end: 'open' }
       }
-      if (tries >= moveTries || run.halted) return this.#giveUp(move, failure, clean, false)
+      if (tries >= moveTries || run.halted) return giveUp(failure)
       const stopped = await sleep(this.#clock, backoffMs(tries - 1, first, backoffMaxMs, this.#random()), this.#stopping).then(
         () => false,
         () => true,
       )
-      if (stopped) return clean ? this.#giveUp(move, failure, clean, false) : { end: 'open' }
+      if (stopped) return clean ? giveUp(failure) : { end: 'open' }
       if (this.#hooks.token(timeoutMs) === null) return { end: 'open' }
       // The world may have changed while we waited: the next try is a grant like any other.
       this.#check(run)
-      if (run.halted) return this.#giveUp(move, failure, clean, false)
+      if (run.halted) return giveUp(failure)
     }
   }
 
@@ -685,16 +742,74 @@ export class Migrator {
   }
 
   /** Undone alone: nobody else is rolled back for this one's sake. */
-  async #giveUp(move: Move, failure: unknown, clean: boolean, permanent: boolean): Promise<Outcome> {
+  async #giveUp(move: Move, failure: unknown, clean: boolean, permanent: boolean, unclearAt: number | null): Promise<Outcome> {
     const error = errorText(failure)
-    if (clean) return { end: 'failed', permanent, error, residue: false, rolledBack: false }
-    if (!this.#mover.rollback) return { end: 'failed', permanent, error, residue: true, rolledBack: false }
+    const failed = { end: 'failed', permanent, error, residue: false, rolledBack: false, unclearAt } as const
+    if (clean) return failed
+    if (!this.#mover.rollback) return { ...failed, residue: true }
     try {
-      await this.#call('rollback', (ctx) => this.#mover.rollback?.(move, ctx))
-      return { end: 'failed', permanent, error, residue: false, rolledBack: true }
+      await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
+      return { ...failed, rolledBack: true }
     } catch (undone) {
-      return { end: 'failed', permanent, error: `${error}; and not undone: ${errorText(undone)}`, residue: true, rolledBack: false }
+      return { ...failed, error: `${error}; and not undone: ${errorText(undone)}`, residue: true }
     }
+  }
+
+  /**
+   * Rollback looks at the source. If it lives, those whom this migration has moved to the failed target come home; if it
+   * is dead, they stay where they are. Whoever is on his way elsewhere already is left to that.
+   */
+  async #undo(run: Run): Promise<void> {
+    const { id } = run.migration
+    await this.#intendUndo(run)
+    const open = this.#books.movesOf(id).filter(({ state }) => state.state === 'undoing')
+    await each(open, this.#books.policy.migration.concurrencyPerTarget, (record) => this.#undoOne(run, record))
+  }
+
+  async #intendUndo(run: Run): Promise<void> {
+    const { halted } = run
+    if (halted?.as !== 'fail' || this.#books.lives(run.from.id) === false) return
+    const writes: StoreWrite[] = []
+    for (const record of this.#books.movesOf(run.migration.id)) {
+      const { state } = record
+      if (state.state !== 'moved' || this.#books.claimOf(record.connection.id) !== null) continue
+      const { startedAt, undelivered } = state
+      if (!this.#mover.rollback) run.residue.add(record.connection.id)
+      else
+        writes.push(
+          this.#writeMove(record, { state: 'undoing', since: state.at, startedAt, why: halted.why, ...(undelivered && { undelivered }) }),
+        )
+    }
+    run.moved -= writes.length
+    await this.#journal.commit(writes, [])
+  }
+
+  async #undoOne(run: Run, record: MoveRecord): Promise<void> {
+    if (record.state.state !== 'undoing' || run.isLeftOpen) return
+    const { why, since, startedAt, undelivered } = record.state
+    const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+    const lives = this.#books.lives(run.from.id)
+    // Nobody is brought back to a server of which it is not known whether it lives: that is looked at again.
+    if (token === null || lives === null || this.#stopping.aborted) {
+      run.isLeftOpen = true
+      return
+    }
+    const move = this.#moveOf(run, record, token)
+    const located = await this.#locate(move)
+    if (located === 'absent') return this.#skip(run, [record], 'moved elsewhere meanwhile')
+    const error = `undone: ${why}`
+    let outcome: Outcome = { end: 'failed', permanent: false, error, residue: false, rolledBack: true, unclearAt: null }
+    if (lives) outcome = await this.#giveUp(move, error, false, false, null)
+    else if (located === null) outcome = { ...outcome, residue: true, rolledBack: false }
+    else if (located !== 'on_source') {
+      run.moved++
+      const stays: MoveState = { state: 'moved', at: since, startedAt, ...(undelivered && { undelivered }) }
+      return this.#journal.commit([this.#writeMove(record, stays)], [])
+    }
+    if (this.#killed.aborted) return
+    const isTold = outcome.end === 'failed' && outcome.rolledBack && !undelivered
+    const untold = isTold ? ((await this.#deliverer?.tell(run.migration.id, homeward(move), null)) ?? null) : null
+    await this.#settle(run, record, outcome, untold)
   }
 
   async #locate(move: Move): Promise<Located | null> {
@@ -708,7 +823,7 @@ export class Migrator {
     return callOut(this.#clock, this.#books.policy.migration.timeoutMs, this.#killed, `the mover's ${what}`, call)
   }
 
-  async #settle(run: Run, record: MoveRecord, outcome: Outcome): Promise<void> {
+  async #settle(run: Run, record: MoveRecord, outcome: Outcome, told: EventDraft | null = null): Promise<void> {
     if (outcome.end === 'open') {
       run.isLeftOpen = true
       run.halted ??= { why: 'the engine stopped', as: 'replan' }
@@ -716,7 +831,6 @@ export class Migrator {
     }
     const at = this.#clock.now()
     const { id: connectionId } = record.connection
-    run.unclear.delete(connectionId)
     const data = {
       key: keyOf(record),
       migrationId: record.migrationId,
@@ -725,63 +839,84 @@ export class Migrator {
       toServerId: run.to.id,
       reason: run.migration.reason,
     }
+    const move = this.#moveOf(run, record, 0 as Token)
     let write: StoreWrite
-    let event: EventDraft
-    let forgiven: readonly StoreWrite[] = []
+    const events: EventDraft[] = []
+    let owed: readonly StoreWrite[] = []
     if (outcome.end === 'moved') {
+      const { untold } = outcome
       run.moved++
       run.residue.delete(connectionId)
-      forgiven = this.#revoker.forgive(run.to.id, connectionId)
+      owed = this.#revoker.moved(move)
       this.#books.confirm(run.to.id, connectionId, at)
       const startedAt = record.state.state === 'moving' ? record.state.since : at
-      write = this.#writeMove(record, { state: 'moved', at, startedAt })
-      event = { type: 'connection.moved', at, data }
+      write = this.#writeMove(record, { state: 'moved', at, startedAt, ...(untold && { undelivered: true }) })
+      events.push({ type: 'connection.moved', at, data }, ...(untold ? [untold] : []))
     } else {
       run.failed++
-      const { permanent, error, residue, rolledBack } = outcome
+      const { permanent, error, residue, rolledBack, unclearAt } = outcome
+      const isUndone = record.state.state === 'undoing'
       if (residue) {
         // It may hold a grant there: its place stays taken until a snapshot shows the truth.
         run.residue.add(connectionId)
         this.#books.confirm(run.to.id, connectionId, at)
       } else this.#books.release(run.to.id, connectionId)
+      if (isUndone && rolledBack) {
+        this.#books.reserve(run.from.id, connectionId)
+        this.#books.confirm(run.from.id, connectionId, at)
+      }
       write = this.#writeMove(record, { state: 'failed', at, permanent, error }, { attempt: record.attempt + (rolledBack ? 1 : 0) })
-      event = { type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }
+      events.push({ type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }, ...(told ? [told] : []))
+      // A call without an answer may still take effect, after its rollback too: a target that does not refuse it is looked at again.
+      const { timeoutMs, moveTries, backoffMs: pause } = this.#books.policy.migration
+      const late = unclearAt === null || this.#mover.fencing === 'enforced' ? null : unclearAt + timeoutMs + skewMs
+      if (residue || late !== null) {
+        const wasTold = record.state.state === 'undoing' && !record.state.undelivered && this.#deliverer !== null
+        const back = this.#revoker.oweBack(run.migration.id, move, Math.max(late ?? 0, at + pause), residue ? error : null, wasTold)
+        owed = back.writes
+        events.push(...back.events)
+      }
+      if (run.moved === 0 && run.failed >= hopelessAfter * moveTries && !isUndone)
+        run.halted ??= { why: `target ${run.to.id} took none of the first ${run.failed}: ${error}`, as: 'hopeless' }
     }
     this.#tell(run, false)
-    await this.#journal.commit([write, ...forgiven], [event])
+    const kept = this.#journal.commit([write, ...owed], events)
+    await Promise.all([kept, this.#intendUndo(run)])
+  }
+
+  /** Starts none of these. Whom a former leader may have been moving still is given up in order; the others are free. */
+  async #drop(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
+    const unclear = (record: MoveRecord): boolean => run.resumed.has(record.connection.id)
+    await this.#skip(
+      run,
+      records.filter((record) => !unclear(record)),
+      why,
+    )
+    await each(records.filter(unclear), this.#books.policy.migration.concurrencyPerTarget, async (record) => {
+      const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+      if (token === null) return this.#settle(run, record, { end: 'open' })
+      const { isClean } = run.resumed.get(record.connection.id) ?? { isClean: false }
+      const outcome = await this.#giveUp(this.#moveOf(run, record, token), why, isClean, false, this.#clock.now())
+      await this.#settle(run, record, outcome)
+    })
   }
 
   async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
     if (records.length === 0) return
     const at = this.#clock.now()
-    const clean = records.filter(({ connection }) => !run.unclear.has(connection.id))
-    const undone = records.filter((record) => !clean.includes(record)).map((record) => this.#undoUnclear(run, record, why))
-    run.skipped += clean.length
-    const writes = clean.map((record) => {
+    run.skipped += records.length
+    const writes = records.map((record) => {
       this.#books.release(run.to.id, record.connection.id)
       return this.#writeMove(record, { state: 'skipped', at, why })
     })
-    const events = clean.map(
+    const events = records.map(
       ({ connection }): EventDraft => ({
         type: 'connection.skipped',
         at,
         data: { migrationId: run.migration.id, connectionId: connection.id, why },
       }),
     )
-    await Promise.all([this.#journal.commit(writes, events), ...undone])
-  }
-
-  /** Its first call may have reached the panel in an earlier term: whoever passes it over takes back what it has left. */
-  async #undoUnclear(run: Run, record: MoveRecord, why: string): Promise<void> {
-    const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
-    if (token === null) {
-      run.isLeftOpen = true
-      return
-    }
-    run.inFlight++
-    const failure = new PintailError('aborted', why)
-    await this.#settle(run, record, await this.#giveUp(this.#moveOf(run, record, token), failure, false, false))
-    this.#ended(run)
+    await this.#journal.commit(writes, events)
   }
 
   #writeMove(record: MoveRecord, state: MoveState, patch: Partial<MoveRecord> = {}): StoreWrite {
@@ -799,6 +934,7 @@ export class Migrator {
       reason: run.migration.reason,
       attempt: record.attempt,
       fencingToken,
+      epoch: 0,
       sourceAlive: this.#books.servers.get(run.from.id)?.detector.verdict !== 'down',
     }
   }

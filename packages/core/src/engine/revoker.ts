@@ -1,11 +1,13 @@
 import { backoffMs } from '../decide/migration.ts'
+import { afterMove, homeward, newRevoke, whatIsOwed } from '../decide/revoke.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
+import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
-import { callOut } from './time.ts'
+import { callOut, each } from './time.ts'
 
 /** For reading a record, milliseconds. */
 const storeCallMs = 10_000
@@ -13,13 +15,13 @@ const storeCallMs = 10_000
 const atOnce = 16
 
 /**
- * Takes back old grants. Each is a durable obligation from the moment its migration completes: it holds no migration
- * open, outlives restarts, and is tried until it succeeds, also toward dead servers that come back.
+ * Takes back old grants: those on the source of a completed migration, and what a failed move has left on its target.
+ * Each is a durable obligation: it holds no migration open, outlives restarts, and is tried until it succeeds, also
+ * toward dead servers that come back.
  */
 export class Revoker {
   readonly pending = new Map<string, PendingRevoke>()
-  /** The obligations by `server/connection`. */
-  readonly #owedAt = new Map<string, Set<string>>()
+  readonly #owedFor = new Map<ConnectionId, Set<string>>()
   /** Migrations whose record says already that revokes are pending. */
   readonly #warned = new Set<MigrationId>()
   readonly #mover: ConnectionMover
@@ -29,6 +31,8 @@ export class Revoker {
   readonly #clock: Clock
   readonly #random: Random
   readonly #token: (timeoutMs: number) => Token | null
+  readonly #epoch: () => number
+  readonly #deliverer: Deliverer | null
   readonly #stopping: AbortSignal
   readonly #killed: AbortSignal
   #running: Promise<void> | null = null
@@ -41,6 +45,8 @@ export class Revoker {
     clock: Clock,
     random: Random,
     token: (timeoutMs: number) => Token | null,
+    epoch: () => number,
+    deliverer: Deliverer | null,
     stopping: AbortSignal,
     killed: AbortSignal,
   ) {
@@ -51,56 +57,75 @@ export class Revoker {
     this.#clock = clock
     this.#random = random
     this.#token = token
+    this.#epoch = epoch
+    this.#deliverer = deliverer
     this.#stopping = stopping
     this.#killed = killed
   }
 
   /** The obligations of a migration's moves, to be written with its completion. */
-  owe(migration: Migration, moves: readonly Move[]): StoreWrite[] {
+  owe(migration: Migration, moves: readonly { readonly move: Move; readonly isTold: boolean }[]): StoreWrite[] {
     if (!this.#mover.complete) return []
     const now = this.#clock.now()
-    return moves.map((move) => {
-      // A living source may still carry a user who has not followed yet (I1).
-      const safe = !move.sourceAlive || this.#mover.confirmation === 'seen'
+    return moves.map(({ move, isTold }) => {
+      // A living source may still carry a user who has not followed yet, or does not know where to (I1).
+      const safe = !move.sourceAlive || (this.#mover.confirmation === 'seen' && isTold)
       const dueAt = safe ? now : now + this.#books.policy.migration.revokeGraceMs
-      const revoke = {
-        id: move.key,
-        migrationId: migration.id,
-        serverId: move.from.id,
-        move,
-        createdAt: now,
-        dueAt,
-        tries: 0,
-        lastError: null,
-        version: 1,
-      }
-      this.take(revoke)
-      return put('revoke', revoke.id, revoke)
+      return this.#keep(newRevoke(migration.id, 'complete', move, now, dueAt))
     })
   }
 
   /**
-   * A user whom we bring back to a server has his home there again: what we owed it is owed no more.
-   * @returns the writes that forget it, to be kept together with the move
+   * What a failed move has left on its target (`error` says why it is still there), or may leave there yet (null), to be
+   * kept together with its outcome.
    */
-  forgive(server: ServerId, connection: ConnectionId): StoreWrite[] {
+  oweBack(migrationId: MigrationId, move: Move, dueAt: number, error: string | null, wasTold: boolean) {
+    const at = this.#clock.now()
+    if (!this.#mover.rollback) return { writes: [], events: [] }
+    const more = { lastError: error, tries: error === null ? 0 : 1, ...(wasTold && { wasTold }) }
+    const revoke = newRevoke(migrationId, 'rollback', move, at, dueAt, more)
+    const writes = [this.#keep({ ...revoke, version: (this.pending.get(revoke.id)?.version ?? 0) + 1 })]
+    const data = { serverId: revoke.serverId, connectionId: move.connection.id }
+    const events: EventDraft[] = error === null ? [] : [{ type: 'revoke.pending', at, data: { ...data, error } }]
+    return { writes, events }
+  }
+
+  /** What the user's new home changes in what is owed: kept together with the move. */
+  moved(move: Move): StoreWrite[] {
     const writes: StoreWrite[] = []
-    if (this.pending.size === 0) return writes
-    for (const revoke of this.#owedAt.get(`${server}/${connection}`) ?? []) {
-      const current = this.pending.get(revoke)
-      if (!current) continue
-      this.pending.delete(revoke)
-      writes.push({ kind: 'revoke', id: revoke, expected: current.version, value: null })
+    for (const id of this.#owedFor.get(move.connection.id) ?? []) {
+      const revoke = this.pending.get(id) as PendingRevoke
+      const next = afterMove(revoke, move, this.#mover.complete !== undefined)
+      if (next === null) writes.push(this.#forget(revoke))
+      else if (next !== revoke) writes.push(this.#keep(next))
     }
-    this.#owedAt.delete(`${server}/${connection}`)
     return writes
+  }
+
+  /** Whether somebody may still be brought back to one of these servers, from a target that is not dead. */
+  owesTo(servers: readonly ServerId[]): boolean {
+    for (const { effect, move, serverId } of this.pending.values())
+      if (effect === 'rollback' && servers.includes(move.from.id) && this.#books.lives(serverId) !== false) return true
+    return false
+  }
+
+  #keep(revoke: PendingRevoke): StoreWrite {
+    this.take(revoke)
+    return put('revoke', revoke.id, revoke)
+  }
+
+  #forget({ id, move, version }: PendingRevoke): StoreWrite {
+    this.pending.delete(id)
+    const owed = this.#owedFor.get(move.connection.id)
+    if (owed?.delete(id) && owed.size === 0) this.#owedFor.delete(move.connection.id)
+    return { kind: 'revoke', id, expected: version, value: null }
   }
 
   /** From the store, or as a new obligation. */
   take(revoke: PendingRevoke): void {
-    const place = `${revoke.serverId}/${revoke.move.connection.id}`
+    const { id } = revoke.move.connection
     this.pending.set(revoke.id, revoke)
-    this.#owedAt.set(place, (this.#owedAt.get(place) ?? new Set()).add(revoke.id))
+    this.#owedFor.set(id, (this.#owedFor.get(id) ?? new Set()).add(revoke.id))
   }
 
   /** When the next one is due; null: none is owed. */
@@ -122,19 +147,18 @@ export class Revoker {
 
   async #work(): Promise<void> {
     const due = [...this.pending.values()].filter(({ dueAt }) => dueAt <= this.#clock.now())
-    const next = async (): Promise<void> => {
-      for (let revoke = due.pop(); revoke && !this.#stopping.aborted; revoke = due.pop()) await this.#settle(revoke)
-    }
-    await Promise.all(Array.from({ length: atOnce }, next))
+    await each(due, atOnce, async (revoke) => {
+      if (!this.#stopping.aborted) await this.#settle(revoke)
+    })
   }
 
   async #settle(revoke: PendingRevoke): Promise<void> {
+    const { effect = 'complete', migrationId } = revoke
     const token = this.#token(this.#books.policy.migration.timeoutMs)
     if (token === null || this.pending.get(revoke.id) !== revoke) return
-    // Under today's right to act, not under that of the leader who owed it.
-    const move = { ...revoke.move, fencingToken: token }
     const { migration } = this.#books.policy
-    const event = { serverId: revoke.serverId, connectionId: move.connection.id }
+    const { id: connectionId } = revoke.move.connection
+    const event = { serverId: revoke.serverId, connectionId }
     const at = this.#clock.now()
     let write: StoreWrite
     let told: EventDraft[]
@@ -142,25 +166,50 @@ export class Revoker {
       const call = <T>(what: (ctx: CallContext) => PromiseLike<T> | T) =>
         callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', what)
       // The host may have brought the user back within the grace: then the grant is his home, and no residue of ours.
-      const located =
-        revoke.tries === 0 && revoke.dueAt === revoke.createdAt ? null : await call((ctx) => this.#mover.locate?.(move, ctx) ?? null)
-      if (located !== 'on_source') await call((ctx) => this.#mover.complete?.(move, ctx))
+      const isFresh = revoke.tries === 0 && revoke.dueAt === revoke.createdAt
+      const located = isFresh ? null : await call((ctx) => this.#mover.locate?.(revoke.move, ctx) ?? null)
+      const owed = whatIsOwed(effect, located, this.#books.lives(revoke.move.from.id))
       if (this.pending.get(revoke.id) !== revoke) return
-      this.pending.delete(revoke.id)
-      this.#owedAt.delete(`${revoke.serverId}/${revoke.move.connection.id}`)
-      write = { kind: 'revoke', id: revoke.id, expected: revoke.version, value: null }
-      told = [{ type: 'revoke.settled', at, data: event }]
+      if (effect === 'rollback' && owed !== 'nothing' && (owed === 'wait' || this.#books.claimOf(connectionId) !== null)) {
+        // Only time has to pass: nothing of it is worth a write.
+        this.pending.set(revoke.id, { ...revoke, dueAt: at + 10 * migration.backoffMs })
+        return
+      }
+      // Under today's right to act, not under that of the leader who owed it.
+      const move = { ...revoke.move, fencingToken: token, epoch: this.#epoch() }
+      const untold = owed === 'take_back' ? await this.#takeBack(effect, move, revoke, call) : null
+      if (this.pending.get(revoke.id) !== revoke) return
+      write = this.#forget(revoke)
+      // Who was only looked after, and in vain, is no news.
+      const isNews = owed === 'take_back' || effect === 'complete' || revoke.lastError !== null
+      told = [...(untold ? [untold] : []), ...(isNews ? [{ type: 'revoke.settled' as const, at, data: event }] : [])]
     } catch (error) {
       if (this.#killed.aborted || this.pending.get(revoke.id) !== revoke) return
       const lastError = errorText(error)
       const pause = backoffMs(revoke.tries, migration.backoffMs, migration.backoffMaxMs, this.#random())
-      const again = { ...revoke, tries: revoke.tries + 1, lastError, dueAt: at + pause, version: revoke.version + 1 }
-      this.pending.set(revoke.id, again)
-      write = put('revoke', revoke.id, again)
+      write = this.#keep({ ...revoke, tries: revoke.tries + 1, lastError, dueAt: at + pause, version: revoke.version + 1 })
       told = revoke.tries === 0 ? [{ type: 'revoke.pending', at, data: { ...event, error: lastError } }] : []
     }
     await this.#journal.commit([write], told)
-    if (told.some(({ type }) => type === 'revoke.pending')) await this.#warn(revoke.migrationId)
+    if (effect === 'complete' && told.some(({ type }) => type === 'revoke.pending')) await this.#warn(migrationId)
+  }
+
+  async #takeBack(
+    effect: 'complete' | 'rollback',
+    move: Move,
+    { migrationId, wasTold }: PendingRevoke,
+    call: (what: (ctx: CallContext) => unknown) => Promise<unknown>,
+  ): Promise<EventDraft | null> {
+    if (effect === 'complete') return call((ctx) => this.#mover.complete?.(move, ctx)).then(() => null)
+    const { id } = move.connection
+    // Nobody is planned anew while he is being brought back.
+    this.#books.takingBack.set(id, migrationId)
+    try {
+      await call((ctx) => this.#mover.rollback?.(move, ctx))
+      return wasTold && this.#deliverer ? await this.#deliverer.tell(migrationId, homeward(move), null) : null
+    } finally {
+      this.#books.takingBack.delete(id)
+    }
   }
 
   /** The migration's own record says it too: completed, with a warning (seed 004, rollback of phase 3). */

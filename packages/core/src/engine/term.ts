@@ -2,6 +2,7 @@ import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
 import type { EventDraft } from '../events.ts'
 import type {
+  ClientNotifier,
   Clock,
   ConnectionMover,
   GuardSource,
@@ -18,6 +19,7 @@ import type {
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
 import type { Bus } from './bus.ts'
+import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
 import { HostGuards } from './hostGuards.ts'
@@ -27,7 +29,7 @@ import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
 import { Revoker } from './revoker.ts'
-import { callOut, collect } from './time.ts'
+import { callOut, collect, skewMs } from './time.ts'
 import { Trail } from './trail.ts'
 
 /** What a term needs of the outside; all defaults are filled in. */
@@ -39,12 +41,11 @@ export interface Ports {
   readonly store: MigrationStore
   readonly guards: readonly GuardSource[]
   readonly log: LogSink | null
+  readonly notifier: ClientNotifier | null
   readonly clock: Clock
   readonly random: Random
 }
 
-/** How far two clocks may disagree about a lease, milliseconds. */
-const skewMs = 1000
 const storeTimeoutMs = 30_000
 /** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
 const idleAskMs = 30_000
@@ -71,6 +72,7 @@ export class Term {
   readonly #stopping = new AbortController()
   readonly #killed = new AbortController()
   #leaseUntil: number
+  #epoch = 0
   #timer: Timer | null = null
   #monitoring: Promise<void> = Promise.resolve()
 
@@ -115,7 +117,16 @@ export class Term {
     const { planner, hostGuards } = this
     const common = { books, journal, planner, store: ports.store, hostGuards, clock, random }
     const forbidden: MigratorHooks['forbidden'] = (from, reason) => this.responder.forbidden(from, reason)
-    this.evacuator = new Evacuator(common, { migrator: () => this.migrator, forbidden, wake: () => this.responder.wake() }, stopping)
+    this.evacuator = new Evacuator(
+      common,
+      {
+        migrator: () => this.migrator,
+        forbidden,
+        owesTo: (servers) => this.revoker.owesTo(servers),
+        wake: () => this.responder.wake(),
+      },
+      stopping,
+    )
     const { evacuator } = this
     const homing = new Homing(
       { ...common, monitor, evacuator, bus, registry, forbidden: (server) => forbidden(server, 'failback') },
@@ -123,13 +134,16 @@ export class Term {
     )
     this.homing = homing
     this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
-    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, (timeoutMs) => this.token(timeoutMs), stopping, killed)
+    const deliverer = ports.notifier ? new Deliverer(ports.notifier, books, clock, random, stopping, killed) : null
+    const [token, epoch] = [(timeoutMs: number) => this.token(timeoutMs), () => ++this.#epoch]
+    this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, token, epoch, deliverer, stopping, killed)
     const { revoker } = this
     this.migrator = new Migrator(
-      { mover, books, journal, monitor, revoker, bus, clock, random },
+      { mover, books, journal, monitor, revoker, deliverer, bus, clock, random },
       {
         forbidden,
-        token: (timeoutMs) => this.token(timeoutMs),
+        token,
+        epoch,
         ended: () => this.responder.wake(),
       },
       stopping,
@@ -173,7 +187,7 @@ export class Term {
       for (const move of await all('move', { migrationId: migration.id })) {
         books.putMove(move)
         const { state } = move.state
-        const open = !isTerminal(migration.status) && migration.status !== 'suggested' && (state === 'pending' || state === 'moving')
+        const open = !isTerminal(migration.status) && migration.status !== 'suggested' && ['pending', 'moving', 'undoing'].includes(state)
         if (open || state === 'moved') books.reserve(migration.toServerId, move.connection.id)
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }

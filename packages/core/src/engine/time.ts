@@ -13,6 +13,9 @@ export const systemClock: Clock = {
   },
 }
 
+/** How far two clocks may disagree about a lease, milliseconds. */
+export const skewMs = 1000
+
 /** Runs the callback after everything that is ready now, before time passes. */
 export function defer(clock: Clock, callback: () => void): void {
   if (clock.defer) clock.defer(callback)
@@ -77,6 +80,15 @@ export function callOut<T>(
       settle(reject)(error)
     }
   })
+}
+
+/** Does the work for each item, for so many at once. */
+export async function each<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void> {
+  const rest = items.values()
+  const next = async (): Promise<void> => {
+    for (const item of rest) await work(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, next))
 }
 
 /** All rows of a listing; at most ten million, so that a panel that pages for ever cannot fill the memory. */

@@ -22,6 +22,7 @@ function world(to = 'b') {
     reason: 'server-down',
     attempt: 1,
     fencingToken: 1 as Token,
+    epoch: 1,
     sourceAlive: false,
   }
   return { registry, mover: memoryMover(registry), move }

@@ -32,6 +32,7 @@ class Panel {
   readonly grants = new Map<string, string[]>()
   readonly keys = new Set<string>()
   readonly tokens = new Map<string, number>()
+  readonly newest = new Map<string, readonly [token: number, epoch: number]>()
   state: 'up' | 'down' | 'silent' = 'up'
   sourceDead = false
 
@@ -55,11 +56,19 @@ class Panel {
     })
   }
 
-  move({ key, connection, from, to, fencingToken }: Move): void {
-    const { id } = connection
-    const home = this.homes.get(id)
+  admit({ connection, to, fencingToken, epoch }: Move): void {
     if (fencingToken < (this.tokens.get(to.id) ?? 0)) throw new PintailError('fenced', 'a newer leader has been here')
     this.tokens.set(to.id, fencingToken)
+    const [token, newest] = this.newest.get(connection.id) ?? [0, 0]
+    if (fencingToken === token && epoch < newest) throw new PintailError('fenced', 'a newer call has been here')
+    this.newest.set(connection.id, [fencingToken, epoch])
+  }
+
+  move(move: Move): void {
+    const { key, connection, from, to } = move
+    const { id } = connection
+    const home = this.homes.get(id)
+    this.admit(move)
     if (home === undefined || id === locked.id || ![a, b, c].some((server) => String(server.id) === to.id))
       throw new PintailError('rejected', 'refused')
     if (this.keys.has(key) && home === to.id) return
@@ -105,6 +114,7 @@ function moverOf(panel: Panel): Full {
     verify: (move, ctx) => panel.call(ctx, () => whereIs(move) === 'on_target'),
     rollback: (move, ctx) =>
       panel.call(ctx, () => {
+        panel.admit(move)
         if (whereIs(move) !== 'on_target') return
         panel.assign(move.connection.id, move.from.id)
       }),
@@ -452,6 +462,33 @@ const wrong: Record<string, { spoil: Spoil; caughtBy: string }> = {
       }
     },
     caughtBy: 'enforced fencing refuses a token lower than one that the target has seen, with `fenced`',
+  },
+  'looks at the token and not at the epoch': {
+    spoil: ({ mover, panel, good }) => {
+      mover.move = (move, ctx) => {
+        panel.newest.clear()
+        return good.move(move, ctx)
+      }
+    },
+    caughtBy: 'enforced fencing refuses a grant that was held up and arrives after its own rollback, with `fenced`',
+  },
+  'compares epochs of different leaders': {
+    spoil: ({ mover, panel, good }) => {
+      mover.move = async (move, ctx) => {
+        if ([...panel.newest.values()].some(([, epoch]) => move.epoch < epoch)) throw new PintailError('fenced', 'an old epoch')
+        await good.move(move, ctx)
+      }
+    },
+    caughtBy: 'enforced fencing refuses a grant that was held up and arrives after its own rollback, with `fenced`',
+  },
+  'lets every rollback through': {
+    spoil: ({ mover, panel, good }) => {
+      mover.rollback = (move, ctx) => {
+        panel.newest.clear()
+        return good.rollback(move, ctx)
+      }
+    },
+    caughtBy: 'enforced fencing refuses a rollback that was held up and arrives after a newer grant, with `fenced`',
   },
   'leaves refusals out of the outcomes': {
     spoil: ({ mover, good }) => {

@@ -535,6 +535,38 @@ const kit: Kit<MoverHarness, MoverExtra> = {
         }
       },
     },
+    {
+      name: 'enforced fencing refuses a grant that was held up and arrives after its own rollback, with `fenced`',
+      needs: ['fencing', 'rollback'],
+      run: async (harness, { ctx }) => {
+        const [one, other] = harness.connections
+        const late = moveOf(harness, one)
+        await harness.mover.rollback?.({ ...late, epoch: ++epochs }, ctx)
+        isError(await attempt(() => harness.mover.move(late, ctx)), 'fenced')
+        await isHome(harness, one?.id, harness.from)
+        if (harness.grantsOf) assert.equal(await grantsOn(harness, late.connection.id, harness.to), 0, 'accesses on the target')
+        // What is newer goes on, for this connection and for others; a newer leader begins to count anew.
+        await harness.mover.move({ ...late, epoch: ++epochs }, ctx)
+        await isHome(harness, one?.id, harness.to)
+        await harness.mover.move({ ...moveOf(harness, other, { token: 2 }), epoch: 1 }, ctx)
+        await isHome(harness, other?.id, harness.to)
+      },
+    },
+    {
+      name: 'enforced fencing refuses a rollback that was held up and arrives after a newer grant, with `fenced`',
+      needs: ['fencing', 'rollback'],
+      run: async (harness, { ctx }) => {
+        const move = moveOf(harness, harness.connections[0])
+        const late = { ...move, epoch: ++epochs }
+        await harness.mover.move(move, ctx)
+        await harness.mover.move({ ...move, epoch: ++epochs }, ctx)
+        isError(await attempt(() => harness.mover.rollback?.(late, ctx)), 'fenced')
+        await isHome(harness, move.connection.id, harness.to)
+        // The token counts before the epoch.
+        isError(await attempt(() => harness.mover.move(moveOf(harness, harness.connections[0], { token: 0, attempt: 2 }), ctx)), 'fenced')
+        await isHome(harness, move.connection.id, harness.to)
+      },
+    },
 
     // ---------------------------------------------------------------------------------------------------------- moveMany
     {
@@ -567,6 +599,9 @@ function parsed<T>(what: string, result: Parsed<T>): T {
   return result.value
 }
 
+/** As the engine counts: each move that is made here is newer than the one before. */
+let epochs = 0
+
 interface Turn {
   readonly from?: ServerInput
   readonly to?: ServerInput
@@ -588,6 +623,7 @@ function moveOf(harness: MoverHarness, input: ConnectionInput | undefined, turn:
     reason: 'server-down',
     attempt,
     fencingToken: token as Token,
+    epoch: ++epochs,
     sourceAlive,
   })
 }
