@@ -284,11 +284,13 @@ export class Books {
   claims(): Map<ConnectionId, MigrationId> {
     const claims = new Map(this.takingBack)
     for (const { id, status } of this.openMigrations())
-      if (status !== 'suggested') for (const { connection, state } of this.movesOf(id)) if (isOpen(state)) claims.set(connection.id, id)
+      if (status !== 'suggested')
+        // Who has moved is its own until it ends: his old grant is not owed before, and must not become his home again.
+        for (const { connection, state } of this.movesOf(id)) if (isOpen(state) || state.state === 'moved') claims.set(connection.id, id)
     return claims
   }
 
-  /** The same for one connection. */
+  /** By which migration this connection is still to be moved, or under way. */
   claimOf(connection: ConnectionId): MigrationId | null {
     for (const { id, status } of this.openMigrations()) {
       const move = status === 'suggested' ? undefined : this.moves.get(id)?.get(connection)

@@ -745,7 +745,8 @@ export class Migrator {
   async #giveUp(move: Move, failure: unknown, clean: boolean, permanent: boolean, unclearAt: number | null): Promise<Outcome> {
     const error = errorText(failure)
     const failed = { end: 'failed', permanent, error, residue: false, rolledBack: false, unclearAt } as const
-    if (clean) return failed
+    // A call without an answer may still be on its way: the rollback's newer epoch lets the target refuse it then.
+    if (clean && (unclearAt === null || !this.#mover.rollback)) return failed
     if (!this.#mover.rollback) return { ...failed, residue: true }
     try {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))

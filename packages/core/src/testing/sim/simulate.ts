@@ -263,8 +263,9 @@ export class Simulation implements Stage {
   engine(): Pintail {
     const process = this.leader()
     const engine = this.#engines.find((one) => one.process === process)
-    if (!engine) throw new Error('no engine runs in this world')
-    return engine.pintail
+    const found = engine ?? this.#engines[0]
+    if (!found) throw new Error('no engine runs in this world')
+    return found.pintail
   }
 
   async #stopped(engine: Engine): Promise<void> {
@@ -298,6 +299,11 @@ export class Simulation implements Stage {
       if (world.random() < 0.3) server.alive = true
     }
     for (const [key, scope] of [...judge.paused]) this.resume(scope, key)
+    // Also what was said in the moment in which the engine died, and nobody knows whether it was heard.
+    const resumeAll = (): void => {
+      for (const { scope } of this.engine().status().pauses) this.resume(scope, JSON.stringify(scope))
+    }
+    for (let minute = 1; minute < 4; minute++) world.clock.setTimeout(resumeAll, minute * 60_000)
     // In a world that only suggests, somebody says yes to everything now.
     const approve = (): void => {
       const suggested = [...judge.migrations.values()].filter(({ status }) => status === 'suggested')
@@ -369,6 +375,8 @@ export class Simulation implements Stage {
       const left = world
         .on(dead.id)
         .filter(({ row }) => row.mobility !== 'pinned')
+        // Whom every target has refused is reported, and no promise is broken.
+        .filter(({ id }) => !evacuation.unplaced.some(({ connectionId, code }) => connectionId === id && code === 'refused_everywhere'))
         .filter(({ id }) => !cancelled.some((migration) => judge.moves.has(`${migration.id}/${id}`)))
       if (left.length === 0) continue
       const room = servers.filter((target) => {
