@@ -746,7 +746,7 @@ export class Migrator {
     const error = errorText(failure)
     const failed = { end: 'failed', permanent, error, residue: false, rolledBack: false, unclearAt } as const
     // A call without an answer may still be on its way: the rollback's newer epoch lets the target refuse it then.
-    if (clean && (unclearAt === null || !this.#mover.rollback)) return failed
+    if (clean && unclearAt === null) return failed
     if (!this.#mover.rollback) return { ...failed, residue: true }
     try {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))

@@ -191,7 +191,10 @@ export class Judge implements Witness {
     const source = world.servers.get(from.id)
     if (!migration || !source || source.gone || record?.state.state !== 'moved') return
     const grace = world.setup.policy.migration?.revokeGraceMs ?? 86_400_000
-    const lived = world.wellSince(source, migration.createdAt - world.startedAt - 60_000) && migration.reason !== 'server-down'
+    const lived =
+      !this.#wasUnreachable.has(from.id) &&
+      world.wellSince(source, migration.createdAt - world.startedAt - 60_000) &&
+      migration.reason !== 'server-down'
     // Clocks of engines may have jumped ahead.
     if (lived && world.setup.panel.confirmation !== 'seen' && world.now < record.state.at - world.startedAt + grace - this.skewMs)
       this.report('I1', `${user.id}: the grant on the living ${from.id} is taken back before the grace is over`)
