@@ -14,6 +14,20 @@ export interface Mutant {
 
 export const mutants: readonly Mutant[] = [
   {
+    name: 'one-epoch-for-all',
+    breaks: 'a grant and its taking back carry the same epoch',
+    file: 'engine/term.ts',
+    find: '() => ++this.#epoch',
+    replace: '() => (this.#epoch = 1)',
+  },
+  {
+    name: 'rollback-onto-a-dead-server',
+    breaks: 'who has moved off a dead server is brought back to it when the target fails',
+    file: 'engine/migrator.ts',
+    find: ' || this.#books.lives(run.from.id) === false) return\n',
+    replace: ' || this.#books.lives(run.from.id) === undefined) return\n',
+  },
+  {
     name: 'revoke-before-grant',
     breaks: 'the old grant is taken back before the new one is made',
     file: 'engine/migrator.ts',
@@ -24,14 +38,14 @@ export const mutants: readonly Mutant[] = [
     name: 'token-not-carried',
     breaks: 'moves carry no fencing token',
     file: 'engine/migrator.ts',
-    find: '      fencingToken,\n      sourceAlive',
-    replace: '      fencingToken: 0 as Token,\n      sourceAlive',
+    find: '      fencingToken,\n      epoch: 0,',
+    replace: '      fencingToken: 0 as Token,\n      epoch: 0,',
   },
   {
     name: 'guard-after-the-batch',
     breaks: 'guards are asked for a batch, and not again before each move',
     file: 'engine/migrator.ts',
-    find: '      isForbidden(from.id) ||\n',
+    find: '      isForbidden(from.id, migration.reason) ||\n',
     replace: '',
   },
   {
@@ -109,8 +123,8 @@ export const mutants: readonly Mutant[] = [
     name: 'recovery-cancels-nothing',
     breaks: 'moves go on after the recovery of their source',
     file: 'engine/responder.ts',
-    find: 'const stopped = evacuation ? this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`) : null',
-    replace: 'const stopped = evacuation ? null : null',
+    find: 'const stopped = evacuation ? this',
+    replace: 'const stopped = evacuation && evacuation.version < 0 ? this',
   },
   {
     name: 'verify-not-asked',
@@ -172,8 +186,8 @@ export const mutants: readonly Mutant[] = [
     name: 'unclear-is-failed',
     breaks: 'a call without an answer counts as one without an effect',
     file: 'engine/migrator.ts',
-    find: '          clean = located !== null\n',
-    replace: '          there = false\n          clean = located !== undefined\n',
+    find: '          unclearAt = this.#clock.now()\n          const located = await this.#locate(move)\n',
+    replace: "          const located = 'on_source' as Located | null\n",
   },
   {
     name: 'cancel-is-forgotten',
@@ -192,7 +206,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rude-listeners-hurt',
     breaks: 'what a listener throws reaches the engine',
-    file: 'engine/bus.ts',
+    file: 'telling/bus.ts',
     find: '      } catch (error) {\n        failed(error)\n',
     replace: '      } catch (error) {\n        failed(error)\n        throw error\n',
   },

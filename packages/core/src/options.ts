@@ -17,7 +17,7 @@ import type {
   ServerRegistry,
 } from './ports.ts'
 import { hostProblem, shorten } from './rows.ts'
-import type { Mode, Policy, PolicyInput, PolicySource } from './vocabulary.ts'
+import type { Json, JsonObject, Mode, Policy, PolicyInput, PolicySource } from './vocabulary.ts'
 
 /** What `createPintail` takes: ports are code, policy is plain JSON. `registry` and `mover` are needed, the rest has defaults. */
 export interface PintailOptions {
@@ -488,4 +488,29 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
     if (all.length > 0) throw refuse('options', all)
     return resolvePolicy(input.policy)
   })
+}
+
+/** Where null is a value of its own and takes nothing back. */
+const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
+
+/** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
+export function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
+  const words = (mode: unknown): Json => (typeof mode === 'string' ? { default: mode } : (mode as Json))
+  const { mode, ...rest } = patch as { readonly mode?: Json } & JsonObject
+  const { mode: before, ...older } = base
+  const kept = before === undefined || typeof mode === 'string' ? {} : { mode: words(before) }
+  return mergeJson({ ...older, ...kept }, { ...rest, ...(mode !== undefined && { mode: words(mode) }) })
+}
+
+/** RFC 7396: null takes a value back, except where it is one. */
+function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject {
+  const out: Record<string, Json> = { ...base }
+  for (const [key, value] of Object.entries(patch)) {
+    const below = out[key]
+    const path = `${prefix}${key}`
+    if (value === null && !nullable.test(path)) delete out[key]
+    else if (isTree(value)) out[key] = mergeJson(isTree(below) ? below : {}, value, `${path}.`)
+    else out[key] = value
+  }
+  return out
 }

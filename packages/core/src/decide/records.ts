@@ -4,6 +4,7 @@ import type {
   DecisionRecord,
   Evacuation,
   EvacuationId,
+  FleetStatus,
   GuardCode,
   GuardDenial,
   Incident,
@@ -197,4 +198,23 @@ export function skippedMove(move: MoveRecord, at: number, why: string): MoveReco
 
 function connectionsIn(plan: Plan): number {
   return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
+}
+
+/** What an engine has to tell that does not lead: nothing but its state. */
+export const idleStatus: FleetStatus = {
+  state: 'idle',
+  at: 0,
+  leader: null,
+  servers: [],
+  counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
+  incidents: [],
+  evacuations: [],
+  migrations: [],
+  guards: [],
+  pauses: [],
+  registry: { listedAt: null, stale: false, skippedRows: 0 },
+  storeTrouble: null,
+  lastCheckAt: null,
+  pendingRevokes: 0,
+  lastSeq: 0,
 }

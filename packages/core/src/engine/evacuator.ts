@@ -9,6 +9,7 @@ import { held, PintailError, type Problem, stalePlan, underWay } from '../errors
 import type { EventDraft } from '../events.ts'
 import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
+import { callOut, collect, newId } from '../time.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -34,7 +35,6 @@ import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
-import { callOut, collect, newId } from './time.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */
 const storeCallMs = 10_000

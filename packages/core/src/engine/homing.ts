@@ -2,13 +2,13 @@ import * as home from '../decide/failback.ts'
 import { adoptStep, goneAfter } from '../decide/incident.ts'
 import type { EventDraft } from '../events.ts'
 import type { CallContext, Cursor, MigrationStore, ServerRegistry, StoreWrite } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, collect } from '../time.ts'
 import type { ConnectionId, Failback, Incident, IncidentId, Migration, ServerId } from '../vocabulary.ts'
 import type { ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
 import { put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
-import { callOut, collect } from './time.ts'
 
 /** For reading history, and for writing a status into the registry, milliseconds. */
 const callMs = 10_000

@@ -2,9 +2,9 @@ import { type HostGuard, hostDenial } from '../decide/guard.ts'
 import { errorText, isPintailError } from '../errors.ts'
 import type { Clock, GuardSource } from '../ports.ts'
 import { parseGuards } from '../rows.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut } from '../time.ts'
 import type { GuardDenial, MigrationReason, ServerId } from '../vocabulary.ts'
-import type { Bus } from './bus.ts'
-import { callOut } from './time.ts'
 
 /** For asking a guard source, milliseconds. */
 const guardCallMs = 10_000

@@ -5,6 +5,8 @@ import { homeward, untold } from '../decide/revoke.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, defer, each, skewMs, sleep } from '../time.ts'
 import type {
   ConnectionId,
   Migration,
@@ -18,12 +20,10 @@ import type {
   Token,
 } from '../vocabulary.ts'
 import type { Books } from './books.ts'
-import type { Bus } from './bus.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
 import type { Revoker } from './revoker.ts'
-import { callOut, defer, each, skewMs, sleep } from './time.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */
 const progressEveryMs = 100

@@ -4,10 +4,10 @@ import { droppedAfter } from '../decide/incident.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, collect, sleep } from '../time.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
 import { type Books, newBook, type ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import { callOut, collect, sleep } from './time.ts'
 
 /** Checks due within one tick go out together: one timer for them all, however large the fleet. */
 const tickMs = 20

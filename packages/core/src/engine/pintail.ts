@@ -1,19 +1,22 @@
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
+import { idleStatus } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
-import { resolvePolicy } from '../options.ts'
+import { mergePatch, resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
 import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
+import { Bus } from '../telling/bus.ts'
+import { guarded, narrator } from '../telling/narrator.ts'
+import { callOut, collect, newId, sleep } from '../time.ts'
 import type {
   ConnectionId,
   DecisionRecord,
   Evacuation,
   FleetStatus,
   Incident,
-  Json,
   JsonObject,
   Migration,
   MigrationId,
@@ -26,11 +29,8 @@ import type {
   PolicyView,
 } from '../vocabulary.ts'
 import { pauseKey, type ServerBook } from './books.ts'
-import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
-import { guarded, narrator } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
-import { callOut, collect, newId, sleep } from './time.ts'
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
 const leaseMs = (timeoutMs: number): number => Math.max(30_000, 2 * timeoutMs + 5000)
@@ -55,6 +55,8 @@ export class Engine implements Pintail {
   #resolved: ResolvedPolicy
   #policyVersion = 0
   #term: Term | null = null
+  /** Whose lease is renewed: the term's, also before it has read what was open. */
+  #campaigner: Term | null = null
   #waiters: (() => void)[] = []
   #leading: Promise<void> | null = null
   #renewal: Timer | null = null
@@ -135,18 +137,20 @@ export class Engine implements Pintail {
       lose = resolve
     })
     const term = new Term(this.#parts, this.#resolved.policy, this.#bus, lease, acquiredAt, lose)
+    this.#campaigner = term
     try {
-      await term.load()
-      this.#takePolicy(term)
-      if (this.#stopping.signal.aborted) return
-      this.#term = term
-      this.#state = 'leading'
+      // Before anything is read: from this commit on a late holder is refused, and writes nothing behind our back. A slow
+      // store must not cost the lease meanwhile.
+      this.#renewLater(term, lose)
       await term.journal.commit([], [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }])
+      await term.load()
       // stop() may have come meanwhile, and a signal that has fired fires for no later listener.
       if (this.#stopping.signal.aborted) return
+      this.#takePolicy(term)
+      this.#term = term
+      this.#state = 'leading'
       term.run()
       for (const wake of this.#waiters.splice(0)) wake()
-      this.#renewLater(term, lose)
       const error = await Promise.race([
         lost,
         new Promise<null>((resolve) => this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true })),
@@ -166,6 +170,7 @@ export class Engine implements Pintail {
       })
     } finally {
       this.#renewal?.cancel()
+      this.#campaigner = null
       // A stop ends the term that it finds, within its own bound; every other one must let go here.
       if (!this.#stopping.signal.aborted || this.#term !== term) {
         this.#term = null
@@ -195,7 +200,7 @@ export class Engine implements Pintail {
         if (this.#stopping.signal.aborted) return
         this.#bus.warn({ code: 'unavailable', message: `the lease could not be renewed: ${errorText(error)}` })
       }
-      if (this.#term === term) this.#renewLater(term, lose)
+      if (this.#campaigner === term) this.#renewLater(term, lose)
     }, term.lease.ttlMs / 3)
   }
 
@@ -259,23 +264,7 @@ export class Engine implements Pintail {
 
   status(): FleetStatus {
     if (this.#term) return { ...this.#term.status(), state: this.#state }
-    return {
-      state: this.#state,
-      at: this.#parts.clock.now(),
-      leader: null,
-      servers: [],
-      counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
-      incidents: [],
-      evacuations: [],
-      migrations: [],
-      guards: [],
-      pauses: [],
-      registry: { listedAt: null, stale: false, skippedRows: 0 },
-      storeTrouble: this.#trouble,
-      lastCheckAt: null,
-      pendingRevokes: 0,
-      lastSeq: 0,
-    }
+    return { ...idleStatus, state: this.#state, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
   }
 
   // ------------------------------------------------------------------------------------------------------------ plans
@@ -604,33 +593,4 @@ export function checkBuilt({ policy }: ResolvedPolicy): void {
 
 function fail(error: PintailError): never {
   throw error
-}
-
-/** Where null is a value of its own and takes nothing back. */
-const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
-
-/** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
-function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
-  const words = (mode: unknown): Json => (typeof mode === 'string' ? { default: mode } : (mode as Json))
-  const { mode, ...rest } = patch as { readonly mode?: Json } & JsonObject
-  const { mode: before, ...older } = base
-  const kept = before === undefined || typeof mode === 'string' ? {} : { mode: words(before) }
-  return mergeJson({ ...older, ...kept }, { ...rest, ...(mode !== undefined && { mode: words(mode) }) })
-}
-
-/** RFC 7396: null takes a value back, except where it is one. */
-function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject {
-  const out: Record<string, Json> = { ...base }
-  for (const [key, value] of Object.entries(patch)) {
-    const below = out[key]
-    const path = `${prefix}${key}`
-    if (value === null && !nullable.test(path)) delete out[key]
-    else if (isObject(value)) out[key] = mergeJson(isObject(below) ? below : {}, value, `${path}.`)
-    else out[key] = value
-  }
-  return out
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -4,10 +4,10 @@ import { compareIds } from '../decide/ranking.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, collect } from '../time.ts'
 import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId, Unplaced } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import { callOut, collect } from './time.ts'
 
 /** For listing the connections of one server, milliseconds. */
 const listTimeoutMs = 30_000

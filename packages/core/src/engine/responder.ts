@@ -8,6 +8,7 @@ import { newIncident } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
+import { callOut, newId } from '../time.ts'
 import type {
   EvacuationId,
   GuardCode,
@@ -23,7 +24,6 @@ import type { ServerBook } from './books.ts'
 import type { Homing, HomingParts } from './homing.ts'
 import { put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
-import { callOut, newId } from './time.ts'
 
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000

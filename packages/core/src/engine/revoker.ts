@@ -3,11 +3,11 @@ import { afterMove, homeward, newRevoke, whatIsOwed } from '../decide/revoke.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import { callOut, each } from '../time.ts'
 import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
-import { callOut, each } from './time.ts'
 
 /** For reading a record, milliseconds. */
 const storeCallMs = 10_000

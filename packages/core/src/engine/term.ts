@@ -5,6 +5,7 @@ import type {
   ClientNotifier,
   Clock,
   ConnectionMover,
+  Cursor,
   GuardSource,
   Lease,
   LogSink,
@@ -16,21 +17,21 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { Trail } from '../telling/trail.ts'
+import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
 import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
 import { HostGuards } from './hostGuards.ts'
-import { Journal } from './journal.ts'
+import { Journal, put } from './journal.ts'
 import { Migrator, type MigratorHooks } from './migrator.ts'
 import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
 import { Revoker } from './revoker.ts'
-import { callOut, collect, skewMs } from './time.ts'
-import { Trail } from './trail.ts'
 
 /** What a term needs of the outside; all defaults are filled in. */
 export interface Ports {
@@ -149,7 +150,8 @@ export class Term {
       stopping,
       killed,
     )
-    this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, journal, bus, clock }, killed) : null
+    const keep = (cursor: Cursor) => journal.commit([put('cursor', cursor.name, cursor)], [])
+    this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, keep, bus, clock }, killed) : null
   }
 
   /** The right to act, for a call of at most `timeoutMs`. With enforced fencing the target itself refuses a late one. */

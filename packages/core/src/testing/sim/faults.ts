@@ -118,6 +118,7 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
       return void die(named(pickOne(open)?.toServerId) ?? pickOne(living))
     case 'prober.loses_network':
       world.blind = true
+      judge.wasBlind = true
       return void later(() => {
         world.blind = false
       })

@@ -55,6 +55,9 @@ export class Judge implements Witness {
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
   readonly #recovered = new Set<string>()
+  readonly #forbade = new Map<Process, number>()
+  readonly #delivered = new Set<string>()
+  readonly #arrivals = new Map<string, number[]>()
   readonly #grants = new Map<string, Grant[]>()
   readonly #trips = new Map<string, { readonly from: string; readonly to: string; readonly at: number; readonly isOptional: boolean }[]>()
   readonly #falsely = new Map<string, string>()
@@ -128,6 +131,14 @@ export class Judge implements Witness {
     this.#roomFor(process, move)
     if (this.#started.has(key)) return
     this.#started.set(key, now)
+    const { rates } = setup.policy.migration ?? {}
+    // Calls of a former process are in its own time; a term begins with empty buckets.
+    this.#paced(`to ${to.id}`, rates?.perTarget)
+    this.#paced(`off ${from.id}`, rates?.perSource)
+    this.#paced('in all', rates?.overall)
+    const forbidden = this.#forbade.get(process)
+    const isOptional = ['maintenance', 'failback', 'rebalancing', 'cost-optimization'].includes(move.reason)
+    if (isOptional && forbidden === now) this.report('I14', `${who} starts in the moment in which the host forbids ${move.reason}`)
     const migration = this.migrations.get(migrationId)
     const evacuation = migration && this.evacuations.get(migration.evacuationId)
     if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId))
@@ -165,7 +176,7 @@ export class Judge implements Witness {
     grants.push({ user: user.id, at: now })
     const trips = this.#trips.get(user.id) ?? []
     this.#trips.set(user.id, trips)
-    trips.push({ from: from.id, to: to.id, at: now, isOptional: reason !== 'server-down' && reason !== 'manual' })
+    trips.push({ from: from.id, to: to.id, at: now, isOptional: reason === 'failback' })
     const hour = trips.filter(({ at }) => at > now - 3_600_000)
     // Whoever leaves a dead server has no choice; whoever is brought back has.
     const returns = hour.filter((trip, index) => trip.isOptional && hour.slice(0, index).some((before) => before.from === trip.to)).length
@@ -181,6 +192,14 @@ export class Judge implements Witness {
     const { from, to } = move
     const record = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))
     if (!user.grants.has(from.id)) return
+    if (
+      world.setup.notifier &&
+      world.setup.panel.confirmation === 'seen' &&
+      move.sourceAlive &&
+      !this.#delivered.has(move.key) &&
+      user.touchedAt <= 0
+    )
+      this.report('I1', `${user.id} has not been told of ${to.id}, and ${from.id} is taken back`)
     if (user.home === from.id) {
       if (user.touchedAt < world.now - 60_000) this.report('I1', `${user.id} loses his home ${from.id}: the grant is taken back there`)
       return
@@ -200,6 +219,9 @@ export class Judge implements Witness {
       this.report('I1', `${user.id}: the grant on the living ${from.id} is taken back before the grace is over`)
   }
 
+  /** Whether the prober has ever lost its whole network. */
+  wasBlind = false
+
   /** How far the clock of an engine may be from ours. */
   skewMs = 1
 
@@ -210,8 +232,41 @@ export class Judge implements Witness {
     if (this.#keys.get(id) === move.key) this.#keys.delete(id)
     const source = world.servers.get(move.from.id)
     const target = world.servers.get(move.to.id)
-    if (record?.state.state === 'moved' && source && !source.alive && target?.alive && user.home === move.to.id)
+    if (
+      (record?.state.state === 'moved' || record?.state.state === 'undoing') &&
+      source &&
+      !source.alive &&
+      target?.alive &&
+      user.home === move.to.id
+    )
       this.report('I7', `${user.id} is rolled back onto ${move.from.id}, which is dead`)
+  }
+
+  /** The host has forbidden the optional reasons, and this engine has been told. */
+  forbade(process: Process): void {
+    this.#forbade.set(process, this.#world.now)
+  }
+
+  delivered({ key }: Move): void {
+    this.#delivered.add(key)
+  }
+
+  /** I11: in no span of time do more arrive than its rate and its burst admit. */
+  #paced(what: string, rate: { readonly perSecond: number; readonly burst: number } | null | undefined): void {
+    if (!rate) return
+    const { now } = this.#world
+    const times = this.#arrivals.get(what) ?? []
+    this.#arrivals.set(what, times)
+    times.push(now)
+    for (let first = times.length - 1; first >= Math.max(0, times.length - 200); first--) {
+      const many = times.length - first
+      const most = rate.burst + (rate.perSecond * (now - (times[first] as number))) / 1000
+      if (many > most + 1e-6)
+        return void this.report(
+          'I11',
+          `${many} moves ${what} within ${Math.round(now - (times[first] as number))} ms; the rate admits ${most.toFixed(1)}`,
+        )
+    }
   }
 
   lied({ connection }: Move): void {
@@ -221,8 +276,10 @@ export class Judge implements Witness {
   }
 
   arrivedLate({ connection, from, to }: Move): void {
-    if (this.#world.setup.panel.fencing !== 'enforced')
-      for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
+    const { fencing, has } = this.#world.setup.panel
+    // Where it can be seen and taken back, or refused, it must be.
+    const isRepaired = has.includes('rollback') && (fencing === 'enforced' || has.includes('locate'))
+    if (!isRepaired) for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
   }
 
   statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void {
@@ -334,7 +391,7 @@ export class Judge implements Witness {
       target.reachable &&
       this.#world.wellSince(target, createdAt - this.#world.startedAt - 60_000)
     )
-      if (!this.#wasUnreachable.has(toServerId) && !this.#lost.has(toServerId))
+      if (!this.#wasUnreachable.has(toServerId) && !this.#lost.has(toServerId) && !this.wasBlind)
         this.report('I7', `migration ${id} has failed with ${connectionsMoved} moved, though ${toServerId} was well all the time`)
     for (const { connection, state, migrationId } of this.moves.values()) {
       if (migrationId !== id || state.state !== 'failed' || residue.includes(connection.id)) continue

@@ -307,6 +307,8 @@ function setupOf({
       ...panel,
     },
     registry: { tellsLoad: true, setsStatus: true, mixesIds: false, ...registry },
+    guards: false,
+    notifier: false,
     engines,
     rudeListeners: false,
     troubleMs: 0,

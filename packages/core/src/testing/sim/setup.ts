@@ -33,6 +33,10 @@ export interface Setup {
     /** A database driver that gives `3` in one answer and `"3"` in the next. */
     readonly mixesIds: boolean
   }
+  /** A guard of the host that can forbid, for those that have one. */
+  readonly guards: boolean
+  /** Somebody tells the users where they are now. */
+  readonly notifier: boolean
   readonly engines: number
   /** Listeners that throw and reject. */
   readonly rudeListeners: boolean
@@ -112,6 +116,18 @@ export function historyOf(seed: number): History {
         backoffMs: one([200, 1000]),
         backoffMaxMs: 20_000,
         retryUnplacedMs: one([5000, 30_000]),
+        rates: {
+          overall: chance(0.15) ? { perSecond: one([1, 5]), burst: one([1, 5]) } : null,
+          perTarget: chance(0.2) ? { perSecond: one([0.5, 2]), burst: one([1, 3]) } : null,
+          perSource: chance(0.1) ? { perSecond: one([1, 3]), burst: one([1, 3]) } : null,
+        },
+      },
+      failback: {
+        strategy: one(['never', 'never', 'immediate', 'gradual', 'best-score']),
+        stableMs: one([20_000, 2 * minute]),
+        batchIntervalMs: one([10_000, minute]),
+        batchPercent: one([10, 50]),
+        adoptInactive: chance(0.1),
       },
     },
     panel: {
@@ -121,6 +137,8 @@ export function historyOf(seed: number): History {
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
     },
     registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4) },
+    guards: chance(0.4) || first.kind.startsWith('guards.'),
+    notifier: chance(0.3) || first.kind.startsWith('notifier.'),
     engines: one([1, 1, 2, 3]),
     rudeListeners: chance(0.2),
     troubleMs,

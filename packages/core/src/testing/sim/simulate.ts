@@ -75,6 +75,8 @@ export class Simulation implements Stage {
       leases: world.leases(process),
       probers: [world.prober(process)],
       log: world.log(process),
+      ...(setup.guards && { guards: [world.guards(process)] }),
+      ...(setup.notifier && { notifier: world.notifier(process) }),
       clock: process.clock,
       random: seededRandom(setup.seed * 101 + this.#names),
       policy: setup.policy,
@@ -309,7 +311,7 @@ export class Simulation implements Stage {
       const suggested = [...judge.migrations.values()].filter(({ status }) => status === 'suggested')
       for (const id of new Set(suggested.map(({ evacuationId }) => evacuationId))) this.ask((engine) => engine.evacuations.approve(id))
     }
-    for (let minute = 1; minute < 10; minute++) world.clock.setTimeout(approve, minute * 60_000)
+    for (let minute = 1; minute < 12; minute++) world.clock.setTimeout(approve, minute * 60_000)
   }
 
   /** When everything has been well for a while, everything that can be done is done. */
@@ -326,8 +328,8 @@ export class Simulation implements Stage {
     for (const { serverId, reserved } of isHeld ? [] : status.servers)
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
-    for (const { id, status: state, notBefore } of judge.migrations.values())
-      if (!isHeld && !isTerminal(state) && (notBefore ?? 0) < world.clock.now() - 60_000)
+    for (const { id, status: state, notBefore, createdAt } of judge.migrations.values())
+      if (!isHeld && !isTerminal(state) && Math.max(notBefore ?? 0, createdAt) < world.clock.now() - 120_000)
         judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
@@ -344,7 +346,12 @@ export class Simulation implements Stage {
         judge.report('progress', `${server.id} is well, and still ${server.status} by our own word`)
     for (const revoke of judge.revokes.values()) {
       const server = world.servers.get(revoke.serverId)
-      if (server?.alive && !server.gone && revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs)
+      if (
+        revoke.effect !== 'rollback' &&
+        server?.alive &&
+        !server.gone &&
+        revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs
+      )
         judge.report(
           'progress',
           `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`,

@@ -1,8 +1,10 @@
 import { PintailError } from '../../errors.ts'
 import { memoryStore } from '../../index.ts'
 import type {
+  ClientNotifier,
   ConnectionInput,
   ConnectionMover,
+  GuardSource,
   JournalDraft,
   LeaseStore,
   Located,
@@ -64,6 +66,8 @@ export interface Witness {
   lied(move: Move): void
   arrivedLate(move: Move): void
   statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void
+  forbade(process: Process): void
+  delivered(move: Move): void
   committed(batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] }): void
 }
 
@@ -536,6 +540,33 @@ export class World {
         process.call(async () => {
           await slow()
           if (lease.holder === holder && lease.token === token && !this.leaseLost) lease.holder = null
+        }),
+    }
+  }
+
+  guards(process: Process): GuardSource {
+    return {
+      current: () =>
+        process.call(async () => {
+          await this.#latency(1, 50)
+          if (this.strikes('guards.fail')) {
+            await this.wait(this.random() * 20_000)
+            throw new Error('no such host')
+          }
+          const active = this.strikes('guards.forbid', 1)
+          if (active) this.judge.forbade(process)
+          return [{ name: 'scaling', active, message: 'the fleet is scaling' }]
+        }),
+    }
+  }
+
+  notifier(process: Process): ClientNotifier {
+    return {
+      deliver: (move) =>
+        process.call(async () => {
+          await this.#latency(5, 200)
+          if (this.strikes('notifier.fails')) throw new Error('no route to the client')
+          this.judge.delivered(move)
         }),
     }
   }
