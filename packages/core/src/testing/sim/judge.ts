@@ -176,11 +176,16 @@ export class Judge implements Witness {
     grants.push({ user: user.id, at: now })
     const trips = this.#trips.get(user.id) ?? []
     this.#trips.set(user.id, trips)
-    trips.push({ from: from.id, to: to.id, at: now, isOptional: reason === 'failback' })
+    trips.push({
+      from: from.id,
+      to: to.id,
+      at: now,
+      isOptional: reason === 'failback' && this.migrations.get(key.slice(0, key.indexOf('/')))?.triggeredBy === 'system',
+    })
     const hour = trips.filter(({ at }) => at > now - 3_600_000)
     // Whoever leaves a dead server has no choice; whoever is brought back has.
-    const returns = hour.filter((trip, index) => trip.isOptional && hour.slice(0, index).some((before) => before.from === trip.to)).length
-    if (returns > 1)
+    const returns = hour.filter((trip) => trip.isOptional && trip.to === to.id).length
+    if (reason === 'failback' && returns > 1)
       this.report(
         'I10',
         `${user.id} has come back twice within an hour: ${hour.map((trip) => `${trip.from}→${trip.to}`).join(', ')} (${key})`,
@@ -192,12 +197,14 @@ export class Judge implements Witness {
     const { from, to } = move
     const record = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))
     if (!user.grants.has(from.id)) return
+    const waitsMs = world.setup.policy.migration?.revokeGraceMs ?? 0
+    const isUntold = world.setup.notifier && move.sourceAlive && !this.#delivered.has(move.key)
     if (
-      world.setup.notifier &&
-      world.setup.panel.confirmation === 'seen' &&
-      move.sourceAlive &&
-      !this.#delivered.has(move.key) &&
-      user.touchedAt <= 0
+      isUntold &&
+      waitsMs >= 60_000 &&
+      user.touchedAt <= 0 &&
+      record?.state.state === 'moved' &&
+      world.now < record.state.at - world.startedAt + waitsMs - this.skewMs
     )
       this.report('I1', `${user.id} has not been told of ${to.id}, and ${from.id} is taken back`)
     if (user.home === from.id) {
@@ -230,6 +237,9 @@ export class Judge implements Witness {
     const id = move.key.slice(0, move.key.lastIndexOf('/'))
     const record = this.moves.get(id)
     if (this.#keys.get(id) === move.key) this.#keys.delete(id)
+    // What is undone was no trip.
+    const trips = this.#trips.get(user.id)
+    if (user.home === move.to.id && trips?.at(-1)?.to === move.to.id) trips.pop()
     const source = world.servers.get(move.from.id)
     const target = world.servers.get(move.to.id)
     if (

@@ -372,10 +372,10 @@ export class Simulation implements Stage {
         if (dead.status === 'online') judge.report('progress', `${dead.id} is dead, and there is no incident`)
         continue
       }
-      if (setup.registry.setsStatus && evacuation?.approvedAt && dead.status === 'online' && judge.migrations.size > 0)
-        judge.report('progress', `${dead.id} is dead and evacuated, and still online in the books`)
       if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id))
         continue
+      if (setup.registry.setsStatus && evacuation?.approvedAt && dead.status === 'online' && judge.migrations.size > 0)
+        judge.report('progress', `${dead.id} is dead and evacuated, and still online in the books`)
       const cancelled = [...judge.migrations.values()].filter(
         ({ id, evacuationId }) => evacuationId === evacuation.id && judge.cancelled.has(id),
       )
