@@ -8,4 +8,5 @@ export const it = scenario('a server in maintenance gets nobody', {}, async (wor
   await world.minutes(1)
   assert.deepEqual(world.on('s1'), [])
   assert.deepEqual(world.on('s2'), [])
+  assert.equal(world.decisions[0]?.cohorts[0]?.exclusions.maintenance, 1)
 })

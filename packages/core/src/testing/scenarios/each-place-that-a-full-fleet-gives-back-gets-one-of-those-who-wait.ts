@@ -11,5 +11,11 @@ export const it = scenario(
     await world.minutes(2)
     assert.equal(world.on('s2').length, 4)
     assert.equal(world.on('s1').length, 2)
+    world.removeUser('s3-1')
+    await world.minutes(2)
+    assert.equal(world.on('s1').length, 1)
+    // Whoever still waits is told of again only for another reason.
+    const told = world.told('connection.unplaced').map(({ connectionId, code }) => `${connectionId} ${code}`)
+    assert.equal(new Set(told).size, told.length)
   },
 )

@@ -15,5 +15,9 @@ export const it = scenario(
       [false],
     )
     assert.deepEqual(world.told('server.status_set'), [])
+    assert.deepEqual(
+      world.told('warning').filter(({ code }) => code === 'internal'),
+      [],
+    )
   },
 )
