@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Pintail, PintailEvent, PintailEvents } from '../../index.ts'
-import type { ServerInput } from '../../ports.ts'
-import type { Migration, Mobility, PolicyInput, ServerStatus } from '../../vocabulary.ts'
+import type { ConnectionInput, ServerInput } from '../../ports.ts'
+import type { Migration, Mobility, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
 import { inject } from './faults.ts'
 import type { FaultKind, Violation } from './kinds.ts'
 import type { Setup } from './setup.ts'
@@ -16,6 +16,8 @@ export interface ScenarioWorld {
   readonly users?: number | Readonly<Record<string, number>>
   /** By user id. */
   readonly mobility?: Readonly<Record<string, Mobility>>
+  /** What else the registry says of a user, by id. */
+  readonly rows?: Readonly<Record<string, Partial<ConnectionInput>>>
   /** For servers without their own. Default 20. */
   readonly capacity?: number
   /** Default `{ mode: 'auto' }`. */
@@ -163,6 +165,26 @@ export class Stage {
     this.#sim.world.addServer({ id, host: `10.9.0.${this.#sim.world.servers.size}`, capacity })
   }
 
+  /** From now on server lists leave out these, and no others. */
+  unlist(...servers: readonly string[]): void {
+    const { unlisted } = this.#sim.world
+    unlisted.clear()
+    for (const { id } of servers.map((server) => this.server(server))) unlisted.add(id)
+  }
+
+  /** From now on the connections of these cannot be listed, and of all others they can. */
+  unlistable(...servers: readonly string[]): void {
+    const { unlistable } = this.#sim.world
+    unlistable.clear()
+    for (const { id } of servers.map((server) => this.server(server))) unlistable.add(id)
+  }
+
+  /** Lets virtual time pass until this is so; that it never is is a failed assertion. */
+  async until(what: string, isSo: () => boolean, minutes = 5): Promise<void> {
+    for (let waited = 0; !isSo() && waited < minutes * 120; waited++) await this.seconds(0.5)
+    assert.ok(isSo(), `it never happened that ${what}`)
+  }
+
   // ------------------------------------------------------------------------------------------------- what is seen
 
   server(id: string): TrueServer {
@@ -217,6 +239,18 @@ export class Stage {
     return [...this.#sim.judge.revokes.values()]
   }
 
+  /** A server as the leading engine sees it. */
+  report(server: string): ServerReport {
+    const found = this.engine.status().servers.find(({ serverId }) => serverId === server)
+    assert.ok(found, `the engine knows no server ${server}`)
+    return found
+  }
+
+  /** The guards that hold the newest incident of a server. */
+  held(server: string): string[] {
+    return this.incidents.findLast(({ serverId }) => serverId === server)?.heldBy.map(({ guard }) => guard) ?? []
+  }
+
   /** Effective moves of the panel so far. */
   get moved(): number {
     return this.#sim.judge.moved
@@ -266,6 +300,11 @@ export function scenario(rule: string, world: ScenarioWorld, play: (stage: Stage
     rule,
     async run() {
       const sim = new Simulation({ setup: setupOf(world), steps: [] })
+      for (const [id, row] of Object.entries(world.rows ?? {})) {
+        const user = sim.world.users.get(id)
+        assert.ok(user, `there is no user ${id} in this world`)
+        sim.world.addUser(id, user.home, { ...user.row, ...row })
+      }
       const stage = new Stage(sim)
       const violations: readonly Violation[] = await sim.play(() => play(stage))
       assert.deepEqual(

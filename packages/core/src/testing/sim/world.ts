@@ -101,6 +101,10 @@ export class World {
   leaseLost = false
   /** Whole loss of the prober's network. */
   blind = false
+  /** Servers that the server list leaves out. */
+  readonly unlisted = new Set<string>()
+  /** Servers whose connections cannot be listed. */
+  readonly unlistable = new Set<string>()
   judge!: Witness
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
@@ -210,7 +214,7 @@ export class World {
 
   #rows(): ServerInput[] {
     return [...this.servers.values()]
-      .filter(({ gone }) => !gone)
+      .filter(({ id, gone }) => !gone && !this.unlisted.has(id))
       .map(({ id, row, status }) => ({
         ...row,
         id: this.#id(id),
@@ -250,6 +254,7 @@ export class World {
           await this.#latency(1, 30)
           await hang()
           trouble()
+          if (this.unlistable.has(server.id)) throw new Error('relation "access" is locked')
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
