@@ -296,13 +296,13 @@ export class Evacuator {
       const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
       books.evacuations.set(id, { ...evacuation, nextLookAt })
     }
-    const { moved, holding, spared, refused, avoided } = this.#outcomes(migrations)
+    const { moved, holding, spared, refused, avoided, arrived } = this.#outcomes(migrations)
     this.#prune(migrations)
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
     const settled = new Set([...holding, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled })
+    const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled, arrived })
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
       const { targetsPerConnection } = books.policy.migration
       // Refused for good is only who was refused; who only failed everywhere is asked again after a pause.
@@ -347,6 +347,7 @@ export class Evacuator {
   #outcomes(migrations: readonly Migration[]) {
     const moved = new Set<ConnectionId>()
     const holding = new Set<ConnectionId>()
+    const arrived = new Map<ServerId, number>()
     const spared = new Set<ConnectionId>()
     const refused = new Map<ConnectionId, Set<ServerId>>()
     const avoided = new Map<ConnectionId, Set<ServerId>>()
@@ -359,6 +360,7 @@ export class Evacuator {
         if (isRefused) add(refused, connection.id, toServerId)
         if (state.state === 'moved') {
           moved.add(connection.id)
+          arrived.set(toServerId, (arrived.get(toServerId) ?? 0) + 1)
           if (state.at > lately) holding.add(connection.id)
           // Whoever is listed on the source all the same has not moved, whatever the mover said (Marzban#1828).
           else for (const map of [refused, avoided]) add(map, connection.id, toServerId)
@@ -370,7 +372,7 @@ export class Evacuator {
         // Its target failed before its turn came.
         else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)
       }
-    return { moved, holding, spared, refused, avoided }
+    return { moved, holding, spared, refused, avoided, arrived }
   }
 
   /** Migrations that have nothing left to say are forgotten, so that a long outage of the panel does not fill the memory. */

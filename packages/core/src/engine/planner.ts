@@ -134,11 +134,13 @@ export class Planner {
       onlyConnections: only = null,
       toServerId = null,
       settled = new Set(),
+      arrived = new Map(),
     }: {
       readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
       readonly onlyConnections?: readonly ConnectionId[] | null
       readonly toServerId?: ServerId | null
       readonly settled?: ReadonlySet<ConnectionId>
+      readonly arrived?: ReadonlyMap<ServerId, number>
     } = {},
   ): Plan {
     const wanted = only && new Set(only)
@@ -165,6 +167,7 @@ export class Planner {
       reason,
       connections,
       refusals,
+      arrived,
       targets: this.#books.targets(now),
       policy: policy.placement,
       targetsPerConnection: policy.migration.targetsPerConnection,

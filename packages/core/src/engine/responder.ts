@@ -213,7 +213,8 @@ export class Responder {
     const control = noControl(suspectedAt, lastSentAt, book.control, controlFreshMs(detect))
     const next = nextStep({
       verdict,
-      status: book.server.status,
+      // Our own word, not taken back yet: nobody took it out of service on purpose.
+      status: this.#restoring.get(id)?.statusWrite?.status === book.server.status ? 'online' : book.server.status,
       incident,
       control,
       guards: this.guardsFor(book, incident),

@@ -136,9 +136,12 @@ export class Judge implements Witness {
     this.#paced(`to ${to.id}`, rates?.perTarget)
     this.#paced(`off ${from.id}`, rates?.perSource)
     this.#paced('in all', rates?.overall)
-    const forbidden = this.#forbade.get(process)
+    const since = this.#forbade.get(process)
     const isOptional = ['maintenance', 'failback', 'rebalancing', 'cost-optimization'].includes(move.reason)
-    if (isOptional && forbidden === now) this.report('I14', `${who} starts in the moment in which the host forbids ${move.reason}`)
+    // A source that has failed meanwhile is no option any more.
+    const hasFailed = [...this.incidents.values()].some(({ serverId, status }) => serverId === from.id && status === 'open')
+    if (isOptional && !hasFailed && since !== undefined && since < now)
+      this.report('I14', `${who} starts although the host forbids ${move.reason}`)
     const migration = this.migrations.get(migrationId)
     const evacuation = migration && this.evacuations.get(migration.evacuationId)
     if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId))
@@ -252,9 +255,20 @@ export class Judge implements Witness {
       this.report('I7', `${user.id} is rolled back onto ${move.from.id}, which is dead`)
   }
 
-  /** The host has forbidden the optional reasons, and this engine has been told. */
-  forbade(process: Process): void {
-    this.#forbade.set(process, this.#world.now)
+  /** What the host says about the optional reasons, as this engine has been told. */
+  forbade(process: Process, active: boolean): void {
+    if (!active) this.#forbade.delete(process)
+    else if (!this.#forbade.has(process)) this.#forbade.set(process, this.#world.now)
+  }
+
+  /** Somebody is to be brought back: never to a server that is known to be dead. */
+  undoing(move: Move, user: TrueUser): void {
+    const world = this.#world
+    const state = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))?.state.state
+    const source = world.servers.get(move.from.id)
+    const isKnown = [...this.incidents.values()].some(({ serverId, status }) => serverId === move.from.id && status === 'open')
+    if (state === 'undoing' && source && !source.alive && isKnown && user.home === move.to.id)
+      this.report('I7', `${user.id} is to be brought back to ${move.from.id}, which is dead`)
   }
 
   delivered({ key }: Move): void {

@@ -98,7 +98,9 @@ export class Stage {
   /** A fault of the simulator, always striking, for so many seconds. */
   fault(kind: FaultKind, seconds: number, pick = 0): void {
     this.#sim.world.share = 1
-    inject(this.#sim, { at: 0, phase: null, kind, pick, lastsMs: seconds * 1000 })
+    // In a campaign this one kills a server, so that there is a status to write; a scenario does that itself.
+    if (kind === 'registry.refuses_status') this.#sim.world.open(kind, seconds * 1000)
+    else inject(this.#sim, { at: 0, phase: null, kind, pick, lastsMs: seconds * 1000 })
   }
 
   /** All faults end; dead servers stay dead. */

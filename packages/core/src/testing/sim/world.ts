@@ -66,7 +66,8 @@ export interface Witness {
   lied(move: Move): void
   arrivedLate(move: Move): void
   statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void
-  forbade(process: Process): void
+  forbade(process: Process, active: boolean): void
+  undoing(move: Move, user: TrueUser): void
   delivered(move: Move): void
   committed(batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] }): void
 }
@@ -395,6 +396,7 @@ export class World {
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
           const user = this.users.get(move.connection.id)
           if (!user || user.gone) return
+          this.judge.undoing(move, user)
           this.#admit(move)
           const to = this.servers.get(move.to.id)
           if (to && !to.gone && !to.alive) throw new PintailError('unavailable', `server ${to.id} does not answer the panel`)
@@ -559,7 +561,7 @@ export class World {
             throw new Error('no such host')
           }
           const active = this.strikes('guards.forbid', 1)
-          if (active) this.judge.forbade(process)
+          this.judge.forbade(process, active)
           return [{ name: 'scaling', active, message: 'the fleet is scaling' }]
         }),
     }
