@@ -11,8 +11,8 @@ export const it = scenario(
     assert.deepEqual(world.on('s1'), [])
     assert.equal(world.moved, 5)
     assert.deepEqual(
-      world.told('connection.move_failed').map(({ connectionId }) => connectionId),
-      ['s1-6'],
+      world.told('connection.move_failed').map(({ connectionId, permanent }) => [connectionId, permanent]),
+      [['s1-6', true]],
     )
     assert.ok(world.migrations.every(({ status }) => status === 'completed'))
     assert.equal(world.evacuations[0]?.status, 'completed')

@@ -13,7 +13,11 @@ export const it = scenario(
     await world.minutes(2)
     assert.equal(world.home('s1-4'), 's4')
     assert.deepEqual(world.grants('s1-4'), ['s4'])
-    assert.ok(world.told('connection.moved').every(({ connectionId }) => connectionId !== 's1-4'))
+    assert.deepEqual(
+      world.told('connection.move_failed').map(({ connectionId, permanent }) => [connectionId, permanent]),
+      [['s1-4', true]],
+    )
+    assert.equal(world.told('move.started').filter(({ connectionId }) => connectionId === 's1-4').length, 1)
     assert.equal(world.moved, 3)
   },
 )
