@@ -22,10 +22,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'rollback-onto-a-dead-server',
-    breaks: 'who has moved off a dead server is brought back to it when the target fails',
-    file: 'engine/migrator.ts',
-    find: ' || this.#books.lives(run.from.id) === false) return\n',
-    replace: ' || this.#books.lives(run.from.id) === undefined) return\n',
+    breaks: 'whoever has moved off a dead server is brought back to it when the target fails',
+    file: 'engine/books.ts',
+    find: "    return verdict === 'unknown' ? null : verdict !== 'down'\n",
+    replace: "    return verdict === 'unknown' ? null : true\n",
   },
   {
     name: 'revoke-before-grant',

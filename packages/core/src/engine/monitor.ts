@@ -27,6 +27,8 @@ export interface MonitorHooks {
   answered(): void
   /** The server list was read, or could not be. */
   listed(): void
+  /** Whether anything is open that names a server. */
+  hasOpen(): boolean
   serverAdded(server: Server): void
   serverRemoved(server: Server): void
 }
@@ -139,7 +141,9 @@ export class Monitor {
     try {
       rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => collect(registry.listServers(ctx)))
       const known = [...this.#books.servers.keys()].filter((id) => this.#books.missing(id) === 0).length
-      if (rows.length === 0 && this.#books.servers.size > 0) throw new PintailError('unavailable', 'the server list came back empty')
+      // After a restart what is open tells that there were servers.
+      if (rows.length === 0 && (this.#books.servers.size > 0 || this.#hooks.hasOpen()))
+        throw new PintailError('unavailable', 'the server list came back empty')
       // Half an answer of a panel looks like this too: it is believed when it comes again.
       const isHalved = rows.length * 2 < known && !this.#doubted
       this.#doubted = isHalved

@@ -106,6 +106,7 @@ export class Term {
           if (this.responder.wantsControl) this.responder.wake()
         },
         listed: () => this.responder.listed(),
+        hasOpen: () => this.responder.waits,
         serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
         serverRemoved: (server) =>
           this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),

@@ -33,13 +33,13 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
     how()
     world.noteHealth(server)
   }
-  const die = (server: TrueServer | undefined): void => {
+  const die = (server: TrueServer | undefined, forGood = false): void => {
     if (!server?.alive) return
     change(server, () => {
       server.alive = false
     })
     // A third of them stays dead.
-    if (pick * 3 - Math.floor(pick * 3) > 0.34) later(() => revive(server))
+    if (!forGood && pick * 3 - Math.floor(pick * 3) > 0.34) later(() => revive(server))
   }
   const revive = (server: TrueServer): void =>
     change(server, () => {
@@ -114,8 +114,12 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
       if (source) revive(source)
       return
     }
-    case 'target.dies':
-      return void die(named(pickOne(open)?.toServerId) ?? pickOne(living))
+    case 'target.dies': {
+      const target = named(pickOne(open)?.toServerId) ?? pickOne(living)
+      // After some have moved there.
+      world.clock.setTimeout(() => die(target), pick * 5000)
+      return
+    }
     case 'prober.loses_network':
       world.blind = true
       judge.wasBlind = true
@@ -133,16 +137,18 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
       })
     }
     case 'mover.refuses_a_user': {
-      const user = pickOne(users)
+      // One of those who are about to be moved, if there are such.
+      const moving = [...judge.moves.values()].filter(({ state }) => state.state === 'pending' || state.state === 'moving')
+      const user = world.users.get(pickOne(moving)?.connection.id ?? '') ?? pickOne(users)
       if (user) world.refusing.add(user.id)
       return void later(() => {
         if (user) world.refusing.delete(user.id)
       })
     }
     case 'registry.refuses_status':
-      world.open(kind, lastsMs)
-      // So that there is a status to write.
-      return void die(pickOne(living))
+      world.open(kind, Math.max(lastsMs, 60_000))
+      // So that there is a status to write, also when the registry takes it again.
+      return void die(pickOne(living), true)
     case 'host.adds_users': {
       const server = pickOne(here)
       for (let index = 0; server && index < 1 + Math.floor(pick * 4); index++) {

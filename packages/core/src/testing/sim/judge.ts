@@ -45,6 +45,8 @@ export class Judge implements Witness {
   readonly cordoned = new Set<string>()
   readonly paused = new Map<string, PauseTarget>()
   moved = 0
+  /** When the last move had its effect: its place is kept until the next list. */
+  lastMoveAt = 0
   readonly #world: World
   readonly #told = new Map<Process, Map<string, Told>>()
   /** When the newest honest server list reached a process. */
@@ -77,10 +79,10 @@ export class Judge implements Witness {
 
   // ------------------------------------------------------------------------------------------------------ what was told
 
-  listed(process: Process, rows: readonly ServerInput[], at: number): void {
+  listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
-    this.#listedAt.set(process, at)
+    if (isHonest) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
     // Where no load is told, the newest count of connections stands.
     for (const { id, load = null, capacity = null } of rows)
@@ -174,6 +176,7 @@ export class Judge implements Witness {
   granted({ from, to, key, reason }: Move, user: TrueUser): void {
     const { now } = this.#world
     this.moved++
+    this.lastMoveAt = this.#world.now
     const grants = this.#grants.get(to.id) ?? []
     this.#grants.set(to.id, grants)
     grants.push({ user: user.id, at: now })
@@ -235,24 +238,13 @@ export class Judge implements Witness {
   /** How far the clock of an engine may be from ours. */
   skewMs = 1
 
-  rolledBack(move: Move, user: TrueUser): void {
-    const world = this.#world
+  rolledBack(move: Move, user: TrueUser | null): void {
     const id = move.key.slice(0, move.key.lastIndexOf('/'))
-    const record = this.moves.get(id)
     if (this.#keys.get(id) === move.key) this.#keys.delete(id)
+    if (!user) return
     // What is undone was no trip.
     const trips = this.#trips.get(user.id)
     if (user.home === move.to.id && trips?.at(-1)?.to === move.to.id) trips.pop()
-    const source = world.servers.get(move.from.id)
-    const target = world.servers.get(move.to.id)
-    if (
-      (record?.state.state === 'moved' || record?.state.state === 'undoing') &&
-      source &&
-      !source.alive &&
-      target?.alive &&
-      user.home === move.to.id
-    )
-      this.report('I7', `${user.id} is rolled back onto ${move.from.id}, which is dead`)
   }
 
   /** What the host says about the optional reasons, as this engine has been told. */
@@ -284,7 +276,7 @@ export class Judge implements Witness {
     times.push(now)
     for (let first = times.length - 1; first >= Math.max(0, times.length - 200); first--) {
       const many = times.length - first
-      const most = rate.burst + (rate.perSecond * (now - (times[first] as number))) / 1000
+      const most = rate.burst + (rate.perSecond * (now - (times[first] as number) + this.skewMs)) / 1000
       if (many > most + 1e-6)
         return void this.report(
           'I11',
@@ -306,9 +298,9 @@ export class Judge implements Witness {
     if (!isRepaired) for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
   }
 
-  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void {
-    const seenBy = askedAt - 60_000
-    if (server.statusBy !== 'operator' || server.statusAt > seenBy || server.status === status) return
+  statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
+    const seenAt = this.#listedAt.get(process) ?? 0
+    if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 

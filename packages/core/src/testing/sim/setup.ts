@@ -93,6 +93,8 @@ export function historyOf(seed: number): History {
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
+  // A target that fails while many are still on their way to it.
+  const isSlow = chance(0.2)
   const setup: Setup = {
     seed,
     servers,
@@ -109,7 +111,7 @@ export function historyOf(seed: number): History {
       placement: { hostHeadroom: one([0, 0, 1]), fillLimit: one([0.9, 1]) },
       migration: {
         timeoutMs,
-        concurrency: one([1, 3, 100]),
+        concurrency: isSlow ? 2 : one([1, 3, 100]),
         concurrencyPerTarget: one([1, 2, 100]),
         revokeGraceMs: one([0, minute, 60 * minute, 24 * 60 * minute]),
         cooldownMs: one([0, 5 * minute]),
@@ -131,7 +133,7 @@ export function historyOf(seed: number): History {
       },
     },
     panel: {
-      latencyMs: one([100, 500, 1500]),
+      latencyMs: isSlow ? 1500 : one([100, 500, 1500]),
       fencing: one(['enforced', 'none']),
       confirmation: one(['accepted', 'applied', 'seen']),
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
@@ -159,6 +161,7 @@ export function historyOf(seed: number): History {
   const many = between(2, 9)
   for (let index = 0; index < many; index++)
     steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
+  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0 })
   // Something must be moved for a fault to strike a move.
   if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
   if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })

@@ -324,7 +324,7 @@ export class Simulation implements Stage {
     const status = engine.pintail.status()
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
     // What a guard holds waits, with its places kept.
-    const isHeld = status.guards.length > 0 || status.registry.stale
+    const isHeld = status.guards.length > 0 || status.registry.stale || judge.lastMoveAt > world.now - 60_000
     for (const { serverId, reserved } of isHeld ? [] : status.servers)
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)

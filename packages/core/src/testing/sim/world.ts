@@ -56,16 +56,16 @@ export interface TrueUser {
 
 /** Who hears what engines ask of the world. */
 export interface Witness {
-  listed(process: Process, rows: readonly ServerInput[], at: number): void
+  listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
   counted(process: Process, server: string, load: number, at: number): void
   leads(process: Process, holder: string, token: number): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
   revoked(move: Move, user: TrueUser): void
-  rolledBack(move: Move, user: TrueUser): void
+  rolledBack(move: Move, user: TrueUser | null): void
   lied(move: Move): void
   arrivedLate(move: Move): void
-  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void
+  statusWritten(process: Process, server: TrueServer, status: ServerStatus): void
   forbade(process: Process, active: boolean): void
   undoing(move: Move, user: TrueUser): void
   delivered(move: Move): void
@@ -246,7 +246,7 @@ export class World {
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows: readonly ServerInput[] = stale ? stale.servers : this.#rows()
           if (this.strikes('registry.misses_servers')) rows = rows.filter(() => this.random() < 0.6)
-          this.judge.listed(process, rows, stale ? at : this.now)
+          this.judge.listed(process, rows, stale ? at : this.now, !stale)
           return rows
         }),
       listConnections: (server) =>
@@ -265,12 +265,11 @@ export class World {
       ...(this.setup.registry.setsStatus && {
         setServerStatus: (server, status) =>
           process.call(async () => {
-            const asked = this.now
             await this.#latency(1, 30)
             if (this.strikes('registry.refuses_status')) throw new Error('read-only')
             const found = this.servers.get(server.id)
             if (!found || found.gone) throw new PintailError('rejected', `there is no server ${server.id}`)
-            this.judge.statusWritten(found, status, asked)
+            this.judge.statusWritten(process, found, status)
             found.status = status
             found.statusBy = 'engine'
             found.statusAt = this.now
@@ -395,7 +394,7 @@ export class World {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
           const user = this.users.get(move.connection.id)
-          if (!user || user.gone) return
+          if (!user || user.gone) return void this.judge.rolledBack(move, null)
           this.judge.undoing(move, user)
           this.#admit(move)
           const to = this.servers.get(move.to.id)
