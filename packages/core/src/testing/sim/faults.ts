@@ -309,7 +309,7 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
       })
     case 'operator.retires': {
       const failed = named(incident?.serverId)
-      const server = pick * 10 - Math.floor(pick * 10) < 0.6 && failed ? failed : any
+      const server = pick * 10 - Math.floor(pick * 10) < 0.9 && failed ? failed : any
       server.status = 'maintenance'
       server.statusBy = 'operator'
       server.statusAt = world.now

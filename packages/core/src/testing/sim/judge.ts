@@ -412,7 +412,8 @@ export class Judge implements Witness {
     for (const { connection, state, migrationId } of this.moves.values()) {
       if (migrationId !== id || state.state !== 'failed' || residue.includes(connection.id)) continue
       const user = this.#world.users.get(connection.id)
-      if (!user || user.gone || !user.grants.has(toServerId) || user.home === toServerId || user.hidden.has(toServerId)) continue
+      if (!user || user.gone || !user.grants.get(toServerId)?.startsWith(id) || user.home === toServerId || user.hidden.has(toServerId))
+        continue
       if (user.touchedAt > state.at - this.#world.startedAt - 600_000) continue
       if (this.#owed(user.id).has(toServerId)) continue
       this.report('I7', `migration ${id} has failed; ${user.id} has a grant on ${toServerId} that nobody lists`)

@@ -162,6 +162,14 @@ export function historyOf(seed: number): History {
   for (let index = 0; index < many; index++)
     steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
   if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0 })
+  if (chance(0.1)) {
+    // Somebody takes a server out of service by hand while it is down, and then it comes back.
+    const at = between(60, 300) * 1000
+    steps.push(
+      { ...drawn('server.dies', null, 0), at, pick: 0.2, lastsMs: 90_000 },
+      { ...drawn('operator.retires', null, 0), at: at + 40_000, pick: 0.01 },
+    )
+  }
   // Something must be moved for a fault to strike a move.
   if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
   if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })
