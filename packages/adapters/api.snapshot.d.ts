@@ -2,6 +2,7 @@
 // A difference from the last release needs a changeset (`npx changeset`).
 //
 // @pintail/adapters/jsonl → ./dist/jsonl/index.d.ts
+// @pintail/adapters/windows → ./dist/windows/index.d.ts
 
 // ─── dist/jsonl/index.d.ts
 export { type JsonlLog, type JsonlLogOptions, jsonlLog } from "./log.js";
@@ -18,3 +19,20 @@ export interface JsonlLog extends LogSink, AsyncDisposable {
     close(): Promise<void>;
 }
 export declare function jsonlLog(path: string, { flush, mode }?: JsonlLogOptions): JsonlLog;
+
+// ─── dist/windows/guards.d.ts
+import { type Clock, type GuardSource, type MigrationReason } from "@pintail/core";
+export interface MaintenanceWindow {
+    readonly cron: string;
+    readonly durationMs: number;
+    readonly timezone?: string;
+}
+export interface MaintenanceWindowsOptions {
+    readonly windows: readonly MaintenanceWindow[];
+    readonly outside?: readonly MigrationReason[];
+    readonly clock?: Pick<Clock, "now">;
+}
+export declare function maintenanceWindows(options: MaintenanceWindowsOptions): GuardSource;
+
+// ─── dist/windows/index.d.ts
+export { type MaintenanceWindow, type MaintenanceWindowsOptions, maintenanceWindows } from "./guards.js";

@@ -14,9 +14,11 @@ export declare function createPintail(options: PintailOptions): Pintail;
 // ─── dist/engine/time.d.ts
 import type { CallContext, Clock, Listing, Random } from "../ports.js";
 export declare const systemClock: Clock;
+export declare const skewMs = 1000;
 export declare function defer(clock: Clock, callback: () => void): void;
 export declare function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void>;
 export declare function callOut<T>(clock: Clock, timeoutMs: number, parent: AbortSignal, what: string, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T>;
+export declare function each<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void>;
 export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
 export declare function newId(now: number, random: Random): string;
 
@@ -52,7 +54,7 @@ export {};
 
 // ─── dist/events.d.ts
 import type { ErrorCode } from "./errors.js";
-import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
+import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, FailbackState, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
 export interface PintailEvents {
     "server.added": {
         readonly serverId: ServerId;
@@ -76,7 +78,17 @@ export interface PintailEvents {
         readonly serverId: ServerId;
         readonly status: ServerStatus;
         readonly previous: ServerStatus;
-        readonly incidentId: IncidentId;
+        readonly incidentId: IncidentId | null;
+    };
+    "server.damped": {
+        readonly serverId: ServerId;
+        readonly outagesLastHour: number;
+        readonly until: number;
+        readonly message: string;
+    };
+    "server.undamped": {
+        readonly serverId: ServerId;
+        readonly verdict: VerdictKind;
     };
     "server.cordoned": {
         readonly serverId: ServerId;
@@ -112,6 +124,20 @@ export interface PintailEvents {
         readonly durationMs: number;
         readonly statusRestored: boolean;
         readonly advice: string | null;
+    };
+    "incident.closed": {
+        readonly incidentId: IncidentId;
+        readonly serverId: ServerId;
+        readonly advice: string;
+    };
+    "failback.changed": {
+        readonly incidentId: IncidentId;
+        readonly serverId: ServerId;
+        readonly state: FailbackState;
+        readonly evacuationId: EvacuationId | null;
+        readonly connections: number;
+        readonly moved: number;
+        readonly message: string;
     };
     "guard.denied": GuardDenial & {
         readonly serverId: ServerId | null;
@@ -181,6 +207,7 @@ export interface PintailEvents {
         readonly moved: number;
         readonly failed: number;
         readonly total: number;
+        readonly expectedEndAt: number | null;
     };
     "migration.completed": {
         readonly id: MigrationId;
@@ -228,6 +255,12 @@ export interface PintailEvents {
         readonly reason: MigrationReason;
         readonly permanent: boolean;
         readonly rolledBack: boolean;
+        readonly error: string;
+    };
+    "connection.undelivered": {
+        readonly migrationId: MigrationId;
+        readonly connectionId: ConnectionId;
+        readonly serverId: ServerId;
         readonly error: string;
     };
     "connection.skipped": {
@@ -413,6 +446,11 @@ export interface ServerInput {
     readonly failureDomain?: string | null;
     readonly capacity?: number | null;
     readonly load?: number | null;
+    readonly resources?: {
+        readonly cpuPercent?: number | null;
+        readonly memoryPercent?: number | null;
+        readonly diskPercent?: number | null;
+    } | null;
     readonly protocols?: readonly string[] | null;
     readonly priceEurHour?: number | null;
     readonly meta?: JsonObject | null;
@@ -503,10 +541,11 @@ export interface LogSink {
 }
 export interface GuardState {
     readonly name: string;
-    readonly forbids?: readonly MigrationReason[];
+    readonly forbids?: readonly MigrationReason[] | null;
+    readonly servers?: readonly (string | number)[] | null;
     readonly active: boolean;
     readonly message: string;
-    readonly remedy?: string;
+    readonly remedy?: string | null;
 }
 export interface GuardSource {
     current(ctx: CallContext): PromiseLike<readonly GuardState[]>;
@@ -669,7 +708,7 @@ export declare function withRetry<T extends object>(port: T, options?: RetryOpti
 // ─── dist/rows.d.ts
 import type { Problem } from "./errors.js";
 import type { ConnectionInput, SampleInput, ServerInput } from "./ports.js";
-import type { Connection, ConnectionId, PauseScope, Sample, Server, ServerId } from "./vocabulary.js";
+import type { Connection, ConnectionId, Json, MigrationReason, PauseScope, Sample, Server, ServerId } from "./vocabulary.js";
 export type Parsed<T> = {
     readonly ok: true;
     readonly value: T;
@@ -681,9 +720,19 @@ export type Parsed<T> = {
 export declare function hostProblem(value: unknown): string | null;
 export declare function parseHost(value: unknown): string;
 export declare function shorten(value: unknown): string;
+export declare function accessOf(value: unknown): Json;
+export declare function withoutAccess(text: string, access: Json): string;
 export declare function parseServer(input: ServerInput): Parsed<Server>;
 export declare function parseConnection(input: ConnectionInput): Parsed<Connection>;
 export declare function parseSample(input: SampleInput): Parsed<Sample>;
+export declare function parseGuards(answer: unknown): {
+    name: string;
+    forbids: readonly MigrationReason[] | null;
+    servers: ServerId[] | null;
+    active: boolean;
+    message: string;
+    remedy: string | null;
+}[];
 export type ServerRef = string | number;
 export declare function serverId(ref: ServerRef): ServerId;
 export declare function parseMigrationRequest(input: unknown): {
@@ -953,10 +1002,384 @@ export { type FakeClock, fakeClock } from "./clock.js";
 export { type ContractRule, connectionMoverContract, type KitOptions, type LogExtra, type LogHarness, logSinkContract, type MoverExtra, type MoverHarness, type RegistryExtra, type RegistryHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
+export { type FaultKind, faultKinds, type History, historyOf, type Invariant, type Phase, phases, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
 
 // ─── dist/testing/random.d.ts
 import type { Random } from "../ports.js";
 export declare function seededRandom(seed: number): Random;
+
+// ─── dist/testing/sim/faults.d.ts
+import type { PauseTarget, Pintail } from "../../index.js";
+import type { Judge } from "./judge.js";
+import type { Step } from "./kinds.js";
+import type { Process } from "./process.js";
+import type { TrueUser, World } from "./world.js";
+export interface Stage {
+    readonly world: World;
+    readonly judge: Judge;
+    leader(): Process | null;
+    restart(): void;
+    ask(work: Ask): void;
+    resume(scope: PauseTarget, key: string): void;
+    hostMoves(user: TrueUser, to: string): void;
+}
+export declare function inject(sim: Stage, { kind, pick, lastsMs }: Step): void;
+export declare function isRefusal(error: unknown): boolean;
+export type Ask = (engine: Pintail) => Promise<unknown>;
+
+// ─── dist/testing/sim/index.d.ts
+export { type FaultKind, faultKinds, type Invariant, type Phase, phases, type Step, type Violation } from "./kinds.js";
+export { type History, historyOf, type Setup, type SimUser } from "./setup.js";
+export { type Shrunk, shrink } from "./shrink.js";
+export { type SimResult, simulate } from "./simulate.js";
+
+// ─── dist/testing/sim/judge.d.ts
+import type { PauseTarget } from "../../index.js";
+import type { ServerInput, StoreWrite } from "../../ports.js";
+import type { DecisionRecord, Evacuation, Incident, Migration, Move, MoveRecord, PendingRevoke, ServerStatus } from "../../vocabulary.js";
+import type { Invariant, Violation } from "./kinds.js";
+import type { Process } from "./process.js";
+import type { TrueServer, TrueUser, Witness, World } from "./world.js";
+export declare class Judge implements Witness {
+    #private;
+    readonly violations: Violation[];
+    readonly migrations: Map<string, Migration>;
+    readonly evacuations: Map<string, Evacuation>;
+    readonly incidents: Map<string, Incident>;
+    readonly decisions: Map<string, DecisionRecord>;
+    readonly moves: Map<string, MoveRecord>;
+    readonly revokes: Map<string, PendingRevoke>;
+    readonly cancelled: Set<string>;
+    readonly cordoned: Set<string>;
+    readonly paused: Map<string, PauseTarget>;
+    moved: number;
+    constructor(world: World);
+    report(invariant: Invariant, message: string): void;
+    listed(process: Process, rows: readonly ServerInput[], at: number): void;
+    counted(process: Process, server: string, load: number, at: number): void;
+    leads(process: Process, holder: string, token: number): void;
+    moveStarted(process: Process, move: Move): void;
+    granted({ from, to, key, reason }: Move, user: TrueUser): void;
+    revoked(move: Move, user: TrueUser): void;
+    skewMs: number;
+    rolledBack(move: Move, user: TrueUser): void;
+    lied({ connection }: Move): void;
+    arrivedLate({ connection, from, to }: Move): void;
+    statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void;
+    committed(batch: {
+        readonly writes: readonly StoreWrite[];
+        readonly journal: readonly object[];
+    }): void;
+    unreachable(server: string): void;
+    strays(): void;
+}
+
+// ─── dist/testing/sim/kinds.d.ts
+export declare const faultKinds: readonly [
+    "server.dies",
+    "server.flaps",
+    "server.slows",
+    "server.loses_packets",
+    "server.returns_empty",
+    "server.blocked_for_a_region",
+    "source.recovers",
+    "target.dies",
+    "prober.loses_network",
+    "prober.loses_part",
+    "prober.fails",
+    "mover.refuses_a_user",
+    "mover.is_unavailable",
+    "mover.fails_unclearly",
+    "mover.fails_halfway",
+    "mover.times_out_after_success",
+    "mover.hangs",
+    "mover.arrives_late",
+    "mover.duplicates",
+    "mover.lies",
+    "mover.fails_verify",
+    "mover.fails_prepare",
+    "mover.fails_complete",
+    "mover.fails_rollback",
+    "mover.fails_locate",
+    "registry.is_stale",
+    "registry.misses_servers",
+    "registry.misses_connections",
+    "registry.answers_nothing",
+    "registry.fails",
+    "registry.hangs",
+    "registry.refuses_status",
+    "host.adds_users",
+    "host.removes_users",
+    "host.moves_users",
+    "host.lowers_capacity",
+    "host.removes_a_server",
+    "host.adds_a_server",
+    "store.fails",
+    "store.fails_after_writing",
+    "store.stalls",
+    "leases.fail",
+    "leases.are_lost",
+    "log.fails",
+    "engine.killed_before_a_call",
+    "engine.killed_after_a_call",
+    "engine.freezes",
+    "engine.stops",
+    "clock.jumps",
+    "operator.cancels",
+    "operator.approves",
+    "operator.pauses",
+    "operator.cordons",
+    "operator.drains",
+    "operator.executes_a_plan",
+    "operator.retires",
+    "operator.overrides_the_guard",
+    "operator.acknowledges",
+    "operator.creates_a_migration",
+    "operator.moves_one_user",
+    "operator.schedules",
+    "operator.retries",
+    "operator.cancels_all"
+];
+export type FaultKind = (typeof faultKinds)[number];
+export declare const phases: readonly [
+    "quiet",
+    "suggested",
+    "scheduled",
+    "preparing",
+    "transferring",
+    "completing",
+    "recovering"
+];
+export type Phase = (typeof phases)[number];
+export interface Step {
+    readonly at: number;
+    readonly phase: Phase | null;
+    readonly kind: FaultKind;
+    readonly pick: number;
+    readonly lastsMs: number;
+}
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "I10" | "I11" | "I12" | "I13" | "I14" | "progress";
+export interface Violation {
+    readonly invariant: Invariant;
+    readonly at: number;
+    readonly message: string;
+}
+
+// ─── dist/testing/sim/process.d.ts
+import type { Clock } from "../../ports.js";
+import type { FakeClock } from "../clock.js";
+interface Fuse {
+    readonly when: "before" | "after";
+    skip: number;
+}
+export declare class Process {
+    #private;
+    readonly name: string;
+    dead: boolean;
+    wasFrozen: boolean;
+    onDeath: () => void;
+    constructor(name: string, world: FakeClock);
+    get timers(): number;
+    get frozen(): boolean;
+    readonly clock: Clock;
+    run(callback: () => void): void;
+    kill(): void;
+    dieAt(when: Fuse["when"], skip: number): void;
+    freeze(): void;
+    thaw(): void;
+    jump(ms: number): void;
+    call<T>(work: () => Promise<T>): Promise<T>;
+}
+export {};
+
+// ─── dist/testing/sim/setup.d.ts
+import type { ServerInput } from "../../ports.js";
+import type { Mobility, PolicyInput } from "../../vocabulary.js";
+import { type Step } from "./kinds.js";
+export declare const secret = "hunter2";
+export interface SimUser {
+    readonly id: string;
+    readonly server: string;
+    readonly mobility: Mobility;
+    readonly region: string | null;
+}
+export interface Setup {
+    readonly seed: number;
+    readonly servers: readonly (ServerInput & {
+        readonly capacity: number;
+    })[];
+    readonly users: readonly SimUser[];
+    readonly policy: PolicyInput;
+    readonly panel: {
+        readonly latencyMs: number;
+        readonly fencing: "enforced" | "none";
+        readonly confirmation: "accepted" | "applied" | "seen";
+        readonly has: readonly ("prepare" | "complete" | "locate" | "verify" | "rollback")[];
+    };
+    readonly registry: {
+        readonly tellsLoad: boolean;
+        readonly setsStatus: boolean;
+        readonly mixesIds: boolean;
+    };
+    readonly engines: number;
+    readonly rudeListeners: boolean;
+    readonly troubleMs: number;
+    readonly calmMs: number;
+}
+export interface History {
+    readonly setup: Setup;
+    readonly steps: readonly Step[];
+}
+export declare function historyOf(seed: number): History;
+
+// ─── dist/testing/sim/shrink.d.ts
+import type { Violation } from "./kinds.js";
+import type { History } from "./setup.js";
+export interface Shrunk {
+    readonly history: History;
+    readonly violation: Violation;
+    readonly runs: number;
+}
+export declare function shrink(history: History, violation: Violation, told?: (history: History) => void): Promise<Shrunk>;
+
+// ─── dist/testing/sim/simulate.d.ts
+import type { PauseTarget, Pintail, PintailEvent } from "../../index.js";
+import { type Ask, type Stage } from "./faults.js";
+import { Judge } from "./judge.js";
+import type { FaultKind, Phase, Violation } from "./kinds.js";
+import { Process } from "./process.js";
+import { type History } from "./setup.js";
+import { type TrueUser, World } from "./world.js";
+export interface SimResult {
+    readonly violations: readonly Violation[];
+    readonly steps: number;
+    readonly struck: readonly {
+        readonly kind: FaultKind;
+        readonly phase: Phase;
+        readonly at: number;
+    }[];
+    readonly crashes: number;
+    readonly moves: number;
+    readonly virtualMs: number;
+    readonly trace: readonly string[];
+}
+export declare class Simulation implements Stage {
+    #private;
+    readonly history: History;
+    readonly world: World;
+    readonly judge: Judge;
+    onEvent: (event: PintailEvent) => void;
+    constructor(history: History, traced?: boolean);
+    leader(): Process | null;
+    restart(): void;
+    ask(work: Ask): void;
+    resume(scope: PauseTarget, key: string): void;
+    hostMoves(user: TrueUser, to: string): void;
+    watch(status: string, then: () => void): void;
+    run(): Promise<SimResult>;
+    play(act: () => Promise<void>): Promise<readonly Violation[]>;
+    engine(): Pintail;
+    advance(ms: number): Promise<void>;
+}
+export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
+
+// ─── dist/testing/sim/world.d.ts
+import type { ConnectionInput, ConnectionMover, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { Move, ServerStatus } from "../../vocabulary.js";
+import { type FakeClock } from "../clock.js";
+import type { FaultKind } from "./kinds.js";
+import type { Process } from "./process.js";
+import { type Setup } from "./setup.js";
+export interface TrueServer {
+    readonly id: string;
+    row: ServerInput & {
+        readonly capacity: number;
+    };
+    alive: boolean;
+    slowMs: number;
+    lossy: boolean;
+    reachable: boolean;
+    sickAt: number;
+    status: ServerStatus;
+    statusBy: "host" | "operator" | "engine";
+    statusAt: number;
+    gone: boolean;
+}
+export interface TrueUser {
+    readonly id: string;
+    readonly row: ConnectionInput;
+    home: string;
+    readonly grants: Map<string, string | null>;
+    gone: boolean;
+    touchedAt: number;
+    readonly hidden: Set<string>;
+}
+export interface Witness {
+    listed(process: Process, rows: readonly ServerInput[], at: number): void;
+    counted(process: Process, server: string, load: number, at: number): void;
+    leads(process: Process, holder: string, token: number): void;
+    moveStarted(process: Process, move: Move): void;
+    granted(move: Move, user: TrueUser): void;
+    revoked(move: Move, user: TrueUser): void;
+    rolledBack(move: Move, user: TrueUser): void;
+    lied(move: Move): void;
+    arrivedLate(move: Move): void;
+    statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void;
+    committed(batch: {
+        readonly writes: readonly StoreWrite[];
+        readonly journal: readonly JournalDraft[];
+    }): void;
+}
+export interface InFlight {
+    readonly move: Move;
+    readonly process: Process;
+}
+interface LeaseState {
+    holder: string | null;
+    token: number;
+    until: number;
+}
+export declare class World {
+    #private;
+    readonly setup: Setup;
+    readonly clock: FakeClock;
+    readonly random: Random;
+    readonly startedAt: number;
+    readonly store: MigrationStore;
+    readonly servers: Map<string, TrueServer>;
+    readonly users: Map<string, TrueUser>;
+    readonly lease: LeaseState;
+    readonly inFlight: Set<InFlight>;
+    readonly refusing: Set<string>;
+    readonly logged: Set<string>;
+    leaseLost: boolean;
+    blind: boolean;
+    judge: Witness;
+    onPhase: (status: string) => void;
+    calls: number;
+    constructor(setup: Setup);
+    get now(): number;
+    addServer(row: ServerInput & {
+        readonly capacity: number;
+    }): void;
+    addUser(id: string, server: string, row: ConnectionInput): void;
+    on(server: string): TrueUser[];
+    isWell({ alive, slowMs, lossy }: TrueServer): boolean;
+    noteHealth(server: TrueServer): void;
+    wellSince(server: TrueServer, since: number): boolean;
+    open(kind: FaultKind, lastsMs: number): void;
+    closeAll(): void;
+    share: number | null;
+    strikes(kind: FaultKind, share?: number): boolean;
+    wait(ms: number): Promise<void>;
+    registry(process: Process): ServerRegistry;
+    mover(process: Process): ConnectionMover;
+    prober(process: Process): Prober;
+    storeFor(process: Process): MigrationStore;
+    leases(process: Process): LeaseStore;
+    log(process: Process): LogSink;
+}
+export {};
 
 // ─── dist/vocabulary.d.ts
 declare const brand: unique symbol;
@@ -983,6 +1406,11 @@ export interface Coordinates {
     readonly latitude: number;
     readonly longitude: number;
 }
+export interface Resources {
+    readonly cpuPercent: number | null;
+    readonly memoryPercent: number | null;
+    readonly diskPercent: number | null;
+}
 export interface Server {
     readonly id: ServerId;
     readonly rawId: string | number;
@@ -996,6 +1424,7 @@ export interface Server {
     readonly failureDomain: string | null;
     readonly capacity: number | null;
     readonly load: number | null;
+    readonly resources: Resources;
     readonly protocols: readonly string[];
     readonly priceEurHour: number | null;
     readonly meta: JsonObject | null;
@@ -1063,7 +1492,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1120,6 +1549,7 @@ export interface Migration {
     readonly connectionsFailed: number;
     readonly connectionsSkipped: number;
     readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly retryCount: number;
     readonly maxRetries: number;
     readonly retryOf: MigrationId | null;
@@ -1139,6 +1569,13 @@ export type MoveState = {
     readonly state: "moved";
     readonly at: number;
     readonly startedAt: number;
+    readonly undelivered?: true;
+} | {
+    readonly state: "undoing";
+    readonly since: number;
+    readonly startedAt: number;
+    readonly why: string;
+    readonly undelivered?: true;
 } | {
     readonly state: "failed";
     readonly at: number;
@@ -1177,6 +1614,8 @@ export interface Evacuation {
     readonly cancelledWhy: string | null;
     readonly connections: number;
     readonly moved: number;
+    readonly progress: number;
+    readonly expectedEndAt: number | null;
     readonly unplaced: readonly Unplaced[];
     readonly emptyListings: number;
     readonly nextLookAt: number;
@@ -1197,6 +1636,17 @@ export interface StatusWrite {
     readonly seenAt: number | null;
     readonly changedAt: number | null;
     readonly restoredAt: number | null;
+}
+export type FailbackState = "waiting" | "running" | "done" | "abandoned";
+export interface Failback {
+    readonly state: FailbackState;
+    readonly since: number;
+    readonly evacuationId: EvacuationId | null;
+    readonly batches: number;
+    readonly batchSize: number | null;
+    readonly moved: number;
+    readonly nextAt: number;
+    readonly why: string | null;
 }
 export interface Incident {
     readonly id: IncidentId;
@@ -1219,6 +1669,7 @@ export interface Incident {
     readonly decisionId: DecisionId | null;
     readonly evacuationId: EvacuationId | null;
     readonly statusWrite: StatusWrite | null;
+    readonly failback: Failback | null;
     readonly acknowledgedAt: number | null;
     readonly overrideUntil: number | null;
     readonly version: number;
@@ -1260,8 +1711,10 @@ export interface Coverage {
 export interface PendingRevoke {
     readonly id: string;
     readonly migrationId: MigrationId;
+    readonly effect?: "complete" | "rollback";
     readonly serverId: ServerId;
     readonly move: Move;
+    readonly wasTold?: true;
     readonly createdAt: number;
     readonly dueAt: number;
     readonly tries: number;
@@ -1301,6 +1754,7 @@ export interface Move {
     readonly reason: MigrationReason;
     readonly attempt: number;
     readonly fencingToken: Token;
+    readonly epoch: number;
     readonly sourceAlive: boolean;
 }
 export interface Plan {
@@ -1354,17 +1808,29 @@ export interface GuardPolicy {
     readonly dampingHalfLifeMs: number;
     readonly dampingCeiling: number;
 }
+export type ResourceLimits = Readonly<Record<keyof Resources, number>>;
 export type RankingWeights = Readonly<Record<Factor, number>>;
 export interface PlacementPolicy {
     readonly fillLimit: number;
     readonly defaultCapacity: number | null;
     readonly maxArrivals: number | null;
     readonly hostHeadroom: number;
+    readonly resourceLimits: ResourceLimits;
     readonly weights: RankingWeights;
+}
+export interface Rate {
+    readonly perSecond: number;
+    readonly burst: number;
+}
+export interface RatesPolicy {
+    readonly overall: Rate | null;
+    readonly perTarget: Rate | null;
+    readonly perSource: Rate | null;
 }
 export interface MigrationPolicy {
     readonly concurrency: number;
     readonly concurrencyPerTarget: number;
+    readonly rates: RatesPolicy;
     readonly timeoutMs: number;
     readonly moveTries: number;
     readonly maxRetries: number;
@@ -1377,6 +1843,10 @@ export interface MigrationPolicy {
 }
 export interface FailbackPolicy {
     readonly strategy: "never" | "gradual" | "immediate" | "best-score";
+    readonly stableMs: number;
+    readonly batchPercent: number;
+    readonly batchIntervalMs: number;
+    readonly minGain: number;
     readonly adoptInactive: boolean;
 }
 export interface AdvicePolicy {
@@ -1406,10 +1876,13 @@ export interface PolicyInput {
         readonly confirm?: Loose<ConfirmPolicy> | null;
     };
     readonly guards?: Loose<GuardPolicy>;
-    readonly placement?: Loose<Omit<PlacementPolicy, "weights">> & {
+    readonly placement?: Loose<Omit<PlacementPolicy, "weights" | "resourceLimits">> & {
         readonly weights?: Loose<RankingWeights>;
+        readonly resourceLimits?: Loose<ResourceLimits>;
     };
-    readonly migration?: Loose<MigrationPolicy>;
+    readonly migration?: Loose<Omit<MigrationPolicy, "rates">> & {
+        readonly rates?: Loose<RatesPolicy>;
+    };
     readonly failback?: Loose<FailbackPolicy>;
     readonly advice?: Loose<AdvicePolicy>;
 }

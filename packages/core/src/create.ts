@@ -1,6 +1,4 @@
-import { silent } from './engine/narrator.ts'
 import { checkBuilt, Engine } from './engine/pintail.ts'
-import { systemClock } from './engine/time.ts'
 import { unsupported } from './errors.ts'
 import { memoryLeases } from './memory/leases.ts'
 import { memoryStore } from './memory/store.ts'
@@ -8,6 +6,8 @@ import { type PintailOptions, parseOptions } from './options.ts'
 import { allOf } from './probers/composite.ts'
 import { icmp } from './probers/icmp.ts'
 import type { Pintail } from './surface.ts'
+import { silent } from './telling/narrator.ts'
+import { systemClock } from './time.ts'
 
 /**
  * Makes an engine. Synchronous, and nothing runs before `start()`.

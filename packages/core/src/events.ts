@@ -4,6 +4,7 @@ import type {
   DecisionId,
   EvacuationId,
   EvacuationStatus,
+  FailbackState,
   GuardDenial,
   IncidentId,
   MigrationId,
@@ -39,8 +40,13 @@ export interface PintailEvents {
     readonly serverId: ServerId
     readonly status: ServerStatus
     readonly previous: ServerStatus
-    readonly incidentId: IncidentId
+    /** Null: it was offline without an incident of ours, and `failback.adoptInactive` is on. */
+    readonly incidentId: IncidentId | null
   }
+  /** It has failed too often lately: it is no target and gets nobody home. Told again at most once an hour while it goes on. */
+  'server.damped': { readonly serverId: ServerId; readonly outagesLastHour: number; readonly until: number; readonly message: string }
+  /** Its penalty has fallen below the ceiling again. */
+  'server.undamped': { readonly serverId: ServerId; readonly verdict: VerdictKind }
   'server.cordoned': { readonly serverId: ServerId }
   'server.uncordoned': { readonly serverId: ServerId }
   'incident.opened': {
@@ -64,6 +70,21 @@ export interface PintailEvents {
     /** True if we set the status back; false if it is the operator's to do, and then `advice` says why. */
     readonly statusRestored: boolean
     readonly advice: string | null
+  }
+  /** It ended without a recovery: the server is gone from the registry. */
+  'incident.closed': { readonly incidentId: IncidentId; readonly serverId: ServerId; readonly advice: string }
+  /** Users go home, or do not: each batch that is decided, and how it ended. */
+  'failback.changed': {
+    readonly incidentId: IncidentId
+    readonly serverId: ServerId
+    readonly state: FailbackState
+    /** Of the batch; null where nothing is carried out. */
+    readonly evacuationId: EvacuationId | null
+    /** Connections of the batch that was just decided. */
+    readonly connections: number
+    /** Brought home so far. */
+    readonly moved: number
+    readonly message: string
   }
   /** A rule forbade acting, with what would have happened. Loud on purpose. */
   'guard.denied': GuardDenial & { readonly serverId: ServerId | null; readonly incidentId: IncidentId | null }
@@ -121,6 +142,8 @@ export interface PintailEvents {
     readonly moved: number
     readonly failed: number
     readonly total: number
+    /** As in the record. */
+    readonly expectedEndAt: number | null
   }
   'migration.completed': {
     readonly id: MigrationId

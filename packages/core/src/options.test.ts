@@ -369,11 +369,13 @@ test('the defaults are what the documentation says', () => {
       defaultCapacity: null,
       maxArrivals: null,
       hostHeadroom: 0,
+      resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
       weights: expect.objectContaining({ headroom: expect.any(Number), failure_domain: expect.any(Number) }),
     },
     migration: {
       concurrency: 100,
       concurrencyPerTarget: 100,
+      rates: { overall: null, perTarget: null, perSource: null },
       timeoutMs: 20_000,
       moveTries: 3,
       maxRetries: 3,
@@ -384,7 +386,14 @@ test('the defaults are what the documentation says', () => {
       revokeGraceMs: 86_400_000,
       retryUnplacedMs: 30_000,
     },
-    failback: { strategy: 'never', adoptInactive: false },
+    failback: {
+      strategy: 'never',
+      stableMs: 900_000,
+      batchPercent: 10,
+      batchIntervalMs: 600_000,
+      minGain: 0.05,
+      adoptInactive: false,
+    },
     advice: { enabled: false },
   })
 })
@@ -751,4 +760,20 @@ test('whatever the options are, there is a policy or a list of problems, and nev
     { seed, numRuns: 2000 },
   )
   expect(Math.min(seen.policy, seen.refused)).toBeGreaterThan(200)
+})
+
+test('the ranges of failback and of the resource limits', () => {
+  const failback = { strategy: 'gradual', stableMs: 0, batchPercent: 1, batchIntervalMs: 604_800_000, minGain: 1 } as const
+  const resourceLimits = { cpuPercent: 0, diskPercent: 100 }
+  const { policy } = resolvePolicy({ failback, placement: { resourceLimits } })
+  expect(policy.failback).toEqual({ ...failback, adoptInactive: false })
+  expect(policy.placement.resourceLimits).toEqual({ cpuPercent: 0, memoryPercent: 90, diskPercent: 100 })
+  for (const [wrongly, path] of [
+    [{ failback: { stableMs: 604_800_001 } }, 'failback.stableMs'],
+    [{ failback: { batchPercent: 0 } }, 'failback.batchPercent'],
+    [{ failback: { batchIntervalMs: -1 } }, 'failback.batchIntervalMs'],
+    [{ failback: { minGain: 1.1 } }, 'failback.minGain'],
+    [{ placement: { resourceLimits: { memoryPercent: 101 } } }, 'placement.resourceLimits.memoryPercent'],
+  ] as const)
+    expect(refused(() => resolvePolicy(wrongly)).problems.map((problem) => problem.path)).toEqual([`policy.${path}`])
 })

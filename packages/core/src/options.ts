@@ -17,7 +17,7 @@ import type {
   ServerRegistry,
 } from './ports.ts'
 import { hostProblem, shorten } from './rows.ts'
-import type { Mode, Policy, PolicyInput, PolicySource } from './vocabulary.ts'
+import type { Json, JsonObject, Mode, Policy, PolicyInput, PolicySource } from './vocabulary.ts'
 
 /** What `createPintail` takes: ports are code, policy is plain JSON. `registry` and `mover` are needed, the rest has defaults. */
 export interface PintailOptions {
@@ -56,6 +56,7 @@ const host = z.unknown().superRefine((value, context) => {
   if (problem !== null) context.addIssue(problem)
 })
 const weight = share(0, 100)
+const rate = z.strictObject({ perSecond: share(0.001, 10_000), burst: whole(1, 10_000) }).nullable()
 
 const policySchema = z
   .strictObject({
@@ -111,6 +112,7 @@ const policySchema = z
         defaultCapacity: whole(0, 10_000_000).nullable(),
         maxArrivals: whole(1, 10_000_000).nullable(),
         hostHeadroom: whole(0, 1_000_000),
+        resourceLimits: z.strictObject({ cpuPercent: share(0, 100), memoryPercent: share(0, 100), diskPercent: share(0, 100) }).partial(),
         weights: z
           .strictObject({
             headroom: weight,
@@ -128,6 +130,7 @@ const policySchema = z
       .strictObject({
         concurrency: whole(1, 10_000),
         concurrencyPerTarget: whole(1, 10_000),
+        rates: z.strictObject({ overall: rate, perTarget: rate, perSource: rate }).partial(),
         timeoutMs: whole(10, hour),
         moveTries: whole(1, 20),
         maxRetries: whole(0, 20),
@@ -142,6 +145,10 @@ const policySchema = z
     failback: z
       .strictObject({
         strategy: z.enum(['never', 'gradual', 'immediate', 'best-score']),
+        stableMs: whole(0, 7 * day),
+        batchPercent: share(1, 100),
+        batchIntervalMs: whole(0, 7 * day),
+        minGain: share(0, 1),
         adoptInactive: z.boolean(),
       })
       .partial(),
@@ -368,11 +375,13 @@ const defaults = {
     defaultCapacity: null,
     maxArrivals: null,
     hostHeadroom: 0,
+    resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
     weights: { headroom: 30, latency: 20, stability: 15, region: 20, failure_domain: 5, cost: 5, preference: 5 },
   },
   migration: {
     concurrency: 100,
     concurrencyPerTarget: 100,
+    rates: { overall: null, perTarget: null, perSource: null },
     timeoutMs: 20_000,
     moveTries: 3,
     maxRetries: 3,
@@ -383,7 +392,14 @@ const defaults = {
     revokeGraceMs: day,
     retryUnplacedMs: 30_000,
   },
-  failback: { strategy: 'never', adoptInactive: false },
+  failback: {
+    strategy: 'never',
+    stableMs: 900_000,
+    batchPercent: 10,
+    batchIntervalMs: 600_000,
+    minGain: 0.05,
+    adoptInactive: false,
+  },
   advice: { enabled: false },
 } satisfies Tree
 
@@ -472,4 +488,29 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
     if (all.length > 0) throw refuse('options', all)
     return resolvePolicy(input.policy)
   })
+}
+
+/** Where null is a value of its own and takes nothing back. */
+const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
+
+/** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
+export function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
+  const words = (mode: unknown): Json => (typeof mode === 'string' ? { default: mode } : (mode as Json))
+  const { mode, ...rest } = patch as { readonly mode?: Json } & JsonObject
+  const { mode: before, ...older } = base
+  const kept = before === undefined || typeof mode === 'string' ? {} : { mode: words(before) }
+  return mergeJson({ ...older, ...kept }, { ...rest, ...(mode !== undefined && { mode: words(mode) }) })
+}
+
+/** RFC 7396: null takes a value back, except where it is one. */
+function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject {
+  const out: Record<string, Json> = { ...base }
+  for (const [key, value] of Object.entries(patch)) {
+    const below = out[key]
+    const path = `${prefix}${key}`
+    if (value === null && !nullable.test(path)) delete out[key]
+    else if (isTree(value)) out[key] = mergeJson(isTree(below) ? below : {}, value, `${path}.`)
+    else out[key] = value
+  }
+  return out
 }

@@ -55,6 +55,12 @@ export interface ServerInput {
   readonly capacity?: number | null
   /** How many are there. Absent: counted while planning. */
   readonly load?: number | null
+  /** How busy the machine is, percent, 0–100 each; absent or null: unknown. `placement.resourceLimits` goes by it. */
+  readonly resources?: {
+    readonly cpuPercent?: number | null
+    readonly memoryPercent?: number | null
+    readonly diskPercent?: number | null
+  } | null
   readonly protocols?: readonly string[] | null
   readonly priceEurHour?: number | null
   /** The adapter's own, at most 1 KiB of JSON; handed back with each call, never logged or emitted. */
@@ -79,7 +85,10 @@ export interface ConnectionInput {
  * Any throw means *unavailable*: the last known list is kept, marked stale, and nobody is judged by it.
  */
 export interface ServerRegistry {
-  /** All servers, in any status. An empty list is believed only if it was empty before. Abort: no effect to undo. */
+  /**
+   * All servers, in any status. An empty list is believed only if it was empty before, one that has fallen by more than
+   * half only the second time; a server is dropped when two lists in a row miss it. Abort: no effect to undo.
+   */
   listServers(ctx: CallContext): Listing<ServerInput>
   /** Everybody assigned to this server, as the host's books say at the time of the call. Abort: no effect to undo. */
   listConnections(server: Server, ctx: CallContext): Listing<ConnectionInput>
@@ -215,15 +224,26 @@ export interface LogSink {
 /** What the host knows and Pintail cannot: a scaling event, a full queue, an idle hour, a maintenance window. */
 export interface GuardState {
   readonly name: string
-  /** The reasons it forbids; absent: all optional ones (not `server-down`, not `manual`). */
-  readonly forbids?: readonly MigrationReason[]
+  /**
+   * The reasons it forbids; absent: the optional ones (`rebalancing`, `cost-optimization`, `maintenance`, `failback`).
+   * `server-down` here holds the evacuation of dead servers.
+   */
+  readonly forbids?: readonly MigrationReason[] | null
+  /** The servers that nobody is moved off; absent: all. */
+  readonly servers?: readonly (string | number)[] | null
   readonly active: boolean
+  /** For people, at most 300 characters. */
   readonly message: string
-  readonly remedy?: string
+  readonly remedy?: string | null
 }
 
 export interface GuardSource {
-  /** A throw counts as forbidding the optional reasons, and never the evacuation of a dead server. */
+  /**
+   * What holds now; at most 1 000 states. Asked before a person's plan is executed, when a server becomes suspect, and
+   * again every `guards.recheckMs` while something waits or moves; one question at a time, each for at most 10 s.
+   * A throw, a time-out or an answer that is not understood counts as forbidding the optional reasons, and never the
+   * evacuation of a dead server.
+   */
   current(ctx: CallContext): PromiseLike<readonly GuardState[]>
 }
 

@@ -213,6 +213,7 @@ test('a row of two values is a server; what is absent is null', () => {
     failureDomain: null,
     capacity: null,
     load: null,
+    resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
     protocols: [],
     priceEurHour: null,
     meta: null,
@@ -264,7 +265,11 @@ test('a whole row comes through as it is, and columns that nobody knows are left
     priceEurHour: 0.012,
     meta: { panel: { node: 7 } },
   } as const
-  expect(value(parseServer({ ...row, password: 'secret' } as ServerInput))).toEqual({ ...row, rawId: 'ams-1' })
+  expect(value(parseServer({ ...row, password: 'secret' } as ServerInput))).toEqual({
+    ...row,
+    resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
+    rawId: 'ams-1',
+  })
   const user = {
     id: 7,
     userId: 8,
@@ -724,4 +729,20 @@ test.each<[unknown, string]>([
 ])('a value in a message is short, on one line, and never what an object holds (%#)', (given, text) => {
   expect(shorten(given)).toBe(text)
   expect(shorten(given).length).toBeLessThanOrEqual(80)
+})
+
+test('resources are percent, each on its own; absent and null are unknown, everything else is refused by name', () => {
+  const known = { cpuPercent: 0, memoryPercent: 99.5, diskPercent: null }
+  expect(value(parseServer({ id: 1, host: 'a', resources: { cpuPercent: 0, memoryPercent: 99.5 } })).resources).toEqual(known)
+  const none = { cpuPercent: null, memoryPercent: null, diskPercent: null }
+  for (const resources of [undefined, null, {}, { cpuPercent: null }])
+    expect(value(parseServer({ id: 1, host: 'a', resources } as ServerInput)).resources).toEqual(none)
+  for (const bad of [-1, 100.1, Number.NaN, '50', {}]) {
+    const parsed = parseServer({ id: 1, host: 'a', resources: { diskPercent: bad } } as never)
+    expect(!parsed.ok && parsed.problems.map(({ path }) => path)).toEqual(['resources.diskPercent'])
+  }
+  for (const bad of [7, 'busy', [1]]) {
+    const parsed = parseServer({ id: 1, host: 'a', resources: bad } as never)
+    expect(!parsed.ok && parsed.problems.map(({ path }) => path)).toEqual(['resources'])
+  }
 })

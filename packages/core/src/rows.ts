@@ -1,6 +1,6 @@
 import type { Problem } from './errors.ts'
 import { errorText, PintailError } from './errors.ts'
-import type { ConnectionInput, SampleInput, ServerInput } from './ports.ts'
+import type { ConnectionInput, GuardState, SampleInput, ServerInput } from './ports.ts'
 import type {
   Connection,
   ConnectionId,
@@ -14,6 +14,7 @@ import type {
   PauseScope,
   ProbeFailure,
   ProbeFailureKind,
+  Resources,
   Sample,
   Server,
   ServerId,
@@ -135,6 +136,19 @@ class Row {
     return null
   }
 
+  resources(): Resources {
+    const value = this.row.resources ?? {}
+    const percent = (field: keyof Resources): number | null => {
+      const given = isObject(value) ? value[field] : null
+      if (given === undefined || given === null) return null
+      if (typeof given === 'number' && given >= 0 && given <= 100) return given
+      this.problem(`resources.${field}`, given, 'must be a number from 0 to 100')
+      return null
+    }
+    if (!isObject(value)) this.problem('resources', value, 'must be an object')
+    return { cpuPercent: percent('cpuPercent'), memoryPercent: percent('memoryPercent'), diskPercent: percent('diskPercent') }
+  }
+
   /** A copy: what is kept with a move must not change when the host's own object does. */
   meta(): JsonObject | null {
     const value = this.row.meta
@@ -222,6 +236,7 @@ export function parseServer(input: ServerInput): Parsed<Server> {
       failureDomain: row.text('failureDomain', 100),
       capacity: row.number('capacity', 0, 1e9, true),
       load: row.number('load', 0, 1e9, true),
+      resources: row.resources(),
       protocols: row.words(row.row.protocols, 'protocols') ?? [],
       priceEurHour: row.number('priceEurHour', 0, 1e6, false),
       meta: row.meta(),
@@ -295,14 +310,6 @@ function failureOf(row: Row): ProbeFailure | null {
   return null
 }
 
-/** An id of a server as callers may give it. */
-export type ServerRef = string | number
-/** @throws PintailError `invalid_argument` */
-export function serverId(ref: ServerRef): ServerId {
-  if (!isId(ref)) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
-  return String(ref) as ServerId
-}
-
 const reasons = [
   'server-down',
   'degraded',
@@ -313,6 +320,53 @@ const reasons = [
   'failback',
   'user-request',
 ] as const satisfies readonly MigrationReason[]
+
+function parseGuard(input: GuardState) {
+  return parse(input, 'name', (row) => {
+    const { active, message, forbids, servers } = row.row
+    const listed = (value: unknown, field: string, isOne: (item: unknown) => boolean, what: string): readonly unknown[] | null => {
+      if (value === undefined || value === null) return null
+      const items: unknown[] = Array.isArray(value) && value.length <= 100_000 ? [...value] : [null]
+      if (!items.every(isOne)) row.problem(field, value, `must be a list of ${what}`)
+      return items
+    }
+    if (typeof active !== 'boolean') row.problem('active', active, 'must be true or false')
+    if (typeof message !== 'string') row.problem('message', message, 'must be a string')
+    const isReason = (item: unknown): boolean => reasons.includes(item as MigrationReason)
+    const from = listed(servers, 'servers', isId, 'ids of servers')
+    return {
+      // One line without credentials: it goes into events, logs and records.
+      name: errorText(row.text('name') ?? 'guard'),
+      forbids: listed(forbids, 'forbids', isReason, reasons.join(', ')) as readonly MigrationReason[] | null,
+      servers: from?.map((id) => String(id) as ServerId) ?? null,
+      active: active === true,
+      message: errorText(message),
+      remedy: row.row.remedy ? errorText(row.row.remedy) : null,
+    }
+  })
+}
+
+/**
+ * The answer of a guard source, as a whole: half an answer could be the half that forbids.
+ * @throws PintailError `invalid_row` with the first problem
+ */
+export function parseGuards(answer: unknown) {
+  if (!Array.isArray(answer) || answer.length > 1000)
+    throw new PintailError('invalid_row', 'its answer must be a list of at most 1 000 states')
+  return answer.map((row: GuardState, index) => {
+    const parsed = parseGuard(row)
+    if (parsed.ok) return parsed.value
+    throw new PintailError('invalid_row', `state ${index + 1} of its answer: ${problemText(parsed.problems)}`)
+  })
+}
+
+/** An id of a server as callers may give it. */
+export type ServerRef = string | number
+/** @throws PintailError `invalid_argument` */
+export function serverId(ref: ServerRef): ServerId {
+  if (!isId(ref)) throw new PintailError('invalid_argument', `not the id of a server: ${shorten(ref)}`)
+  return String(ref) as ServerId
+}
 
 /** @returns what a person asks for (`MigrationRequest`) as far as it can be read, and everything that is wrong with it in itself */
 export function parseMigrationRequest(input: unknown) {

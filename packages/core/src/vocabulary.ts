@@ -30,6 +30,13 @@ export interface Coordinates {
   readonly longitude: number
 }
 
+/** How busy a server's machine is, percent, 0–100 each; null: unknown. */
+export interface Resources {
+  readonly cpuPercent: number | null
+  readonly memoryPercent: number | null
+  readonly diskPercent: number | null
+}
+
 /** A VPN server, as parsed from a registry's row. */
 export interface Server {
   readonly id: ServerId
@@ -49,6 +56,7 @@ export interface Server {
   readonly capacity: number | null
   /** How many are there; null: Pintail counts them while planning. */
   readonly load: number | null
+  readonly resources: Resources
   readonly protocols: readonly string[]
   readonly priceEurHour: number | null
   readonly meta: JsonObject | null
@@ -188,6 +196,8 @@ export type ExclusionCode =
   | 'capacity_unknown'
   | 'load_unknown'
   | 'refused_before'
+  | 'overloaded'
+  | 'not_listed'
 
 /** A server as a target for one cohort: either its score with all contributions, or why it is none. */
 export type Candidate =
@@ -273,6 +283,8 @@ export interface Migration {
   readonly connectionsSkipped: number
   /** 0..100. */
   readonly progress: number
+  /** When its last move is likely to be over, by the pace seen and the configured rates; null: it moves nobody now, is held, or too little was seen. A live figure: null in the store. */
+  readonly expectedEndAt: number | null
   readonly retryCount: number
   readonly maxRetries: number
   /** The ended migration that an operator asked to be tried again by this one. */
@@ -335,7 +347,12 @@ export interface Evacuation {
   /** Why it was cancelled; set as soon as nothing more is started, while what is under way still settles. */
   readonly cancelledWhy: string | null
   readonly connections: number
+  /** While it runs, the figure of this moment. */
   readonly moved: number
+  /** 0..100: the share that has moved; 100 once it is completed. */
+  readonly progress: number
+  /** When the last of its migrations is likely to end; null: it is not known of all of them. A live figure: null in the store. */
+  readonly expectedEndAt: number | null
   readonly unplaced: readonly Unplaced[]
   /** Listings of the source in a row that found nobody left to plan; two end the evacuation. */
   readonly emptyListings: number
@@ -371,6 +388,28 @@ export interface StatusWrite {
   readonly restoredAt: number | null
 }
 
+/** `waiting` for the server to be stable; `running`: a batch is under way, or the next one waits for its time. */
+export type FailbackState = 'waiting' | 'running' | 'done' | 'abandoned'
+
+/** Bringing home those whom an incident's evacuation had moved off its server. */
+export interface Failback {
+  readonly state: FailbackState
+  /** Of the last change. */
+  readonly since: number
+  /** The evacuation that brings the present batch home, until it has been judged; null: none. */
+  readonly evacuationId: EvacuationId | null
+  /** Batches decided so far. */
+  readonly batches: number
+  /** Connections a batch has, once the first is decided; null before, and where all go at once. */
+  readonly batchSize: number | null
+  /** Connections brought home so far. */
+  readonly moved: number
+  /** The next batch is not decided before. */
+  readonly nextAt: number
+  /** Why it ended, or waits again. */
+  readonly why: string | null
+}
+
 /** From a confirmed `down` to the confirmed recovery of a server. */
 export interface Incident {
   readonly id: IncidentId
@@ -392,6 +431,8 @@ export interface Incident {
   readonly decisionId: DecisionId | null
   readonly evacuationId: EvacuationId | null
   readonly statusWrite: StatusWrite | null
+  /** Who was moved away may go home; null: nobody does. */
+  readonly failback: Failback | null
   readonly acknowledgedAt: number | null
   /** The operator's explicit leave to act against the mass-failure guard, until then. */
   readonly overrideUntil: number | null
@@ -578,6 +619,8 @@ export interface GuardPolicy {
   readonly dampingCeiling: number
 }
 
+export type ResourceLimits = Readonly<Record<keyof Resources, number>>
+
 export type RankingWeights = Readonly<Record<Factor, number>>
 
 export interface PlacementPolicy {
@@ -589,8 +632,30 @@ export interface PlacementPolicy {
   readonly maxArrivals: number | null
   /** Slots kept free for the host's own users on each target, 0–1 000 000. Default 0. */
   readonly hostHeadroom: number
+  /** A server above one of these is no target, percent, 0–100. Defaults: CPU 90, memory 90, disk 95. Unknown is no reason. */
+  readonly resourceLimits: ResourceLimits
   /** Weights of the ranking factors, 0–100 each; only their ratios matter. */
   readonly weights: RankingWeights
+}
+
+/**
+ * At most `burst` moves at once and `perSecond` on average: in every window of w seconds at most `burst + perSecond·w`.
+ * A leader begins with nothing saved, so that restarts add nothing.
+ */
+export interface Rate {
+  /** 0.001–10 000. */
+  readonly perSecond: number
+  /** Whole, 1–10 000. */
+  readonly burst: number
+}
+
+/** How fast moves are handed to the mover; null: no limit but the concurrency. Each default: null. */
+export interface RatesPolicy {
+  readonly overall: Rate | null
+  /** Arrivals on each target. */
+  readonly perTarget: Rate | null
+  /** Departures from each source. */
+  readonly perSource: Rate | null
 }
 
 export interface MigrationPolicy {
@@ -598,6 +663,8 @@ export interface MigrationPolicy {
   readonly concurrency: number
   /** The same for one target, 1–10 000. Default 100. */
   readonly concurrencyPerTarget: number
+  /** Rate budgets; a move starts when all three have a token for it. */
+  readonly rates: RatesPolicy
   /** For each call of the mover, milliseconds, 10–3 600 000. Default 20 000 (VPN Duck's). */
   readonly timeoutMs: number
   /** Tries of one move within one run of its migration, 1–20. Default 3. */
@@ -619,9 +686,27 @@ export interface MigrationPolicy {
 }
 
 export interface FailbackPolicy {
-  /** Whether users go home after a recovery. Default `never`. */
+  /**
+   * Whether users go home after their server's recovery: all at once, in batches, or only those for whom home scores
+   * better than where they are now. At most once a day for each user and server. Counts for incidents that recover under
+   * it; `mode.failback` says whether they are moved, suggested or only decided. Default `never`.
+   */
   readonly strategy: 'never' | 'gradual' | 'immediate' | 'best-score'
-  /** Set servers online that recover although we did not set them offline. Default false: it is advice. */
+  /**
+   * How long the server must have been up, online, not cordoned, not damped and without an incident, without a break,
+   * milliseconds, 0–604 800 000. Default 900 000. Begins anew when the engine starts.
+   */
+  readonly stableMs: number
+  /** `gradual`: this share of those to bring home goes at once, percent, 1–100; at least one user. Default 10. */
+  readonly batchPercent: number
+  /** `gradual`: pause between the end of a batch and the next one, milliseconds, 0–604 800 000. Default 600 000. */
+  readonly batchIntervalMs: number
+  /** `best-score`: by how much home must score better, 0–1 as scores are. Default 0.05. */
+  readonly minGain: number
+  /**
+   * Set servers online that recover although we did not set them offline, and those that are `offline` in the registry
+   * and have been up for `stableMs`. What must stay out of service is cordoned, or in `maintenance`. Default false: it is advice.
+   */
   readonly adoptInactive: boolean
 }
 
@@ -654,8 +739,11 @@ export interface PolicyInput {
   readonly registryRefreshMs?: number
   readonly detect?: Loose<Omit<DetectPolicy, 'confirm'>> & { readonly confirm?: Loose<ConfirmPolicy> | null }
   readonly guards?: Loose<GuardPolicy>
-  readonly placement?: Loose<Omit<PlacementPolicy, 'weights'>> & { readonly weights?: Loose<RankingWeights> }
-  readonly migration?: Loose<MigrationPolicy>
+  readonly placement?: Loose<Omit<PlacementPolicy, 'weights' | 'resourceLimits'>> & {
+    readonly weights?: Loose<RankingWeights>
+    readonly resourceLimits?: Loose<ResourceLimits>
+  }
+  readonly migration?: Loose<Omit<MigrationPolicy, 'rates'>> & { readonly rates?: Loose<RatesPolicy> }
   readonly failback?: Loose<FailbackPolicy>
   readonly advice?: Loose<AdvicePolicy>
 }

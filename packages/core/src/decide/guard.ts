@@ -1,4 +1,34 @@
-import type { DetectPolicy, GuardDenial, Mode } from '../vocabulary.ts'
+import type { DetectPolicy, GuardDenial, MigrationReason, Mode, ServerId } from '../vocabulary.ts'
+
+/** What may as well wait: a host's guard that names no reason forbids these, and so does one that cannot be asked. */
+export const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
+
+/** One state of the host's guards, as parsed. */
+export interface HostGuard {
+  readonly name: string
+  /** Null: the optional reasons. */
+  readonly forbids: readonly MigrationReason[] | null
+  /** Null: all servers. */
+  readonly servers: readonly ServerId[] | null
+  readonly active: boolean
+  readonly message: string
+  readonly remedy: string | null
+}
+
+/**
+ * The first of the host's guards that forbids moves off this server for this reason.
+ * @param said what they said, or why that is not known: then what is optional waits
+ */
+export function hostDenial(said: readonly HostGuard[] | string, reason: MigrationReason, from: ServerId): GuardDenial | null {
+  const silent = { name: 'guard source', forbids: null, servers: null, active: true, remedy: null }
+  const states = typeof said === 'string' ? [{ ...silent, message: said }] : said
+  const state = states.find(
+    ({ active, forbids, servers }) => active && (forbids ?? optionalReasons).includes(reason) && (servers?.includes(from) ?? true),
+  )
+  if (!state) return null
+  const { name, message, remedy } = state
+  return { guard: 'host', message: `${name} forbids ${reason}: ${message}`, remedy: remedy ?? 'Wait until it allows it.', values: { name } }
+}
 
 /** What the guards count: servers that the registry means to be in service, without long-dead acknowledged ones. */
 export interface Census {

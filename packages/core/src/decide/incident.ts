@@ -50,3 +50,29 @@ export function restoreStep(write: StatusWrite | null, current: ServerStatus, ad
   if (adoptInactive && current === 'offline') return { do: 'restore', status: 'online' }
   return { do: 'advise', advice: `the server answers again; its status ${current} is not ours to change` }
 }
+
+/** A server that this many server lists in a row have not named is dropped; one list alone may be partial. */
+export const droppedAfter = 2
+/** And after this many it is gone for good: its incident is closed. */
+export const goneAfter = 10
+
+/** What to do about a server that answers and that somebody else has set offline. */
+export type AdoptStep = 'nothing' | 'adopt' | 'advise' | 'forget'
+
+export function adoptStep(input: {
+  readonly status: ServerStatus
+  readonly verdict: VerdictKind
+  /** Cordoned, or offline because of an incident of ours. */
+  readonly isHeld: boolean
+  readonly adopts: boolean
+  readonly advised: boolean
+  /** How long it has been up and offline. */
+  readonly forMs: number
+  readonly stableMs: number
+}): AdoptStep {
+  const { status, verdict, isHeld, adopts, advised, forMs, stableMs } = input
+  // In service again: the next time is another story.
+  if (status === 'online') return advised ? 'forget' : 'nothing'
+  if (status !== 'offline' || verdict !== 'up' || isHeld || forMs < stableMs) return 'nothing'
+  return adopts ? 'adopt' : advised ? 'nothing' : 'advise'
+}

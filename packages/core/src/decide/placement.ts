@@ -28,6 +28,8 @@ export interface PlacementInput {
   readonly only: ServerId | null
   readonly reason: MigrationReason
   readonly connections: readonly Connection[]
+  /** How many this evacuation has brought to each target before: they count against the limit of arrivals. */
+  readonly arrived?: ReadonlyMap<ServerId, number>
   /** Targets that have refused a connection before. */
   readonly refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
   readonly targets: readonly Target[]
@@ -75,7 +77,12 @@ export function place(input: PlacementInput): PlacementOutput {
   const arrivals = new Map<ServerId, number>()
   const limits = reason === 'server-down' ? [policy.fillLimit, 1] : [policy.fillLimit]
   for (const fill of limits) {
-    const room = new Map(open.map((target) => [target.server.id, roomOf(target, fill, policy) - (arrivals.get(target.server.id) ?? 0)]))
+    const room = new Map(
+      open.map((target) => [
+        target.server.id,
+        roomOf(target, fill, policy, input.arrived?.get(target.server.id)) - (arrivals.get(target.server.id) ?? 0),
+      ]),
+    )
     for (const work of works) {
       pour(work, room, arrivals, context)
       while (work.left > 0 && augment(work, works, room, arrivals)) {}
@@ -85,9 +92,9 @@ export function place(input: PlacementInput): PlacementOutput {
 }
 
 /** How many more connections a target takes: within its fill limit, its host's headroom and the limit of arrivals. */
-export function roomOf(target: Target, fill: number, policy: PlacementPolicy): number {
+export function roomOf(target: Target, fill: number, policy: PlacementPolicy, arrived = 0): number {
   const capacity = target.capacity === null ? Number.POSITIVE_INFINITY : Math.floor(target.capacity * fill + 1e-9) - policy.hostHeadroom
-  return Math.max(0, Math.min(capacity - (target.load ?? 0), policy.maxArrivals ?? Number.POSITIVE_INFINITY))
+  return Math.max(0, Math.min(capacity - (target.load ?? 0), (policy.maxArrivals ?? Number.POSITIVE_INFINITY) - arrived))
 }
 
 /** Pinned to where it is, or refused by as many targets as a connection may try. */
@@ -100,7 +107,10 @@ export function isPinned(connection: Connection, reason: MigrationReason): boole
   return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
 }
 
-function contextOf(input: PlacementInput, sources: ReadonlySet<ServerId>): RankingContext {
+export function contextOf(
+  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy'>,
+  sources: ReadonlySet<ServerId>,
+): RankingContext {
   const others = input.targets.filter((target) => !sources.has(target.server.id))
   const loads = others.map((target) => target.load ?? 0)
   return {

@@ -1,4 +1,14 @@
-import type { Candidate, Connection, Contribution, ExclusionCode, RankingWeights, Server, ServerId, VerdictKind } from '../vocabulary.ts'
+import type {
+  Candidate,
+  Connection,
+  Contribution,
+  ExclusionCode,
+  RankingWeights,
+  ResourceLimits,
+  Server,
+  ServerId,
+  VerdictKind,
+} from '../vocabulary.ts'
 
 /** Connections with identical needs. */
 export interface Cohort {
@@ -27,7 +37,12 @@ export interface Target {
   readonly limited: boolean
   /** Smoothed round trip from the vantage; null: not measured. */
   readonly rttMs: number | null
+  /** What else makes it no target now (`unfitNow`); absent or null: nothing. */
+  readonly unfit?: Unfit | null
 }
+
+/** Why a server is no target for anybody. */
+export type Unfit = readonly [ExclusionCode, string]
 
 export interface RankingContext {
   readonly sources: ReadonlySet<ServerId>
@@ -42,7 +57,7 @@ export interface RankingContext {
 }
 
 /** Hard rules: why this server is no target for anybody; null: it may be one. */
-export function excludeTarget(target: Target, context: Pick<RankingContext, 'sources' | 'only'>): readonly [ExclusionCode, string] | null {
+export function excludeTarget(target: Target, context: Pick<RankingContext, 'sources' | 'only'>): Unfit | null {
   const { server } = target
   if (context.sources.has(server.id)) return ['is_source', 'it is the server being left']
   if (context.only !== null && context.only !== server.id) return ['not_asked_for', `only ${context.only} was asked for`]
@@ -51,14 +66,30 @@ export function excludeTarget(target: Target, context: Pick<RankingContext, 'sou
   if (target.cordoned) return ['cordoned', 'an operator has cordoned it']
   if (target.verdict !== 'up') return [target.verdict, `its verdict is ${target.verdict}`]
   if (target.instability >= 1) return ['damped', 'it has failed too often lately']
+  if (target.unfit) return target.unfit
   if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
   if (target.load === null) return ['load_unknown', 'its connections could not be counted']
   if (target.full) return ['full', `${target.load} of ${target.capacity} taken`]
   return null
 }
 
+const resources = { cpuPercent: 'CPU', memoryPercent: 'memory', diskPercent: 'disk' } as const
+
+/**
+ * What can change from one server list to the next: whether it is named at all, and how busy its machine is.
+ * @param missing server lists in a row that have not named it
+ */
+export function unfitNow(server: Server, missing: number, limits: ResourceLimits): Unfit | null {
+  if (missing > 0) return ['not_listed', 'the newest server list does not name it']
+  for (const key of ['cpuPercent', 'memoryPercent', 'diskPercent'] as const) {
+    const used = server.resources[key]
+    if (used !== null && used > limits[key]) return ['overloaded', `its ${resources[key]} is at ${used} % (limit ${limits[key]} %)`]
+  }
+  return null
+}
+
 /** Hard rules: why this server is no target for this cohort. */
-export function excludeForCohort(cohort: Cohort, server: Server): readonly [ExclusionCode, string] | null {
+export function excludeForCohort(cohort: Cohort, server: Server): Unfit | null {
   const { needs } = cohort.sample
   const missing = needs.protocols?.filter((protocol) => !server.protocols.includes(protocol)) ?? []
   if (missing.length > 0) return ['protocol_missing', `it does not speak ${missing.join(', ')}`]

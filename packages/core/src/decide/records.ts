@@ -4,12 +4,14 @@ import type {
   DecisionRecord,
   Evacuation,
   EvacuationId,
+  FleetStatus,
   GuardCode,
   GuardDenial,
   Incident,
   IncidentId,
   Migration,
   MigrationId,
+  MigrationReason,
   Mode,
   MoveRecord,
   Plan,
@@ -17,6 +19,7 @@ import type {
   TriggeredBy,
   Verdict,
 } from '../vocabulary.ts'
+import { optionalReasons } from './guard.ts'
 
 /** Records as they begin: everything that is not known yet is null or zero, version 1 is the first that is kept. */
 
@@ -42,6 +45,7 @@ export function newIncident(
     evacuationId: null,
     acknowledgedAt: null,
     overrideUntil: null,
+    failback: null,
     ...known,
     version: 0,
   }
@@ -75,6 +79,8 @@ export function newEvacuation(
     cancelledWhy: null,
     connections: connectionsIn(plan),
     moved: 0,
+    progress: 0,
+    expectedEndAt: null,
     unplaced: plan.unplaced,
     emptyListings: 0,
     nextLookAt: now,
@@ -82,8 +88,22 @@ export function newEvacuation(
   }
 }
 
-/** The guards that were asked before a decision about a failure: each allowed it, or was overridden by a person. */
-const asked: readonly GuardCode[] = ['paused', 'too_few_servers', 'mass_failure', 'no_control', 'registry_stale']
+/** The guards that were asked before a decision: each allowed it, or was overridden by a person. */
+export function askedGuards(
+  reason: MigrationReason,
+  isIncident: boolean,
+  /** False: it goes on with an evacuation that was allowed to begin. */
+  isFirst: boolean,
+  hostHasGuards: boolean,
+  /** What the mass-failure guard would have said, had the operator not overridden it. */
+  overridden: GuardDenial | null,
+): DecisionRecord['guards'] {
+  const asked: GuardCode[] = ['paused', 'mass_failure', 'no_control', 'registry_stale']
+  if (isIncident) asked.push('too_few_servers')
+  if (hostHasGuards) asked.push('host')
+  if (!isIncident && isFirst) asked.push('source_busy', ...(optionalReasons.includes(reason) ? (['cooldown'] as const) : []))
+  return asked.map((guard) => ({ guard, denial: guard === 'mass_failure' ? overridden : null }))
+}
 
 export function newDecision(
   id: DecisionId,
@@ -93,8 +113,7 @@ export function newDecision(
   evacuationId: EvacuationId | null,
   verdicts: DecisionRecord['verdicts'],
   policyVersion: number,
-  /** What the mass-failure guard would have said, had the operator not overridden it. */
-  overridden: GuardDenial | null,
+  guards: DecisionRecord['guards'],
   now: number,
 ): DecisionRecord {
   const connections = connectionsIn(plan)
@@ -109,7 +128,7 @@ export function newDecision(
     verdicts,
     evidence: incident?.evidence ?? [],
     control: incident?.control ?? null,
-    guards: incident ? asked.map((guard) => ({ guard, denial: guard === 'mass_failure' ? overridden : null })) : [],
+    guards,
     cohorts: plan.cohorts,
     connections,
     placed: connections - plan.unplaced.length,
@@ -156,6 +175,7 @@ export function newMigration(
     connectionsFailed: 0,
     connectionsSkipped: 0,
     progress: 0,
+    expectedEndAt: null,
     retryCount: 0,
     maxRetries,
     retryOf: evacuation.retryOf,
@@ -178,4 +198,23 @@ export function skippedMove(move: MoveRecord, at: number, why: string): MoveReco
 
 function connectionsIn(plan: Plan): number {
   return plan.placements.reduce((sum, part) => sum + part.connections.length, 0) + plan.unplaced.length
+}
+
+/** What an engine has to tell that does not lead: nothing but its state. */
+export const idleStatus: FleetStatus = {
+  state: 'idle',
+  at: 0,
+  leader: null,
+  servers: [],
+  counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
+  incidents: [],
+  evacuations: [],
+  migrations: [],
+  guards: [],
+  pauses: [],
+  registry: { listedAt: null, stale: false, skippedRows: 0 },
+  storeTrouble: null,
+  lastCheckAt: null,
+  pendingRevokes: 0,
+  lastSeq: 0,
 }

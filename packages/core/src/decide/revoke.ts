@@ -44,7 +44,11 @@ export function whatIsOwed(
 export function afterMove(revoke: PendingRevoke, { from, to }: Move, completes: boolean): PendingRevoke | null {
   if (revoke.serverId === to.id) return null
   if (revoke.effect !== 'rollback') return revoke
-  if (revoke.serverId === from.id && completes) return null
+  // He was there after all: what he has left where he came from is owed now, and the completion sees to this server.
+  if (revoke.serverId === from.id && completes)
+    return revoke.move.from.id === to.id
+      ? null
+      : { ...revoke, effect: 'complete', serverId: revoke.move.from.id, version: revoke.version + 1 }
   return { ...revoke, move: { ...revoke.move, from: to }, version: revoke.version + 1 }
 }
 

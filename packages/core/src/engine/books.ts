@@ -1,8 +1,9 @@
 import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
 import type { DetectorState } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
+import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { isOpen, isTerminal } from '../decide/migration.ts'
-import type { Target } from '../decide/ranking.ts'
+import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
 import type {
@@ -39,6 +40,10 @@ export interface ServerBook {
   control: { readonly host: string; readonly at: number } | null
   /** When other hosts were last asked for a control on its behalf. */
   askedAt: number
+  /** When the registry was first seen to show its status. */
+  statusSince: number
+  /** Since when it has been fit to get its users home, as far as somebody has looked; null: it is not. */
+  fitSince: number | null
   /** Its connections as last listed, for a registry that fails together with the server. */
   remembered: { readonly connections: readonly Connection[]; readonly at: number } | null
 }
@@ -67,6 +72,9 @@ export class Books {
   readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
   /** When the newest server list was asked for; 0: there has been none. */
   listedAt = 0
+  /** Server lists that were believed so far, and the number of the newest that named a server. */
+  listings = 0
+  readonly named = new Map<ServerId, number>()
   stale = false
   skippedRows = 0
   policy: Policy
@@ -87,6 +95,16 @@ export class Books {
   }
 
   // ------------------------------------------------------------------------------------------------- what holds now
+
+  /** How many server lists in a row have not named it; after a restart, how many there have been. */
+  missing(id: ServerId): number {
+    return this.listings - (this.named.get(id) ?? 0)
+  }
+
+  /** Why this server gets nobody by what the newest server list says of it; null: it may. */
+  unfit({ server }: ServerBook): Unfit | null {
+    return unfitNow(server, this.missing(server.id), this.policy.placement.resourceLimits)
+  }
 
   /** Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts. */
   census(): Census {
@@ -152,12 +170,21 @@ export class Books {
   }
 
   outage(id: ServerId, at: number): void {
-    this.#damping.set(id, addOutage(this.#damping.get(id) ?? undamped, at, this.policy.guards.dampingHalfLifeMs))
+    this.#damping.set(id, addOutage(this.damping(id), at, this.policy.guards.dampingHalfLifeMs))
   }
 
   /** The damping penalty that is left: each outage has added one, and half of it goes in each half-life. */
   penalty(id: ServerId, now: number): number {
-    return penaltyAt(this.#damping.get(id) ?? undamped, now, this.policy.guards.dampingHalfLifeMs)
+    return penaltyAt(this.damping(id), now, this.policy.guards.dampingHalfLifeMs)
+  }
+
+  isDamped(id: ServerId, now: number): boolean {
+    return this.penalty(id, now) >= this.policy.guards.dampingCeiling
+  }
+
+  /** How often it has failed lately; each outage counts. */
+  damping(id: ServerId): Damping {
+    return this.#damping.get(id) ?? undamped
   }
 
   // --------------------------------------------------------------------------------------------- load and reservations
@@ -165,7 +192,7 @@ export class Books {
   reserve(server: ServerId, connection: ConnectionId): void {
     const held = this.#reservations.get(server) ?? new Map<ConnectionId, Reservation>()
     this.#reservations.set(server, held)
-    // A new grant needs its place also after an older one was confirmed, whose place the next snapshot would free.
+    // Also for one who is held there as residue: a new try begins, and no snapshot ends it.
     held.set(connection, { confirmedAt: null })
   }
 
@@ -221,11 +248,23 @@ export class Books {
         full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
         limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
         rttMs: book.rttMs,
+        unfit: this.unfit(book),
       }
     })
   }
 
   // -------------------------------------------------------------------------------------------------------- migrations
+
+  /** Whether somebody is being moved off this server, or is about to be. */
+  isLeft(id: ServerId): boolean {
+    return [...this.evacuations.values()].some(({ endedAt, fromServerIds }) => endedAt === null && fromServerIds.includes(id))
+  }
+
+  /** After a restart its servers may not be listed yet: what was under way must not be called lost for that. */
+  isAwaited({ fromServerId: from, toServerId: to }: Migration): boolean {
+    const isLate = (id: ServerId, limit: number) => !this.servers.has(id) && this.missing(id) < limit
+    return isLate(from, goneAfter) || isLate(to, droppedAfter)
+  }
 
   put(migration: Migration): void {
     this.migrations.set(migration.id, migration)
@@ -245,11 +284,13 @@ export class Books {
   claims(): Map<ConnectionId, MigrationId> {
     const claims = new Map(this.takingBack)
     for (const { id, status } of this.openMigrations())
-      if (status !== 'suggested') for (const { connection, state } of this.movesOf(id)) if (isOpen(state)) claims.set(connection.id, id)
+      if (status !== 'suggested')
+        // Who has moved is its own until it ends: his old grant is not owed before, and must not become his home again.
+        for (const { connection, state } of this.movesOf(id)) if (isOpen(state) || state.state === 'moved') claims.set(connection.id, id)
     return claims
   }
 
-  /** The same for one connection. */
+  /** By which migration this connection is still to be moved, or under way. */
   claimOf(connection: ConnectionId): MigrationId | null {
     for (const { id, status } of this.openMigrations()) {
       const move = status === 'suggested' ? undefined : this.moves.get(id)?.get(connection)
@@ -284,5 +325,6 @@ export function pauseKey(scope: PauseScope): string {
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
-  return { server, detector, samples: [], rttMs: null, counted: null, control: null, askedAt: 0, remembered: null }
+  const times = { askedAt: 0, statusSince: detector.since, fitSince: null }
+  return { server, detector, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
 }

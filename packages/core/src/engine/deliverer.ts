@@ -4,9 +4,9 @@ import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { ClientNotifier, Clock, Random } from '../ports.ts'
 import { accessOf, withoutAccess } from '../rows.ts'
+import { callOut, sleep } from '../time.ts'
 import type { MigrationId, Move } from '../vocabulary.ts'
 import type { Books } from './books.ts'
-import { callOut, sleep } from './time.ts'
 
 /** Hands users their new access, beside the moves and with a bound of its own: a slow notifier slows no move. */
 export class Deliverer {

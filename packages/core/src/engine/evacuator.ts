@@ -1,12 +1,15 @@
 import { verdictOf } from '../decide/detector.ts'
-import { massFailure } from '../decide/guard.ts'
+import { massFailure, optionalReasons } from '../decide/guard.ts'
+import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
-import { newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
+import { liveEvacuation, percent } from '../decide/pace.ts'
+import { askedGuards, newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
 import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
-import { errorText, held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
+import { held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, GuardSource, GuardState, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
+import { callOut, collect, newId } from '../time.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -28,15 +31,13 @@ import type {
   UnplacedCode,
 } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
+import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
 import { differences, type Planner } from './planner.ts'
-import { callOut, collect, newId } from './time.ts'
 
-/** For asking a guard source, milliseconds. */
-const guardCallMs = 10_000
-/** What may as well wait (DESIGN: guards by reason). */
-const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
+/** For reading the store before an optional evacuation, milliseconds. */
+const storeCallMs = 10_000
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate', 'being_moved']
 
@@ -53,15 +54,15 @@ export interface EvacuatorParts {
   readonly journal: Journal
   readonly planner: Planner
   readonly store: MigrationStore
-  readonly guards: readonly GuardSource[]
+  readonly hostGuards: HostGuards
   readonly clock: Clock
   readonly random: Random
 }
 
 export interface EvacuatorHooks {
   migrator(): Migrator
-  /** Why no move off this server may start now; null: it may. */
-  forbidden(from: ServerId): string | null
+  /** Why no move off this server may start now for this reason; null: it may. */
+  forbidden(from: ServerId, reason: MigrationReason): string | null
   /** Whether somebody may still be brought back to one of these servers. */
   owesTo(servers: readonly ServerId[]): boolean
   /** Something has changed that others may wait for. */
@@ -92,7 +93,7 @@ export class Evacuator {
     existing: Evacuation | null = null,
     more: Partial<Pick<Evacuation, 'notes' | 'retryOf'>> = {},
   ): Decided {
-    const { books, clock, random } = this.#parts
+    const { books, hostGuards, clock, random } = this.#parts
     const now = clock.now()
     const decisionId = newId(now, random) as DecisionId
     const made = () => newEvacuation(newId(now, random) as EvacuationId, decisionId, plan, mode, triggeredBy, incident, now)
@@ -106,7 +107,8 @@ export class Evacuator {
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
     const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
-    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, overridden, now)
+    const guards = askedGuards(plan.reason, incident !== null, existing === null, hostGuards.any, overridden)
+    const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, guards, now)
     const { incidentId, reason, connections, placed, unplaced } = decision
     const writes: StoreWrite[] = [put('decision', decision.id, decision)]
     const events: EventDraft[] = [
@@ -157,10 +159,10 @@ export class Evacuator {
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
   async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
-    const { books, planner } = this.#parts
-    await this.#askHost(plan.reason)
+    const { books, planner, hostGuards } = this.#parts
+    await hostGuards.ask()
     await this.#askCooldown(plan)
-    for (const { server } of sources) this.#askGuards(server.id)
+    for (const { server } of sources) this.#askGuards(server.id, plan.reason)
     const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
     const fresh = planner.plan(gathered, plan.reason, plan)
@@ -196,9 +198,9 @@ export class Evacuator {
     const remedy = retryOf ? 'Create a migration without a target: then the plan chooses.' : 'Mend what is named, and ask again.'
     if (found.length > 0)
       throw new PintailError(retryOf ? 'illegal_transition' : 'invalid_argument', problemText(found), { problems: found, remedy })
-    await this.#askHost(reason)
+    await this.#parts.hostGuards.ask()
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
-    this.#askGuards(serverId)
+    this.#askGuards(serverId, reason)
     this.#askBusy([serverId])
     const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
     if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stalePlan()
@@ -226,8 +228,10 @@ export class Evacuator {
     return Promise.all(others.map((evacuation) => this.stop(evacuation, `superseded by incident ${incident}`, server)))
   }
 
-  #askGuards(server: ServerId): void {
-    const why = this.#hooks.forbidden(server)
+  #askGuards(server: ServerId, reason: MigrationReason): void {
+    const denial = this.#parts.hostGuards.denial(reason, server)
+    if (denial) throw new PintailError('guard_denied', denial.message, { remedy: denial.remedy })
+    const why = this.#hooks.forbidden(server, reason)
     if (why !== null) throw held(server, why)
   }
 
@@ -237,24 +241,11 @@ export class Evacuator {
     if (busy) throw underWay(busy.id, busy.fromServerIds)
   }
 
-  /** The host's guards: what one forbids by name, and where it names nothing the optional reasons. */
-  async #askHost(reason: MigrationReason): Promise<void> {
-    const optional = optionalReasons.includes(reason)
-    for (const source of this.#parts.guards) {
-      const states = await callOut(this.#parts.clock, guardCallMs, this.#stopping, 'the guard source', (ctx) => source.current(ctx)).catch(
-        (error): GuardState[] => [{ name: 'guard source', active: true, message: `it does not answer: ${errorText(error)}` }],
-      )
-      const active = states.find((state) => state.active && (state.forbids?.includes(reason) ?? optional))
-      const remedy = active?.remedy ?? 'Wait until it allows it.'
-      if (active) throw new PintailError('guard_denied', `${active.name} forbids ${reason}: ${active.message}`, { remedy })
-    }
-  }
-
   /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
   async #askCooldown({ reason, fromServerIds }: Pick<Plan, 'reason' | 'fromServerIds'>): Promise<void> {
     if (!optionalReasons.includes(reason)) return
     const { books, store, clock } = this.#parts
-    const migrations = await callOut(clock, guardCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const migrations = await callOut(clock, storeCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
     const last = migrations.filter(({ fromServerId, connectionsMoved }) => fromServerIds.includes(fromServerId) && connectionsMoved > 0)
     const until = Math.max(0, ...last.map(({ completedAt }) => completedAt ?? 0)) + books.policy.migration.cooldownMs
     if (until <= clock.now()) return
@@ -267,6 +258,16 @@ export class Evacuator {
     )
   }
 
+  /** The record with the figures of this moment. */
+  live(evacuation: Evacuation): Evacuation {
+    if (evacuation.endedAt !== null) return evacuation
+    const migrations = this.#parts.books.migrationsOf(evacuation.id)
+    return liveEvacuation(
+      evacuation,
+      migrations.map((migration) => this.#hooks.migrator().live(migration)),
+    )
+  }
+
   /** After its migrations: list again, plan whoever is left or could not be placed, and end when nobody is. */
   async continue(id: EvacuationId): Promise<void> {
     const { books, planner, journal, clock } = this.#parts
@@ -275,13 +276,16 @@ export class Evacuator {
     const migrations = books.migrationsOf(id)
     if (migrations.some(({ status }) => !isTerminal(status))) return
     if (evacuation.cancelledWhy !== null) return this.#finish(evacuation, 'cancelled')
+    // Not named by the list is not empty: it is waited for, or gone for good.
+    const lost = evacuation.fromServerIds.find((server) => !books.servers.has(server))
+    if (lost !== undefined) return books.missing(lost) < goneAfter ? undefined : this.stop(evacuation, `${lost} is gone from the registry`)
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
     const incident = evacuation.fromServerIds
       .map((server) => books.incidents.get(server))
       .find((open) => open?.id === evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server) !== null)) return
+    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason) !== null)) return
     if (books.isPaused(id, null, clock.now())) return
     // Who was being moved elsewhere has settled there: whoever of them is still here is planned without waiting.
     const elsewhere = beingMoved(evacuation.unplaced)
@@ -292,13 +296,13 @@ export class Evacuator {
       const nextLookAt = clock.now() + books.policy.migration.retryUnplacedMs
       books.evacuations.set(id, { ...evacuation, nextLookAt })
     }
-    const { moved, spared, refused, avoided } = this.#outcomes(migrations)
+    const { moved, holding, spared, refused, avoided, arrived } = this.#outcomes(migrations)
     this.#prune(migrations)
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
-    const settled = new Set([...moved, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
+    const settled = new Set([...holding, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
     if (books.evacuations.get(id) !== evacuation) return
-    const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled })
+    const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled, arrived })
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
       const { targetsPerConnection } = books.policy.migration
       // Refused for good is only who was refused; who only failed everywhere is asked again after a pause.
@@ -342,24 +346,33 @@ export class Evacuator {
    */
   #outcomes(migrations: readonly Migration[]) {
     const moved = new Set<ConnectionId>()
+    const holding = new Set<ConnectionId>()
+    const arrived = new Map<ServerId, number>()
     const spared = new Set<ConnectionId>()
     const refused = new Map<ConnectionId, Set<ServerId>>()
     const avoided = new Map<ConnectionId, Set<ServerId>>()
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
     const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
-    for (const { id, status, toServerId } of migrations)
+    for (const { id, status, toServerId, reason } of migrations)
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
         if (isRefused) add(refused, connection.id, toServerId)
-        if (state.state === 'moved') moved.add(connection.id)
+        if (state.state === 'moved') {
+          moved.add(connection.id)
+          arrived.set(toServerId, (arrived.get(toServerId) ?? 0) + 1)
+          if (state.at > lately) holding.add(connection.id)
+          // Whoever is listed on the source all the same has not moved, whatever the mover said (Marzban#1828).
+          else for (const map of [refused, avoided]) add(map, connection.id, toServerId)
+        }
         // A person has cancelled this migration: nobody is planned around that word.
-        else if (status === 'cancelled') spared.add(connection.id)
+        // And who could not go home at once stays where he is.
+        else if (status === 'cancelled' || reason === 'failback') spared.add(connection.id)
         else if (isRefused || (state.state === 'failed' && state.at > lately)) add(avoided, connection.id, toServerId)
         // Its target failed before its turn came.
         else if (status === 'failed' && state.state === 'skipped' && state.at > lately) add(avoided, connection.id, toServerId)
       }
-    return { moved, spared, refused, avoided }
+    return { moved, holding, spared, refused, avoided, arrived }
   }
 
   /** Migrations that have nothing left to say are forgotten, so that a long outage of the panel does not fill the memory. */
@@ -382,6 +395,7 @@ export class Evacuator {
     const next: Evacuation = {
       ...evacuation,
       moved,
+      progress: status === 'completed' ? 100 : percent(moved, evacuation.connections),
       status,
       endedAt: now,
       nextLookAt: now + books.policy.migration.retryUnplacedMs,
@@ -427,7 +441,9 @@ export class Evacuator {
    * @param notBefore null: at once, or as it was
    */
   async approve(evacuation: Evacuation, migrations: readonly Migration[], notBefore: number | null = null): Promise<void> {
-    const { books, journal, clock } = this.#parts
+    const { books, journal, hostGuards, clock } = this.#parts
+    // Not waited for: the answer is there before the target is prepared, and each move looks at it.
+    void hostGuards.ask()
     const now = clock.now()
     const writes: StoreWrite[] = []
     const events: EventDraft[] = []

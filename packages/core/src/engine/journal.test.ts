@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
 import { memoryStore } from '../memory/store.ts'
 import type { Cursor, StoreWrite } from '../ports.ts'
+import { Bus } from '../telling/bus.ts'
+import { silent } from '../telling/narrator.ts'
+import { systemClock } from '../time.ts'
 import type { Token } from '../vocabulary.ts'
-import { Bus } from './bus.ts'
 import { Journal } from './journal.ts'
-import { silent } from './narrator.ts'
-import { systemClock } from './time.ts'
 
 const ctx = { signal: new AbortController().signal }
 

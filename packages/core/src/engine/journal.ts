@@ -1,9 +1,9 @@
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft, PintailEvent } from '../events.ts'
 import type { Clock, MigrationStore, StoreWrite } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, defer, sleep } from '../time.ts'
 import type { Token } from '../vocabulary.ts'
-import type { Bus } from './bus.ts'
-import { callOut, defer, sleep } from './time.ts'
 
 interface Waiting {
   readonly writes: readonly StoreWrite[]

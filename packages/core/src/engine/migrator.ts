@@ -1,17 +1,29 @@
 import { judgeCheck } from '../decide/detector.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
+import { expectedEndAt, figures, nextTurns, Pacer } from '../decide/pace.ts'
 import { homeward, untold } from '../decide/revoke.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, ConnectionMover, Located, Random, StoreWrite } from '../ports.ts'
-import type { ConnectionId, Migration, MigrationId, Move, MoveRecord, MoveState, Server, ServerId, Token } from '../vocabulary.ts'
+import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, defer, each, skewMs, sleep } from '../time.ts'
+import type {
+  ConnectionId,
+  Migration,
+  MigrationId,
+  MigrationReason,
+  Move,
+  MoveRecord,
+  MoveState,
+  Server,
+  ServerId,
+  Token,
+} from '../vocabulary.ts'
 import type { Books } from './books.ts'
-import type { Bus } from './bus.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
 import type { Revoker } from './revoker.ts'
-import { callOut, defer, each, skewMs, sleep } from './time.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */
 const progressEveryMs = 100
@@ -22,8 +34,8 @@ const progressEveryMs = 100
 const hopelessAfter = 5
 
 export interface MigratorHooks {
-  /** Why no move off this server may start now; null: it may. */
-  forbidden(from: ServerId): string | null
+  /** Why no move off this server may start now for this reason; null: it may. */
+  forbidden(from: ServerId, reason: Migration['reason']): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
   /** Rises with each call that changes something. */
@@ -40,7 +52,12 @@ interface Run {
   /** Not started yet; taken from `next` on. */
   queue: MoveRecord[]
   next: number
+  /** Moves with an intent, called or not yet. */
   inFlight: number
+  /** Those of them that are not called yet. */
+  ahead: number
+  /** Where the pace that is seen begins; null while a guard holds. */
+  pace: { readonly sinceAt: number; readonly settled: number } | null
   /** Set once: nothing more is started, for this reason. */
   halted: { readonly why: string; readonly as: 'cancel' | 'fail' | 'replan' | 'hopeless' } | null
   moved: number
@@ -61,6 +78,8 @@ interface Ready {
   readonly run: Run
   readonly record: MoveRecord
   readonly move: Move
+  /** Whether it counts on the next token: while it waits for something else, others may have that. */
+  promised: boolean
 }
 
 type Outcome =
@@ -100,8 +119,15 @@ export class Migrator {
   readonly #perTarget = new Map<ServerId, number>()
   readonly #ready: Ready[] = []
   readonly #outcomes: { readonly run: Run; readonly record: MoveRecord; readonly outcome: Outcome }[] = []
+  readonly #pacer = new Pacer()
+  /** Wakes when the next token comes. */
+  #timer: Timer | null = null
+  #timerAt = Number.POSITIVE_INFINITY
+  /** Runs that have moves to start, whose turn is next first. */
   #turn: Run[] = []
   #intending = 0
+  /** Of those that are ready, how many wait for something else than room among all. */
+  #blocked = 0
   #inFlight = 0
 
   constructor(
@@ -143,9 +169,10 @@ export class Migrator {
       if (this.#runs.has(migration.id)) continue
       const begun = ['preparing', 'transferring', 'completing'].includes(migration.status)
       const due = migration.status === 'scheduled' && (migration.notBefore ?? 0) <= now
+      if (this.#books.isAwaited(migration)) continue
       // Cancelled in the moment in which it went back to wait for a retry.
       const cancelled = migration.status === 'scheduled' ? migration.cancelledWhy : null
-      const held = () => this.#hooks.forbidden(migration.fromServerId) !== null || this.#isPaused(migration)
+      const held = () => this.#hooks.forbidden(migration.fromServerId, migration.reason) !== null || this.#isPaused(migration)
       if (!begun && cancelled === null && !(due && !held())) continue
       if (this.#hooks.token(0) === null) continue
       const end: Promise<void> = (cancelled === null ? this.#run(migration) : this.#leave(migration, 'cancel', cancelled))
@@ -171,11 +198,12 @@ export class Migrator {
   /** The record with the figures of the run, which are written only between phases. */
   live(migration: Migration): Migration {
     const run = this.#runs.get(migration.id)
-    return run ? { ...run.migration, ...figures(run) } : migration
+    return run ? { ...run.migration, ...figures(run), expectedEndAt: this.#expectedEndAt(run) } : migration
   }
 
   /** To be called after `stopping` has fired: what was only intended is left for the next leader, who repeats it. */
   async settled(): Promise<void> {
+    this.#timer?.cancel()
     for (const { run } of this.#ready.splice(0)) this.#ended(run)
     this.#fill()
     await Promise.all(this.#ends)
@@ -195,6 +223,8 @@ export class Migrator {
       queue: moves.filter(({ state }) => state.state === 'pending'),
       next: 0,
       inFlight: 0,
+      ahead: 0,
+      pace: null,
       halted: migration.cancelledWhy === null ? null : { why: migration.cancelledWhy, as: 'cancel' },
       moved: count(moves, 'moved'),
       failed: count(moves, 'failed'),
@@ -400,9 +430,8 @@ export class Migrator {
       run.migration = next
       run.halted = { why, as: 'cancel' }
       kept.push(this.#drop(run, run.queue.splice(run.next), why))
-      const intended = this.#ready.filter((ready) => ready.run === run)
-      for (const ready of intended) {
-        this.#ready.splice(this.#ready.indexOf(ready), 1)
+      for (const ready of this.#ready.filter((one) => one.run === run)) {
+        this.#take(ready)
         kept.push(this.#spare(run, ready.record))
       }
     }
@@ -441,76 +470,124 @@ export class Migrator {
 
   /** Calls the mover for what is intended, while there is room. */
   #startReady(): void {
-    const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
+    const { concurrency, concurrencyPerTarget, timeoutMs, rates } = this.#books.policy.migration
     const isHeld = this.#holds()
+    this.#blocked = 0
+    this.#pacer.adopt(rates, this.#clock.now())
     for (let index = 0; index < this.#ready.length && this.#inFlight < concurrency; ) {
-      const { run, record, move } = this.#ready[index] as Ready
+      const ready = this.#ready[index] as Ready
+      const { run, record, move } = ready
       this.#check(run)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
       const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
-      if (!run.halted && (waits || this.#stopping.aborted)) index++
-      else {
-        this.#ready.splice(index, 1)
+      if (ready.promised === waits) this.#pacer.promise(run, waits ? -1 : 1)
+      ready.promised = !waits
+      // The rate's token comes last, and only with the call: what a guard has held must not go out all at once.
+      if (!run.halted && (waits || this.#stopping.aborted || !this.#paced(run))) {
+        index++
+        this.#blocked++
+      } else {
+        this.#take(ready)
         if (run.halted) void this.#spare(run, record)
         else void this.#launch(run, record, move)
       }
     }
   }
 
-  /** Whether no move of a run may start now: each source is asked about once for each round. */
+  /** It waits no more: it is called, or spared. */
+  #take(ready: Ready): void {
+    this.#ready.splice(this.#ready.indexOf(ready), 1)
+    ready.run.ahead--
+    if (ready.promised) this.#pacer.promise(ready.run, -1)
+  }
+
+  /** Takes the tokens of one move, or sees to it that somebody looks again when they are there. */
+  #paced(run: Run): boolean {
+    const now = this.#clock.now()
+    return this.#isDue(this.#pacer.take(run, now), now)
+  }
+
+  #isDue(at: number, now: number): boolean {
+    if (at <= now || at >= this.#timerAt || this.#stopping.aborted) return at <= now
+    this.#timer?.cancel()
+    this.#timerAt = at
+    // A little late at random, never early: arrivals need not come in step.
+    this.#timer = this.#clock.setTimeout(() => this.#fill(), Math.ceil((at - now) * (1 + 0.05 * this.#random())))
+    return false
+  }
+
+  /** Whether no move of a run may start now: each source is asked about once for each round and reason. */
   #holds(): (run: Run) => boolean {
-    const held = new Map<ServerId, boolean>()
-    return ({ from, to, migration }) => {
-      if (!held.has(from.id)) held.set(from.id, this.#hooks.forbidden(from.id) !== null)
-      return held.get(from.id) === true || this.#isPaused(migration) || this.#books.servers.get(to.id)?.detector.verdict !== 'up'
+    const held = new Map<string, boolean>()
+    const isForbidden = (id: ServerId, reason: MigrationReason): boolean => {
+      const key = `${reason} ${id}`
+      if (!held.has(key)) held.set(key, this.#hooks.forbidden(id, reason) !== null)
+      return held.get(key) === true
     }
+    return ({ from, to, migration }) =>
+      isForbidden(from.id, migration.reason) ||
+      // A pause of the home holds those who go home to it.
+      (migration.reason === 'failback' && isForbidden(to.id, 'failback')) ||
+      this.#isPaused(migration) ||
+      this.#books.servers.get(to.id)?.detector.verdict !== 'up' ||
+      this.#books.missing(to.id) > 0
   }
 
   /**
-   * Starts moves while there is room, one migration after the other. Intents are kept for as many moves again as are
-   * under way, so that the next call never waits for a write.
+   * Keeps intents while there is room: one source after the other, and one migration of it after the other. As many are
+   * kept again as are under way, so that the next call never waits for a write; but only for what the rates admit soon,
+   * so that a crash leaves few moves unclear.
    */
   #fill(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY
     this.#startReady()
-    const { concurrency, timeoutMs } = this.#books.policy.migration
+    const { concurrency, concurrencyPerTarget, timeoutMs } = this.#books.policy.migration
     if (this.#deliverer?.isBehind) return
     const isHeld = this.#holds()
-    // Intents that wait for a guard or a resume take no room from the others.
-    const waiting = this.#ready.filter(({ run }) => isHeld(run)).length
-    let idle = 0
-    while (this.#ready.length - waiting + this.#intending < concurrency && idle < this.#turn.length) {
-      const run = this.#turn.shift() as Run
-      this.#turn.push(run)
-      idle++
+    const now = this.#clock.now()
+    const isNext = (run: Run): boolean => {
       this.#check(run)
       if (run.halted || run.next >= run.queue.length || this.#stopping.aborted) {
-        if (run.inFlight === 0) this.#drain(run)
-        continue
+        this.#turn = this.#turn.filter((other) => other !== run)
+        this.#drain(run)
+        return false
       }
-      if (isHeld(run)) continue
+      const held = isHeld(run)
+      if (held) run.pace = null
+      if (held || run.ahead >= concurrencyPerTarget) return false
+      return this.#isDue(this.#pacer.intentAt(run, now), now)
+    }
+    while (this.#ready.length - this.#blocked + this.#intending < concurrency) {
+      const run = this.#turn.find(isNext)
+      if (!run) return
       // Lease before move: two engines must not move one person twice.
       const token = this.#hooks.token(timeoutMs)
       if (token === null) return
-      idle = 0
+      this.#turn = nextTurns(this.#turn, run)
+      run.pace ??= { sinceAt: now, settled: run.moved + run.failed + run.skipped }
       void this.#intend(run, run.queue[run.next++] as MoveRecord, token)
     }
   }
 
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
+    const unfit = book && this.#books.unfit(book)
     if (!book || book.detector.verdict === 'down') {
       if (run.halted) return
-      run.halted = { why: `target ${run.to.id} failed`, as: 'fail' }
+      // A home that fails again ends the way home, and is nobody's failure.
+      run.halted = { why: `target ${run.to.id} failed`, as: run.migration.reason === 'failback' ? 'cancel' : 'fail' }
       // Before the target's own incident plans for them. A store that refuses this ends the term.
-      this.#intendUndo(run).catch(() => {})
+      if (run.halted.as === 'fail') this.#intendUndo(run).catch(() => {})
     } else if (book.server.status !== 'online') run.halted ??= { why: `target ${run.to.id} is ${book.server.status}`, as: 'replan' }
     else if (this.#books.isCordoned(run.to.id)) run.halted ??= { why: `target ${run.to.id} was cordoned`, as: 'replan' }
+    else if (unfit?.[0] === 'overloaded') run.halted ??= { why: `target ${run.to.id}: ${unfit[1]}`, as: 'replan' }
     // Also when every intent is kept: a newer list may have come before the calls.
     else if (!this.#books.fits(book)) run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
   }
 
+  /** To be called of a run that has nothing more to start. */
   #drain(run: Run): void {
-    this.#turn = this.#turn.filter((other) => other !== run)
+    if (run.inFlight > 0) return
     run.drained?.()
     run.drained = null
   }
@@ -532,10 +609,14 @@ export class Migrator {
     this.#books.putMove(record)
     this.#intending++
     run.inFlight++
+    run.ahead++
+    this.#pacer.promise(run, 1)
     try {
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
-      this.#ready.push({ run, record, move })
+      this.#ready.push({ run, record, move, promised: true })
     } catch (error) {
+      run.ahead--
+      this.#pacer.promise(run, -1)
       this.#failed(run, error)
     } finally {
       this.#intending--
@@ -588,7 +669,9 @@ export class Migrator {
 
   #ended(run: Run): void {
     run.inFlight--
-    if (run.inFlight === 0) this.#fill()
+    if (run.inFlight > 0) return
+    if (!this.#turn.includes(run)) this.#drain(run)
+    this.#fill()
   }
 
   #failed(run: Run, error: unknown): void {
@@ -663,7 +746,8 @@ export class Migrator {
   async #giveUp(move: Move, failure: unknown, clean: boolean, permanent: boolean, unclearAt: number | null): Promise<Outcome> {
     const error = errorText(failure)
     const failed = { end: 'failed', permanent, error, residue: false, rolledBack: false, unclearAt } as const
-    if (clean) return failed
+    // A call without an answer may still be on its way: the rollback's newer epoch lets the target refuse it then.
+    if (clean && unclearAt === null) return failed
     if (!this.#mover.rollback) return { ...failed, residue: true }
     try {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
@@ -862,6 +946,7 @@ export class Migrator {
     if (!always && now - run.told < progressEveryMs) return
     run.told = now
     const { moved, failed, skipped } = run
+    const { id, status } = run.migration
     const total = run.queue.length === 0 ? moved + failed + skipped : run.migration.connectionCountAtStart
     const message = `Moving ${moved + failed + skipped} of ${total} connection${total === 1 ? '' : 's'} to ${run.to.name}…`
     const { progress } = figures(run)
@@ -869,8 +954,14 @@ export class Migrator {
       seq: 0,
       type: 'migration.progress',
       at: now,
-      data: { id: run.migration.id, status: run.migration.status, progress, message, moved, failed, total },
+      data: { id, status, progress, message, moved, failed, total, expectedEndAt: this.#expectedEndAt(run) },
     })
+  }
+
+  /** Null while it is not known, as while a guard holds. */
+  #expectedEndAt(run: Run): number | null {
+    const moves = run.migration.status === 'transferring' && !run.halted && !this.#holds()(run)
+    return moves ? expectedEndAt(run, [...this.#runs.values()], this.#pacer, this.#clock.now()) : null
   }
 }
 
@@ -881,13 +972,6 @@ function keyOf(record: MoveRecord): string {
 
 function count(moves: readonly MoveRecord[], state: MoveState['state']): number {
   return moves.filter((move) => move.state.state === state).length
-}
-
-function figures(run: Run) {
-  const { moved, failed, skipped, migration } = run
-  const total = migration.connectionCountAtStart
-  const progress = total === 0 ? 100 : Math.min(100, Math.floor(((moved + failed + skipped) * 100) / total))
-  return { connectionsMoved: moved, connectionsFailed: failed, connectionsSkipped: skipped, progress }
 }
 
 /** What a transition tells the world: the change itself, and how it ended. */

@@ -1,12 +1,13 @@
 import PQueue from 'p-queue'
 import { couldNotProbe, type DetectorState, doubt, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
+import { droppedAfter } from '../decide/incident.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, collect, sleep } from '../time.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
 import { type Books, newBook, type ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import { callOut, collect, sleep } from './time.ts'
 
 /** Checks due within one tick go out together: one timer for them all, however large the fleet. */
 const tickMs = 20
@@ -26,6 +27,8 @@ export interface MonitorHooks {
   answered(): void
   /** The server list was read, or could not be. */
   listed(): void
+  /** Whether anything is open that names a server. */
+  hasOpen(): boolean
   serverAdded(server: Server): void
   serverRemoved(server: Server): void
 }
@@ -62,6 +65,9 @@ export class Monitor {
   readonly #warned = new Set<string>()
   #timer: { readonly tick: number; readonly timer: Timer } | null = null
   #refreshing: Promise<void> | null = null
+  /** The newest list was not believed because it named too few. */
+  #doubted = false
+  #countedAt = 0
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
   #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
   readonly #canariesFailing = new Set<string>()
@@ -134,7 +140,14 @@ export class Monitor {
     let rows: readonly ServerInput[]
     try {
       rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => collect(registry.listServers(ctx)))
-      if (rows.length === 0 && this.#books.servers.size > 0) throw new PintailError('unavailable', 'the server list came back empty')
+      const known = [...this.#books.servers.keys()].filter((id) => this.#books.missing(id) === 0).length
+      // After a restart what is open tells that there were servers.
+      if (rows.length === 0 && (this.#books.servers.size > 0 || this.#hooks.hasOpen()))
+        throw new PintailError('unavailable', 'the server list came back empty')
+      // Half an answer of a panel looks like this too: it is believed when it comes again.
+      const isHalved = rows.length * 2 < known && !this.#doubted
+      this.#doubted = isHalved
+      if (isHalved) throw new PintailError('unavailable', `the server list fell from ${known} servers to ${rows.length} at once`)
     } catch (error) {
       if (this.#stopped.aborted) return
       this.#books.stale = true
@@ -154,7 +167,14 @@ export class Monitor {
       // A known server whose row is broken now is still there: its last good row holds.
       if (id !== null) seen.add(id)
     }
-    for (const { server } of [...this.#books.servers.values()]) if (!seen.has(server.id)) this.#drop(server)
+    // Lists that follow upon each other tell the same: what misses a server is counted once in a while.
+    if (begunAt - this.#countedAt >= this.#books.policy.registryRefreshMs / 2) {
+      this.#books.listings++
+      this.#countedAt = begunAt
+    }
+    for (const { server } of [...this.#books.servers.values()])
+      if (seen.has(server.id)) this.#books.named.set(server.id, this.#books.listings)
+      else if (this.#books.missing(server.id) >= droppedAfter) this.#drop(server)
     this.#takeCanaries()
     this.#books.stale = false
     this.#books.listedAt = begunAt
@@ -183,6 +203,7 @@ export class Monitor {
     // Another machine under the old name: what was learnt about the old one says nothing about it.
     if (book.server.host !== server.host || book.server.port !== server.port)
       book.detector = { ...newDetector(begunAt), lastSentAt: begunAt }
+    if (book.server.status !== server.status) book.statusSince = begunAt
     book.server = server
     if (server.load !== null) this.#books.absorb(server.id, begunAt)
   }
@@ -191,6 +212,7 @@ export class Monitor {
     // While something is open for it, it stays: the registry may be wrong, and its users need it.
     if (this.#books.incidents.has(server.id)) return
     this.#books.servers.delete(server.id)
+    this.#books.named.delete(server.id)
     this.#subjects.delete(server.id)
     this.#hooks.serverRemoved(server)
   }

@@ -1,18 +1,22 @@
+import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
+import { idleStatus } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
-import { resolvePolicy } from '../options.ts'
+import { mergePatch, resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
 import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
+import { Bus } from '../telling/bus.ts'
+import { guarded, narrator } from '../telling/narrator.ts'
+import { callOut, collect, newId, sleep } from '../time.ts'
 import type {
   ConnectionId,
   DecisionRecord,
   Evacuation,
   FleetStatus,
   Incident,
-  Json,
   JsonObject,
   Migration,
   MigrationId,
@@ -25,11 +29,8 @@ import type {
   PolicyView,
 } from '../vocabulary.ts'
 import { pauseKey, type ServerBook } from './books.ts'
-import { Bus } from './bus.ts'
 import { notFound, put } from './journal.ts'
-import { guarded, narrate } from './narrator.ts'
 import { type Ports, Term, wordKey } from './term.ts'
-import { callOut, collect, newId, sleep } from './time.ts'
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
 const leaseMs = (timeoutMs: number): number => Math.max(30_000, 2 * timeoutMs + 5000)
@@ -54,6 +55,8 @@ export class Engine implements Pintail {
   #resolved: ResolvedPolicy
   #policyVersion = 0
   #term: Term | null = null
+  /** Whose lease is renewed: the term's, also before it has read what was open. */
+  #campaigner: Term | null = null
   #waiters: (() => void)[] = []
   #leading: Promise<void> | null = null
   #renewal: Timer | null = null
@@ -75,8 +78,9 @@ export class Engine implements Pintail {
     if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped', { remedy: 'Create another one.' })
     if (this.#leading) throw new PintailError('already_started', 'this engine has been started', { remedy: 'Call start() once.' })
     this.#state = 'standby'
+    const narrate = narrator(this.#parts.logger)
     this.#bus.on('*', (event) => {
-      narrate(this.#parts.logger, event)
+      narrate(event)
       if (event.seq > 0) this.#term?.told()
     })
     this.#tellMissing()
@@ -133,18 +137,20 @@ export class Engine implements Pintail {
       lose = resolve
     })
     const term = new Term(this.#parts, this.#resolved.policy, this.#bus, lease, acquiredAt, lose)
+    this.#campaigner = term
     try {
-      await term.load()
-      this.#takePolicy(term)
-      if (this.#stopping.signal.aborted) return
-      this.#term = term
-      this.#state = 'leading'
+      // Before anything is read: from this commit on a late holder is refused, and writes nothing behind our back. A slow
+      // store must not cost the lease meanwhile.
+      this.#renewLater(term, lose)
       await term.journal.commit([], [{ type: 'leader.acquired', at: clock.now(), data: { token: lease.token, holder: lease.holder } }])
+      await term.load()
       // stop() may have come meanwhile, and a signal that has fired fires for no later listener.
       if (this.#stopping.signal.aborted) return
+      this.#takePolicy(term)
+      this.#term = term
+      this.#state = 'leading'
       term.run()
       for (const wake of this.#waiters.splice(0)) wake()
-      this.#renewLater(term, lose)
       const error = await Promise.race([
         lost,
         new Promise<null>((resolve) => this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true })),
@@ -164,6 +170,7 @@ export class Engine implements Pintail {
       })
     } finally {
       this.#renewal?.cancel()
+      this.#campaigner = null
       // A stop ends the term that it finds, within its own bound; every other one must let go here.
       if (!this.#stopping.signal.aborted || this.#term !== term) {
         this.#term = null
@@ -193,7 +200,7 @@ export class Engine implements Pintail {
         if (this.#stopping.signal.aborted) return
         this.#bus.warn({ code: 'unavailable', message: `the lease could not be renewed: ${errorText(error)}` })
       }
-      if (this.#term === term) this.#renewLater(term, lose)
+      if (this.#campaigner === term) this.#renewLater(term, lose)
     }, term.lease.ttlMs / 3)
   }
 
@@ -257,23 +264,7 @@ export class Engine implements Pintail {
 
   status(): FleetStatus {
     if (this.#term) return { ...this.#term.status(), state: this.#state }
-    return {
-      state: this.#state,
-      at: this.#parts.clock.now(),
-      leader: null,
-      servers: [],
-      counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
-      incidents: [],
-      evacuations: [],
-      migrations: [],
-      guards: [],
-      pauses: [],
-      registry: { listedAt: null, stale: false, skippedRows: 0 },
-      storeTrouble: this.#trouble,
-      lastCheckAt: null,
-      pendingRevokes: 0,
-      lastSeq: 0,
-    }
+    return { ...idleStatus, state: this.#state, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
   }
 
   // ------------------------------------------------------------------------------------------------------------ plans
@@ -389,6 +380,11 @@ export class Engine implements Pintail {
     return open && this.#term ? this.#term.migrator.live(open) : migration
   }
 
+  #liveEvacuation(evacuation: Evacuation): Evacuation {
+    const open = this.#term?.books.evacuations.get(evacuation.id)
+    return open && this.#term ? this.#term.evacuator.live(open) : evacuation
+  }
+
   /** The migration as it is now, or a refusal that says in which state it is and what that allows. */
   #may(term: Term, kept: Migration, call: Call): Migration {
     const migration = term.books.migrations.get(kept.id) ?? kept
@@ -438,7 +434,7 @@ export class Engine implements Pintail {
     cancel: async (id) => {
       const term = await this.#leader()
       const migration = this.#may(term, await this.#get('migration', id), 'cancel')
-      await term.migrator.cancel(migration, 'cancelled by an operator')
+      await term.migrator.cancel(migration, byOperator)
       return this.migrations.get(id)
     },
     retry: async (id) => {
@@ -477,12 +473,8 @@ export class Engine implements Pintail {
   }
 
   readonly evacuations: Pintail['evacuations'] = {
-    list: async () =>
-      (await this.#list('evacuation')).map((evacuation) => this.#term?.books.evacuations.get(evacuation.id) ?? evacuation).reverse(),
-    get: async (id) => {
-      const evacuation = await this.#get('evacuation', id)
-      return this.#term?.books.evacuations.get(evacuation.id) ?? evacuation
-    },
+    list: async () => (await this.#list('evacuation')).map((evacuation) => this.#liveEvacuation(evacuation)).reverse(),
+    get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
       const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
@@ -494,13 +486,13 @@ export class Engine implements Pintail {
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), 'cancelled by an operator')
+      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), byOperator)
       return this.evacuations.get(id)
     },
     cancelAll: async () => {
       const term = await this.#leader()
       const open = [...term.books.evacuations.values()].filter(({ endedAt, cancelledWhy }) => endedAt === null && cancelledWhy === null)
-      await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, 'cancelled by an operator')))
+      await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, byOperator)))
       return Promise.all(open.map(({ id }) => this.evacuations.get(id)))
     },
   }
@@ -596,45 +588,9 @@ export class Engine implements Pintail {
 
 /** Parts of the policy that are typed already and built later are refused, never ignored. */
 export function checkBuilt({ policy }: ResolvedPolicy): void {
-  if (policy.failback.strategy !== 'never')
-    throw unsupported(
-      `policy.failback.strategy ${policy.failback.strategy}`,
-      'the migration machine; statuses are put back today, users are not',
-    )
-  if (policy.failback.adoptInactive)
-    throw unsupported('policy.failback.adoptInactive', 'the migration machine; a status that others set is theirs')
   if (policy.advice.enabled) throw unsupported('policy.advice', 'cost and balance advice')
 }
 
 function fail(error: PintailError): never {
   throw error
-}
-
-/** Where null is a value of its own and takes nothing back. */
-const nullable = ['detect.confirm', 'placement.defaultCapacity', 'placement.maxArrivals']
-
-/** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
-function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {
-  const words = (mode: unknown): Json => (typeof mode === 'string' ? { default: mode } : (mode as Json))
-  const { mode, ...rest } = patch as { readonly mode?: Json } & JsonObject
-  const { mode: before, ...older } = base
-  const kept = before === undefined || typeof mode === 'string' ? {} : { mode: words(before) }
-  return mergeJson({ ...older, ...kept }, { ...rest, ...(mode !== undefined && { mode: words(mode) }) })
-}
-
-/** RFC 7396: null takes a value back, except where it is one. */
-function mergeJson(base: JsonObject, patch: JsonObject, prefix = ''): JsonObject {
-  const out: Record<string, Json> = { ...base }
-  for (const [key, value] of Object.entries(patch)) {
-    const below = out[key]
-    const path = `${prefix}${key}`
-    if (value === null && !nullable.includes(path)) delete out[key]
-    else if (isObject(value)) out[key] = mergeJson(isObject(below) ? below : {}, value, `${path}.`)
-    else out[key] = value
-  }
-  return out
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -4,10 +4,10 @@ import { compareIds } from '../decide/ranking.ts'
 import { errorText, PintailError } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
+import type { Bus } from '../telling/bus.ts'
+import { callOut, collect } from '../time.ts'
 import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId, Unplaced } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import { callOut, collect } from './time.ts'
 
 /** For listing the connections of one server, milliseconds. */
 const listTimeoutMs = 30_000
@@ -134,11 +134,13 @@ export class Planner {
       onlyConnections: only = null,
       toServerId = null,
       settled = new Set(),
+      arrived = new Map(),
     }: {
       readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
       readonly onlyConnections?: readonly ConnectionId[] | null
       readonly toServerId?: ServerId | null
       readonly settled?: ReadonlySet<ConnectionId>
+      readonly arrived?: ReadonlyMap<ServerId, number>
     } = {},
   ): Plan {
     const wanted = only && new Set(only)
@@ -165,6 +167,7 @@ export class Planner {
       reason,
       connections,
       refusals,
+      arrived,
       targets: this.#books.targets(now),
       policy: policy.placement,
       targetsPerConnection: policy.migration.targetsPerConnection,

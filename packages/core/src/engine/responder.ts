@@ -1,34 +1,37 @@
+import { dampedNews } from '../decide/damping.ts'
 import { verdictOf } from '../decide/detector.ts'
-import { controlFreshMs, massFailure, noControl, tooFewServers } from '../decide/guard.ts'
-import { nextStep, restoreStep } from '../decide/incident.ts'
+import { newFailback } from '../decide/failback.ts'
+import { controlFreshMs, massFailure, noControl, optionalReasons, tooFewServers } from '../decide/guard.ts'
+import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { newIncident } from '../decide/records.ts'
-import { errorText, isPintailError } from '../errors.ts'
+import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, Random, ServerRegistry, StoreWrite } from '../ports.ts'
-import type { GuardCode, GuardDenial, Incident, IncidentId, Mode, ServerId, StatusWrite } from '../vocabulary.ts'
-import type { Books, ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
-import type { Evacuator } from './evacuator.ts'
-import { type Journal, put } from './journal.ts'
+import type { StoreWrite } from '../ports.ts'
+import { callOut, newId } from '../time.ts'
+import type {
+  EvacuationId,
+  GuardCode,
+  GuardDenial,
+  Incident,
+  IncidentId,
+  MigrationReason,
+  Mode,
+  ServerId,
+  StatusWrite,
+} from '../vocabulary.ts'
+import type { ServerBook } from './books.ts'
+import type { Homing, HomingParts } from './homing.ts'
+import { put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
-import type { Monitor } from './monitor.ts'
-import type { Planner } from './planner.ts'
-import { callOut, newId } from './time.ts'
 
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000
+/** A server that goes on flapping is told about this often, milliseconds. */
+const tellDampedMs = 3_600_000
 
-export interface ResponderParts {
-  readonly books: Books
-  readonly journal: Journal
-  readonly monitor: Monitor
-  readonly planner: Planner
-  readonly evacuator: Evacuator
-  readonly bus: Bus
-  readonly registry: ServerRegistry
-  readonly clock: Clock
-  readonly random: Random
+export interface ResponderParts extends Omit<HomingParts, 'forbidden'> {
+  readonly homing: Homing
 }
 
 /**
@@ -45,6 +48,8 @@ export class Responder {
   /** Guards that forbid something now, and whom; each is told loudly once, when it begins. */
   readonly #denying = new Map<GuardCode, Set<ServerId>>()
   readonly #restoring = new Map<ServerId, Incident>()
+  /** Damped servers, and when that was told last. */
+  readonly #damped = new Map<ServerId, number>()
   readonly #tasks = new Map<string, { again: boolean; done: Promise<void> }>()
   readonly #failures = new Map<string, { readonly times: number; readonly until: number }>()
 
@@ -60,10 +65,15 @@ export class Responder {
   wake(): void {
     // After a restart nothing is known of any server before the first list: acting then would take all for gone.
     if (this.#stopping.aborted || this.#parts.books.listedAt === 0) return
+    const { homing } = this.#parts
     const { evacuations } = this.#parts.books
+    const over = this.#tellDamped()
+    // If the store has lost us, the term ends; nobody waits for this one.
+    if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
     for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
-    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#parts.evacuator.continue(id))
+    for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#goOn(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
+    for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
     this.#migrator().wake()
   }
 
@@ -94,6 +104,8 @@ export class Responder {
     const { recheckMs } = this.#parts.books.policy.guards
     const until = this.#parts.clock.now() + backoffMs(times - 1, recheckMs, 60_000, this.#parts.random())
     this.#failures.set(key, { times, until })
+    // Whom a guard forbids waits for it, and does not complain.
+    if (isPintailError(error, 'guard_denied')) return
     const remedy = isPintailError(error) && error.remedy ? { remedy: error.remedy } : {}
     this.#parts.bus.warn({
       code: isPintailError(error) ? error.code : 'internal',
@@ -105,7 +117,16 @@ export class Responder {
 
   /** True while something waits for a guard, a control, room or a recovery: then time alone may change the answer. */
   get waits(): boolean {
-    return this.#unwell.size > 0 || this.#parts.books.evacuations.size > 0 || this.#restoring.size > 0
+    const { books, homing } = this.#parts
+    const waiting = [this.#unwell, books.evacuations, this.#restoring, this.#damped, homing.open]
+    return waiting.some(({ size }) => size > 0)
+  }
+
+  /** True while somebody is about to be moved, or would be but for a guard. */
+  get isActing(): boolean {
+    const { books } = this.#parts
+    const runs = [...books.evacuations.values()].some(({ status, endedAt }) => status === 'running' && endedAt === null)
+    return runs || [...this.#unwell].some((id) => (books.incidents.get(id)?.decisionId ?? null) === null)
   }
 
   /** True while a failure waits for any other host to answer. */
@@ -123,11 +144,57 @@ export class Responder {
     this.wake()
   }
 
-  resume(incidents: Iterable<Incident>): void {
-    for (const incident of incidents) {
-      if (incident.status === 'open') this.#unwell.add(incident.serverId)
-      else this.#restoring.set(incident.serverId, incident)
+  /** The server list was read, or could not be. */
+  listed(): void {
+    const { books, homing } = this.#parts
+    for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.#unwell.add(server.id)
+    homing.look(
+      (id) => this.#restoring.has(id),
+      (key, work) => this.#task(key, work),
+    )
+    this.wake()
+  }
+
+  /** Damped: told when it begins, now and then while it goes on (`failed`), and when it is over. */
+  #tellDamped(failed: ServerId | null = null): EventDraft[] {
+    const { books, clock } = this.#parts
+    const at = clock.now()
+    const { dampingCeiling, dampingHalfLifeMs } = books.policy.guards
+    if (failed && books.isDamped(failed, at) && at - (this.#damped.get(failed) ?? 0) >= tellDampedMs) {
+      this.#damped.set(failed, at)
+      return [{ type: 'server.damped', at, data: dampedNews(failed, books.damping(failed), dampingCeiling, dampingHalfLifeMs) }]
     }
+    const over = failed ? [] : [...this.#damped.keys()].filter((id) => !books.isDamped(id, at))
+    return over.map((serverId) => {
+      this.#damped.delete(serverId)
+      return { type: 'server.undamped', at, data: { serverId, verdict: books.servers.get(serverId)?.detector.verdict ?? 'unknown' } }
+    })
+  }
+
+  /** Every incident that was kept, oldest first. */
+  resume(history: Iterable<Incident>): void {
+    const { books, clock, homing } = this.#parts
+    for (const incident of history) {
+      const { serverId, status } = incident
+      if (books.isDamped(serverId, clock.now())) this.#damped.set(serverId, 0)
+      if (status === 'open') this.#unwell.add(serverId)
+      else if (status === 'recovered') this.#restoring.set(serverId, incident)
+      else homing.take(incident)
+    }
+  }
+
+  /** An evacuation without incident tells itself what holds it. */
+  async #goOn(id: EvacuationId): Promise<void> {
+    const { books, evacuator } = this.#parts
+    const evacuation = books.evacuations.get(id)
+    for (const from of evacuation?.fromServerIds ?? []) {
+      const book = books.servers.get(from)
+      if (this.#unwell.has(from)) continue
+      const runs = evacuation?.status === 'running' && evacuation.endedAt === null && evacuation.cancelledWhy === null
+      if (book && runs) await this.#deny(this.guardsFor(book, null, evacuation.reason), book, null)
+      else this.#allow(from, null)
+    }
+    return evacuator.continue(id)
   }
 
   // ---------------------------------------------------------------------------------------------------------- servers
@@ -137,14 +204,17 @@ export class Responder {
     const book = books.servers.get(id)
     const incident = books.incidents.get(id) ?? null
     this.#awaiting.delete(id)
-    if (!book) return void this.#unwell.delete(id)
+    if (incident && books.missing(id) >= goneAfter) return this.#gone(incident)
+    // With an incident it may only not be listed yet, after a restart.
+    if (!book) return incident ? undefined : void this.#unwell.delete(id)
     const { verdict, since, lastSentAt } = book.detector
     const { detect } = books.policy
     const suspectedAt = book.detector.suspectedAt ?? clock.now()
     const control = noControl(suspectedAt, lastSentAt, book.control, controlFreshMs(detect))
     const next = nextStep({
       verdict,
-      status: book.server.status,
+      // Our own word, not taken back yet: nobody took it out of service on purpose.
+      status: this.#restoring.get(id)?.statusWrite?.status === book.server.status ? 'online' : book.server.status,
       incident,
       control,
       guards: this.guardsFor(book, incident),
@@ -179,11 +249,13 @@ export class Responder {
   }
 
   /** What forbids moves off this server now, because of its incident or because a person asked for them. */
-  guardsFor(book: ServerBook, incident: Incident | null): GuardDenial[] {
-    const { books, monitor, clock } = this.#parts
+  guardsFor(book: ServerBook, incident: Incident | null, reason: MigrationReason = 'server-down'): GuardDenial[] {
+    const { books, monitor, hostGuards, clock } = this.#parts
     const { guards, detect } = books.policy
     const now = clock.now()
-    const denials: (GuardDenial | null)[] = [this.#paused(book.server.id)]
+    // Once the server is dead, whoever was to leave it when there is time leaves a dead server.
+    const why = incident && optionalReasons.includes(reason) ? 'server-down' : reason
+    const denials = [this.#paused(book.server.id), hostGuards.denial(why, book.server.id)]
     // Who asks for a move himself has eyes of his own.
     if (incident)
       denials.push(tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']))
@@ -211,12 +283,12 @@ export class Responder {
   }
 
   /** Why no move off this server may start now: asked before each, so that a guard holds in the middle too. */
-  forbidden(from: ServerId): string | null {
+  forbidden(from: ServerId, reason: MigrationReason): string | null {
     const { books, journal } = this.#parts
     if (journal.trouble) return `the store does not answer: ${journal.trouble}`
     const book = books.servers.get(from)
     if (!book) return null
-    return this.guardsFor(book, books.incidents.get(from) ?? null)[0]?.message ?? null
+    return this.guardsFor(book, books.incidents.get(from) ?? null, reason)[0]?.message ?? null
   }
 
   /** Tells a guard once when it begins to forbid; the incident tells each change of its own reasons. */
@@ -265,14 +337,15 @@ export class Responder {
     const known = { evidence: book.samples, control: book.control, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
     books.outage(server.id, now)
-    const closed = before
-      ? [put('incident', before.id, { ...before, status: 'closed', statusWrite: null, version: before.version + 1 })]
-      : []
+    const ended: Incident | undefined = before && { ...before, status: 'closed', statusWrite: null, version: before.version + 1 }
+    const closed = ended ? [put('incident', ended.id, ended)] : []
+    if (ended) this.#parts.homing.take(ended)
     this.#restoring.delete(server.id)
     this.#allow(server.id, null)
     await this.#keep(
       incident,
       [
+        ...this.#tellDamped(server.id),
         {
           type: 'incident.opened',
           at: now,
@@ -285,7 +358,8 @@ export class Responder {
   }
 
   async #hold(book: ServerBook, incident: Incident, denials: readonly GuardDenial[]): Promise<void> {
-    const same = denials.length === incident.heldBy.length && denials.every(({ guard }, index) => guard === incident.heldBy[index]?.guard)
+    const nameOf = (denial?: GuardDenial) => `${denial?.guard} ${denial?.values?.name}`
+    const same = denials.length === incident.heldBy.length && denials.every((one, index) => nameOf(one) === nameOf(incident.heldBy[index]))
     if (same) return
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, heldBy: denials }, [
@@ -375,10 +449,15 @@ export class Responder {
     this.#unwell.delete(book.server.id)
     this.#allow(book.server.id, null)
     this.#parts.books.incidents.delete(book.server.id)
-    const evacuation = incident.evacuationId && this.#parts.books.evacuations.get(incident.evacuationId)
+    const { evacuations, policy } = this.#parts.books
+    const { evacuationId } = incident
+    const evacuation = evacuationId && evacuations.get(evacuationId)
+    // Whom a cancelled evacuation had moved is in the store only.
+    const mayReturn = evacuationId !== null && (!evacuation || evacuation.connections + evacuation.moved > 0)
+    const failback = policy.failback.strategy !== 'never' && mayReturn ? newFailback(now) : null
     // Before anything is waited for: a slow store must not let moves start after the recovery (I9).
     const stopped = evacuation ? this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`) : null
-    const kept = this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [] }).then((recovered) =>
+    const kept = this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [], failback }).then((recovered) =>
       this.#restoring.set(book.server.id, recovered),
     )
     await Promise.all([kept, stopped])
@@ -389,11 +468,16 @@ export class Responder {
   async #restore(id: ServerId): Promise<void> {
     const incident = this.#restoring.get(id)
     if (!incident) return
-    const { books, monitor, registry, clock } = this.#parts
+    const { books, monitor, registry, clock, homing } = this.#parts
+    if (books.missing(id) >= goneAfter) return this.#gone(incident)
+    // Not known yet after a restart: looked at again when it is, not at once and for ever.
+    if (books.servers.get(id)?.detector.verdict !== 'up') return
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()
+    // With a pause: returning would ask again at once, because the reading itself wakes everybody.
+    if (books.stale) throw new PintailError('guard_denied', 'the server list could not be read')
     const book = books.servers.get(incident.serverId)
-    if (!book || books.stale || book.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
+    if (book?.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
     const { server } = book
     const write = incident.statusWrite && this.#observed(incident.statusWrite, server.status)
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
@@ -426,8 +510,26 @@ export class Responder {
         at,
         data: { serverId: server.id, status: next.status, previous: server.status, incidentId: incident.id },
       })
-    await this.#keep({ ...incident, status: 'closed', statusWrite: write && { ...write, restoredAt: restored ? at : null } }, events)
+    const closed = { ...incident, status: 'closed' as const, statusWrite: write && { ...write, restoredAt: restored ? at : null } }
+    homing.take(await this.#keep(closed, events, advice ? homing.noteAdvice(server.id) : []))
     if (advice) this.#parts.bus.warn({ code: 'advice', message: `${server.name}: ${advice}`, serverId: server.id })
+  }
+
+  /** The registry has not named its server for long: there is nothing left to recover. */
+  async #gone(incident: Incident): Promise<void> {
+    const { books, evacuator, clock, homing } = this.#parts
+    const { id: incidentId, serverId, serverName } = incident
+    this.#unwell.delete(serverId)
+    this.#restoring.delete(serverId)
+    this.#allow(serverId, null)
+    books.incidents.delete(serverId)
+    const evacuation = incident.evacuationId && books.evacuations.get(incident.evacuationId)
+    const stopped = evacuation ? evacuator.stop(evacuation, 'gone from the registry') : null
+    const advice = `${serverName} is gone from the registry: its incident is closed, and whoever is still assigned to it is the host's to look after`
+    const closed: EventDraft = { type: 'incident.closed', at: clock.now(), data: { incidentId, serverId, advice } }
+    homing.take(await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [closed]))
+    await stopped
+    this.wake()
   }
 
   // ------------------------------------------------------------------------------------------------- a person's word

@@ -103,3 +103,37 @@ test('a graceful stop hands over at once: the next engine does not wait for a le
   expect(next.pintail.status().state).toBe('leading')
   await next.stop()
 })
+
+test('an evacuation that was cancelled ends also if the engine died before its migrations were', async () => {
+  let silent = false
+  const fleet = await createFleet({
+    policy: { mode: 'suggest' },
+    replace: ({ store }) => ({
+      store: {
+        ...store,
+        commit: async (batch, ctx) => {
+          if (silent) return new Promise<never>(() => {})
+          const isCancelled = batch.writes.some(({ kind, value }) => kind === 'evacuation' && value !== null && value.cancelledWhy !== null)
+          const kept = await store.commit(batch, ctx)
+          silent = isCancelled
+          return kept
+        },
+      },
+    }),
+  })
+  await fleet.advance(20_000)
+  fleet.kill('s1')
+  await fleet.advance(60_000)
+  const id = words(fleet).evacuations[0]?.id ?? ''
+  void fleet.pintail.evacuations.cancel(id).catch(() => {})
+  await fleet.advance(100)
+  expect(silent).toBe(true)
+  const crashed = fleet.crash()
+  silent = false
+  const again = await crashed
+  silent = false
+  await again.advance(100_000)
+  expect((await again.pintail.evacuations.get(id)).status).toBe('cancelled')
+  expect(words(again).migrations).toEqual([])
+  await again.stop()
+})

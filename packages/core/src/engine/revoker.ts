@@ -3,11 +3,11 @@ import { afterMove, homeward, newRevoke, whatIsOwed } from '../decide/revoke.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import { callOut, each } from '../time.ts'
 import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
 import type { Books } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
-import { callOut, each } from './time.ts'
 
 /** For reading a record, milliseconds. */
 const storeCallMs = 10_000
@@ -136,9 +136,12 @@ export class Revoker {
   }
 
   wake(): void {
-    this.#running ??= this.#work().finally(() => {
-      this.#running = null
-    })
+    // What a store refuses ends the term; what is owed is kept, and done in the next.
+    this.#running ??= this.#work()
+      .catch(() => {})
+      .finally(() => {
+        this.#running = null
+      })
   }
 
   async settled(): Promise<void> {
@@ -175,6 +178,12 @@ export class Revoker {
         this.pending.set(revoke.id, { ...revoke, dueAt: at + 10 * migration.backoffMs })
         return
       }
+      const claim = this.#books.claimOf(connectionId)
+      // He is on his way back there: what is taken now would be his home.
+      if (effect === 'complete' && claim !== null && this.#books.migrations.get(claim)?.toServerId === revoke.serverId) {
+        this.pending.set(revoke.id, { ...revoke, dueAt: at + migration.backoffMs })
+        return
+      }
       // Under today's right to act, not under that of the leader who owed it.
       const move = { ...revoke.move, fencingToken: token, epoch: this.#epoch() }
       const untold = owed === 'take_back' ? await this.#takeBack(effect, move, revoke, call) : null
@@ -200,11 +209,11 @@ export class Revoker {
     { migrationId, wasTold }: PendingRevoke,
     call: (what: (ctx: CallContext) => unknown) => Promise<unknown>,
   ): Promise<EventDraft | null> {
-    if (effect === 'complete') return call((ctx) => this.#mover.complete?.(move, ctx)).then(() => null)
     const { id } = move.connection
-    // Nobody is planned anew while he is being brought back.
+    // Nobody is planned anew meanwhile: a call that is under way must not meet a move back to where it takes a grant.
     this.#books.takingBack.set(id, migrationId)
     try {
+      if (effect === 'complete') return await call((ctx) => this.#mover.complete?.(move, ctx)).then(() => null)
       await call((ctx) => this.#mover.rollback?.(move, ctx))
       return wasTold && this.#deliverer ? await this.#deliverer.tell(migrationId, homeward(move), null) : null
     } finally {
@@ -218,7 +227,7 @@ export class Revoker {
     this.#warned.add(id)
     const kept =
       this.#books.migrations.get(id) ??
-      (await callOut(this.#clock, storeCallMs, this.#killed, 'the store', (ctx) => this.#store.get('migration', id, ctx)))
+      (await callOut(this.#clock, storeCallMs, this.#killed, 'the store', (ctx) => this.#store.get('migration', id, ctx)).catch(() => null))
     // Asked again after the wait: what is open in the books is newer than what was kept.
     const migration = this.#books.migrations.get(id) ?? kept
     if (!migration) return

@@ -5,6 +5,7 @@ import type {
   ClientNotifier,
   Clock,
   ConnectionMover,
+  Cursor,
   GuardSource,
   Lease,
   LogSink,
@@ -16,19 +17,21 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
+import type { Bus } from '../telling/bus.ts'
+import { Trail } from '../telling/trail.ts'
+import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
-import type { Bus } from './bus.ts'
 import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
-import { Journal } from './journal.ts'
-import { Migrator } from './migrator.ts'
+import { Homing } from './homing.ts'
+import { HostGuards } from './hostGuards.ts'
+import { Journal, put } from './journal.ts'
+import { Migrator, type MigratorHooks } from './migrator.ts'
 import { Monitor } from './monitor.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
 import { Revoker } from './revoker.ts'
-import { callOut, collect, skewMs } from './time.ts'
-import { Trail } from './trail.ts'
 
 /** What a term needs of the outside; all defaults are filled in. */
 export interface Ports {
@@ -45,6 +48,8 @@ export interface Ports {
 }
 
 const storeTimeoutMs = 30_000
+/** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
+const idleAskMs = 30_000
 
 /**
  * One time of leading: made when the lease is acquired, thrown away when it ends. Nothing of it outlives the right to
@@ -55,7 +60,9 @@ export class Term {
   readonly journal: Journal
   readonly monitor: Monitor
   readonly planner: Planner
+  readonly hostGuards: HostGuards
   readonly evacuator: Evacuator
+  readonly homing: Homing
   readonly responder: Responder
   readonly migrator: Migrator
   readonly revoker: Revoker
@@ -91,15 +98,15 @@ export class Term {
           const data = { serverId: book.server.id, audience: null, verdict, previous: previous.verdict, reasons }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
           if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
+          if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id)
         },
         answered: () => {
           if (this.responder.wantsControl) this.responder.wake()
         },
-        listed: () => {
-          for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.responder.look(server.id)
-          this.responder.wake()
-        },
+        listed: () => this.responder.listed(),
+        hasOpen: () => this.responder.waits,
         serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
         serverRemoved: (server) =>
           this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
@@ -108,23 +115,27 @@ export class Term {
     )
     const { monitor } = this
     this.planner = new Planner(registry, books, bus, clock, stopping)
-    const { planner } = this
+    this.hostGuards = new HostGuards(ports.guards, { bus, clock, stopping, changed: () => this.responder.wake() })
+    const { planner, hostGuards } = this
+    const common = { books, journal, planner, store: ports.store, hostGuards, clock, random }
+    const forbidden: MigratorHooks['forbidden'] = (from, reason) => this.responder.forbidden(from, reason)
     this.evacuator = new Evacuator(
-      { books, journal, planner, store: ports.store, guards: ports.guards, clock, random },
+      common,
       {
         migrator: () => this.migrator,
-        forbidden: (from) => this.responder.forbidden(from),
+        forbidden,
         owesTo: (servers) => this.revoker.owesTo(servers),
         wake: () => this.responder.wake(),
       },
       stopping,
     )
     const { evacuator } = this
-    this.responder = new Responder(
-      { books, journal, monitor, planner, evacuator, bus, registry, clock, random },
-      () => this.migrator,
+    const homing = new Homing(
+      { ...common, monitor, evacuator, bus, registry, forbidden: (server) => forbidden(server, 'failback') },
       stopping,
     )
+    this.homing = homing
+    this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
     const deliverer = ports.notifier ? new Deliverer(ports.notifier, books, clock, random, stopping, killed) : null
     const [token, epoch] = [(timeoutMs: number) => this.token(timeoutMs), () => ++this.#epoch]
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, token, epoch, deliverer, stopping, killed)
@@ -132,7 +143,7 @@ export class Term {
     this.migrator = new Migrator(
       { mover, books, journal, monitor, revoker, deliverer, bus, clock, random },
       {
-        forbidden: (from) => this.responder.forbidden(from),
+        forbidden,
         token,
         epoch,
         ended: () => this.responder.wake(),
@@ -140,7 +151,8 @@ export class Term {
       stopping,
       killed,
     )
-    this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, journal, bus, clock }, killed) : null
+    const keep = (cursor: Cursor) => journal.commit([put('cursor', cursor.name, cursor)], [])
+    this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, keep, bus, clock }, killed) : null
   }
 
   /** The right to act, for a call of at most `timeoutMs`. With enforced fencing the target itself refuses a late one. */
@@ -184,8 +196,9 @@ export class Term {
       }
     }
     for (const revoke of await all('revoke')) this.revoker.take(revoke)
+    for (const cursor of await all('cursor')) this.homing.resume(cursor)
     await this.#trail?.load()
-    this.responder.resume(incidents)
+    this.responder.resume(history)
   }
 
   run(): void {
@@ -199,6 +212,7 @@ export class Term {
     if (this.#stopping.signal.aborted) return
     const now = this.#ports.clock.now()
     const { recheckMs } = this.books.policy.guards
+    if (this.responder.waits) void this.hostGuards.ask(this.responder.isActing ? recheckMs : Math.max(recheckMs, idleAskMs))
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
     if ((this.revoker.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.revoker.wake()
@@ -249,7 +263,7 @@ export class Term {
       servers: [...books.servers.values()].map((book) => this.#report(book, now)),
       counts,
       incidents: [...books.incidents.values()],
-      evacuations: [...books.evacuations.values()].filter(({ endedAt }) => endedAt === null),
+      evacuations: [...books.evacuations.values()].flatMap((one) => (one.endedAt === null ? this.evacuator.live(one) : [])),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
       guards: this.responder.denials(),
       pauses: [...books.words.values()].flatMap((word) =>

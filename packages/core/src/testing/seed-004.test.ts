@@ -202,6 +202,33 @@ test('while the host is scaling or its queue is not empty nothing optional moves
   }
 })
 
+test('a source that the host calls critical is left alone by what is optional, and the others are not', async () => {
+  const critical = async () => [{ name: 'critical', active: true, servers: ['s1'], message: 's1 restores a backup' }]
+  const fleet = await fleetWith({}, { replace: () => ({ guards: [{ current: critical }] }) })
+  const refused = execute(fleet, { drain: ['s1'], reason: 'rebalancing' })
+  await expect(refused).rejects.toMatchObject({ code: 'guard_denied', message: expect.stringContaining('restores a backup') })
+  await execute(fleet, { drain: ['s2'], reason: 'rebalancing' })
+  await fleet.advance(30_000)
+  expect(fleet.registry.on('s2')).toEqual([])
+  await fleet.stop()
+})
+
+test('a scheduled migration waits for the best time and then starts by itself', async () => {
+  let busy = false
+  const current = async () => [{ name: 'not empty', active: busy, message: '12 are playing' }]
+  const fleet = await fleetWith({}, { policy: { mode: 'suggest' }, replace: () => ({ guards: [{ current }] }) })
+  const { id } = await execute(fleet, { drain: ['s1'], to: 's2', reason: 'rebalancing' })
+  busy = true
+  await fleet.advance(60_000)
+  await ask(fleet, fleet.pintail.evacuations.approve(id))
+  await fleet.advance(60_000)
+  expect((await migrationsOf(fleet)).map(({ status }) => status)).toEqual(['scheduled'])
+  busy = false
+  await fleet.advance(30_000)
+  expect((await migrationsOf(fleet)).map(({ status }) => status)).toEqual(['completed'])
+  await fleet.stop()
+})
+
 test('the log levels: created, started, transfer started and completed INFO, each move DEBUG, a failed move WARN, failed ERROR', async () => {
   const lines: string[] = []
   const write = (level: string) => (_: object, message: string) => void lines.push(`${level} ${message}`)

@@ -33,13 +33,13 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
     how()
     world.noteHealth(server)
   }
-  const die = (server: TrueServer | undefined): void => {
+  const die = (server: TrueServer | undefined, forGood = false): void => {
     if (!server?.alive) return
     change(server, () => {
       server.alive = false
     })
     // A third of them stays dead.
-    if (pick * 3 - Math.floor(pick * 3) > 0.34) later(() => revive(server))
+    if (!forGood && pick * 3 - Math.floor(pick * 3) > 0.34) later(() => revive(server))
   }
   const revive = (server: TrueServer): void =>
     change(server, () => {
@@ -114,10 +114,15 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
       if (source) revive(source)
       return
     }
-    case 'target.dies':
-      return void die(named(pickOne(open)?.toServerId) ?? pickOne(living))
+    case 'target.dies': {
+      const target = named(pickOne(open)?.toServerId) ?? pickOne(living)
+      // After some have moved there.
+      world.clock.setTimeout(() => die(target), pick * 5000)
+      return
+    }
     case 'prober.loses_network':
       world.blind = true
+      judge.wasBlind = true
       return void later(() => {
         world.blind = false
       })
@@ -132,12 +137,18 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
       })
     }
     case 'mover.refuses_a_user': {
-      const user = pickOne(users)
+      // One of those who are about to be moved, if there are such.
+      const moving = [...judge.moves.values()].filter(({ state }) => state.state === 'pending' || state.state === 'moving')
+      const user = world.users.get(pickOne(moving)?.connection.id ?? '') ?? pickOne(users)
       if (user) world.refusing.add(user.id)
       return void later(() => {
         if (user) world.refusing.delete(user.id)
       })
     }
+    case 'registry.refuses_status':
+      world.open(kind, Math.max(lastsMs, 60_000))
+      // So that there is a status to write, also when the registry takes it again.
+      return void die(pickOne(living), true)
     case 'host.adds_users': {
       const server = pickOne(here)
       for (let index = 0; server && index < 1 + Math.floor(pick * 4); index++) {
@@ -227,8 +238,11 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
 function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
   const { world, judge } = sim
   const pickOne = <T>(items: readonly T[]): T | undefined => items[Math.floor(pick * items.length)]
-  const server = pickOne([...world.servers.values()].filter(({ gone }) => !gone))
-  if (!server) return
+  const here = [...world.servers.values()].filter(({ gone }) => !gone)
+  const named = (id: string | undefined): TrueServer | undefined => here.find((one) => one.id === id)
+  const any = pickOne(here)
+  if (!any) return
+  const server = any
   const evacuations = [...judge.evacuations.values()].filter(({ endedAt }) => endedAt === null)
   const incident = pickOne([...judge.incidents.values()].filter(({ status }) => status === 'open'))
   switch (kind) {
@@ -253,7 +267,7 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
       const migration = pickOne([...judge.migrations.values()].filter(({ status }) => !isTerminal(status)))
       const scopes: { readonly key: string; readonly scope: PauseTarget }[] = [
         { key: 'all', scope: 'all' },
-        { key: server.id, scope: { serverId: server.id } },
+        { key: migration?.fromServerId ?? server.id, scope: { serverId: migration?.fromServerId ?? server.id } },
         ...(evacuation ? [{ key: evacuation.id, scope: { evacuationId: evacuation.id } }] : []),
         ...(migration ? [{ key: migration.id, scope: { migrationId: migration.id } }] : []),
       ]
@@ -293,11 +307,14 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
         if (planned.sort().join('; ') !== made.sort().join('; '))
           judge.report('I6', `planned ${planned.join('; ')}, executed ${made.join('; ')}`)
       })
-    case 'operator.retires':
+    case 'operator.retires': {
+      const failed = named(incident?.serverId)
+      const server = pick * 10 - Math.floor(pick * 10) < 0.6 && failed ? failed : any
       server.status = 'maintenance'
       server.statusBy = 'operator'
       server.statusAt = world.now
       return
+    }
     case 'operator.overrides_the_guard':
       if (incident) sim.ask((engine) => engine.incidents.overrideGuard(incident.id))
       return

@@ -45,6 +45,8 @@ export class Judge implements Witness {
   readonly cordoned = new Set<string>()
   readonly paused = new Map<string, PauseTarget>()
   moved = 0
+  /** When the last move had its effect: its place is kept until the next list. */
+  lastMoveAt = 0
   readonly #world: World
   readonly #told = new Map<Process, Map<string, Told>>()
   /** When the newest honest server list reached a process. */
@@ -55,6 +57,9 @@ export class Judge implements Witness {
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
   readonly #recovered = new Set<string>()
+  readonly #forbade = new Map<Process, number>()
+  readonly #delivered = new Set<string>()
+  readonly #arrivals = new Map<string, number[]>()
   readonly #grants = new Map<string, Grant[]>()
   readonly #trips = new Map<string, { readonly from: string; readonly to: string; readonly at: number; readonly isOptional: boolean }[]>()
   readonly #falsely = new Map<string, string>()
@@ -74,10 +79,10 @@ export class Judge implements Witness {
 
   // ------------------------------------------------------------------------------------------------------ what was told
 
-  listed(process: Process, rows: readonly ServerInput[], at: number): void {
+  listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
-    this.#listedAt.set(process, at)
+    if (isHonest) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
     // Where no load is told, the newest count of connections stands.
     for (const { id, load = null, capacity = null } of rows)
@@ -128,6 +133,17 @@ export class Judge implements Witness {
     this.#roomFor(process, move)
     if (this.#started.has(key)) return
     this.#started.set(key, now)
+    const { rates } = setup.policy.migration ?? {}
+    // Calls of a former process are in its own time; a term begins with empty buckets.
+    this.#paced(`to ${to.id}`, rates?.perTarget)
+    this.#paced(`off ${from.id}`, rates?.perSource)
+    this.#paced('in all', rates?.overall)
+    const since = this.#forbade.get(process)
+    const isOptional = ['maintenance', 'failback', 'rebalancing', 'cost-optimization'].includes(move.reason)
+    // A source that has failed meanwhile is no option any more.
+    const hasFailed = [...this.incidents.values()].some(({ serverId, status }) => serverId === from.id && status === 'open')
+    if (isOptional && !hasFailed && since !== undefined && since < now)
+      this.report('I14', `${who} starts although the host forbids ${move.reason}`)
     const migration = this.migrations.get(migrationId)
     const evacuation = migration && this.evacuations.get(migration.evacuationId)
     if (evacuation?.incidentId && this.#recovered.has(evacuation.incidentId))
@@ -160,16 +176,22 @@ export class Judge implements Witness {
   granted({ from, to, key, reason }: Move, user: TrueUser): void {
     const { now } = this.#world
     this.moved++
+    this.lastMoveAt = this.#world.now
     const grants = this.#grants.get(to.id) ?? []
     this.#grants.set(to.id, grants)
     grants.push({ user: user.id, at: now })
     const trips = this.#trips.get(user.id) ?? []
     this.#trips.set(user.id, trips)
-    trips.push({ from: from.id, to: to.id, at: now, isOptional: reason !== 'server-down' && reason !== 'manual' })
+    trips.push({
+      from: from.id,
+      to: to.id,
+      at: now,
+      isOptional: reason === 'failback' && this.migrations.get(key.slice(0, key.indexOf('/')))?.triggeredBy === 'system',
+    })
     const hour = trips.filter(({ at }) => at > now - 3_600_000)
     // Whoever leaves a dead server has no choice; whoever is brought back has.
-    const returns = hour.filter((trip, index) => trip.isOptional && hour.slice(0, index).some((before) => before.from === trip.to)).length
-    if (returns > 1)
+    const returns = hour.filter((trip) => trip.isOptional && trip.to === to.id).length
+    if (reason === 'failback' && returns > 1)
       this.report(
         'I10',
         `${user.id} has come back twice within an hour: ${hour.map((trip) => `${trip.from}→${trip.to}`).join(', ')} (${key})`,
@@ -181,6 +203,16 @@ export class Judge implements Witness {
     const { from, to } = move
     const record = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))
     if (!user.grants.has(from.id)) return
+    const waitsMs = world.setup.policy.migration?.revokeGraceMs ?? 0
+    const isUntold = world.setup.notifier && move.sourceAlive && !this.#delivered.has(move.key)
+    if (
+      isUntold &&
+      waitsMs >= 60_000 &&
+      user.touchedAt <= 0 &&
+      record?.state.state === 'moved' &&
+      world.now < record.state.at - world.startedAt + waitsMs - this.skewMs
+    )
+      this.report('I1', `${user.id} has not been told of ${to.id}, and ${from.id} is taken back`)
     if (user.home === from.id) {
       if (user.touchedAt < world.now - 60_000) this.report('I1', `${user.id} loses his home ${from.id}: the grant is taken back there`)
       return
@@ -191,24 +223,66 @@ export class Judge implements Witness {
     const source = world.servers.get(from.id)
     if (!migration || !source || source.gone || record?.state.state !== 'moved') return
     const grace = world.setup.policy.migration?.revokeGraceMs ?? 86_400_000
-    const lived = world.wellSince(source, migration.createdAt - world.startedAt - 60_000) && migration.reason !== 'server-down'
+    const lived =
+      !this.#wasUnreachable.has(from.id) &&
+      world.wellSince(source, migration.createdAt - world.startedAt - 60_000) &&
+      migration.reason !== 'server-down'
     // Clocks of engines may have jumped ahead.
     if (lived && world.setup.panel.confirmation !== 'seen' && world.now < record.state.at - world.startedAt + grace - this.skewMs)
       this.report('I1', `${user.id}: the grant on the living ${from.id} is taken back before the grace is over`)
   }
 
+  /** Whether the prober has ever lost its whole network. */
+  wasBlind = false
+
   /** How far the clock of an engine may be from ours. */
   skewMs = 1
 
-  rolledBack(move: Move, user: TrueUser): void {
-    const world = this.#world
+  rolledBack(move: Move, user: TrueUser | null): void {
     const id = move.key.slice(0, move.key.lastIndexOf('/'))
-    const record = this.moves.get(id)
     if (this.#keys.get(id) === move.key) this.#keys.delete(id)
+    if (!user) return
+    // What is undone was no trip.
+    const trips = this.#trips.get(user.id)
+    if (user.home === move.to.id && trips?.at(-1)?.to === move.to.id) trips.pop()
+  }
+
+  /** What the host says about the optional reasons, as this engine has been told. */
+  forbade(process: Process, active: boolean): void {
+    if (!active) this.#forbade.delete(process)
+    else if (!this.#forbade.has(process)) this.#forbade.set(process, this.#world.now)
+  }
+
+  /** Somebody is to be brought back: never to a server that is known to be dead. */
+  undoing(move: Move, user: TrueUser): void {
+    const world = this.#world
+    const state = this.moves.get(move.key.slice(0, move.key.lastIndexOf('/')))?.state.state
     const source = world.servers.get(move.from.id)
-    const target = world.servers.get(move.to.id)
-    if (record?.state.state === 'moved' && source && !source.alive && target?.alive && user.home === move.to.id)
-      this.report('I7', `${user.id} is rolled back onto ${move.from.id}, which is dead`)
+    const isKnown = [...this.incidents.values()].some(({ serverId, status }) => serverId === move.from.id && status === 'open')
+    if (state === 'undoing' && source && !source.alive && isKnown && user.home === move.to.id)
+      this.report('I7', `${user.id} is to be brought back to ${move.from.id}, which is dead`)
+  }
+
+  delivered({ key }: Move): void {
+    this.#delivered.add(key)
+  }
+
+  /** I11: in no span of time do more arrive than its rate and its burst admit. */
+  #paced(what: string, rate: { readonly perSecond: number; readonly burst: number } | null | undefined): void {
+    if (!rate) return
+    const { now } = this.#world
+    const times = this.#arrivals.get(what) ?? []
+    this.#arrivals.set(what, times)
+    times.push(now)
+    for (let first = times.length - 1; first >= Math.max(0, times.length - 200); first--) {
+      const many = times.length - first
+      const most = rate.burst + (rate.perSecond * (now - (times[first] as number) + this.skewMs)) / 1000
+      if (many > most + 1e-6)
+        return void this.report(
+          'I11',
+          `${many} moves ${what} within ${Math.round(now - (times[first] as number))} ms; the rate admits ${most.toFixed(1)}`,
+        )
+    }
   }
 
   lied({ connection }: Move): void {
@@ -218,13 +292,15 @@ export class Judge implements Witness {
   }
 
   arrivedLate({ connection, from, to }: Move): void {
-    if (this.#world.setup.panel.fencing !== 'enforced')
-      for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
+    const { fencing, has } = this.#world.setup.panel
+    // Where it can be seen and taken back, or refused, it must be.
+    const isRepaired = has.includes('rollback') && (fencing === 'enforced' || has.includes('locate'))
+    if (!isRepaired) for (const { id } of [from, to]) this.#world.users.get(connection.id)?.hidden.add(id)
   }
 
-  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void {
-    const seenBy = askedAt - 60_000
-    if (server.statusBy !== 'operator' || server.statusAt > seenBy || server.status === status) return
+  statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
+    const seenAt = this.#listedAt.get(process) ?? 0
+    if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 
@@ -298,7 +374,7 @@ export class Judge implements Witness {
     const incident = incidentId && this.incidents.get(incidentId)
     const server = world.servers.get(fromServerId)
     if (!incident || !server || server.gone) return
-    if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000)) return
+    if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000 - this.skewMs)) return
     if (server.reachable && !this.#wasUnreachable.has(server.id)) {
       this.report(
         'I5',
@@ -331,7 +407,7 @@ export class Judge implements Witness {
       target.reachable &&
       this.#world.wellSince(target, createdAt - this.#world.startedAt - 60_000)
     )
-      if (!this.#wasUnreachable.has(toServerId) && !this.#lost.has(toServerId))
+      if (!this.#wasUnreachable.has(toServerId) && !this.#lost.has(toServerId) && !this.wasBlind)
         this.report('I7', `migration ${id} has failed with ${connectionsMoved} moved, though ${toServerId} was well all the time`)
     for (const { connection, state, migrationId } of this.moves.values()) {
       if (migrationId !== id || state.state !== 'failed' || residue.includes(connection.id)) continue

@@ -20,6 +20,8 @@ export interface Setup {
   readonly users: readonly SimUser[]
   readonly policy: PolicyInput
   readonly panel: {
+    /** How long a call takes at most, milliseconds. */
+    readonly latencyMs: number
     readonly fencing: 'enforced' | 'none'
     readonly confirmation: 'accepted' | 'applied' | 'seen'
     /** Optional methods that this panel has. */
@@ -31,6 +33,10 @@ export interface Setup {
     /** A database driver that gives `3` in one answer and `"3"` in the next. */
     readonly mixesIds: boolean
   }
+  /** A guard of the host that can forbid, for those that have one. */
+  readonly guards: boolean
+  /** Somebody tells the users where they are now. */
+  readonly notifier: boolean
   readonly engines: number
   /** Listeners that throw and reject. */
   readonly rudeListeners: boolean
@@ -62,18 +68,21 @@ export function historyOf(seed: number): History {
   const first = { kind: faultKinds[cell % faultKinds.length] as FaultKind, phase: phases[Math.floor(cell / faultKinds.length)] as Phase }
 
   const count = between(3, 9)
-  const perServer = one([3, 6, 12])
+  const perServer = one([3, 6, 12, 25])
+  // Hardly more room than the users of one server need: there every place counts.
+  const isTight = chance(0.35)
+  const room = (): number => (isTight ? between(0, Math.ceil((1.2 * perServer) / count)) : between(0, perServer))
   const regions = ['eu', 'us', null]
   const servers = Array.from({ length: count }, (_, index) => ({
     id: index + 1,
     host: `10.0.0.${index + 1}`,
     region: one(regions),
     failureDomain: chance(0.3) ? one(['rack-a', 'rack-b']) : null,
-    capacity: perServer + between(0, perServer),
+    capacity: perServer + room(),
     priceEurHour: chance(0.5) ? between(1, 9) / 100 : null,
   }))
   const users = servers.flatMap(({ id }) =>
-    Array.from({ length: between(0, perServer) }, (_, index) => ({
+    Array.from({ length: isTight ? between(Math.ceil(perServer * 0.7), perServer) : between(0, perServer) }, (_, index) => ({
       id: `u${id}-${index}`,
       server: String(id),
       mobility: chance(0.08) ? ('pinned' as const) : chance(0.1) ? ('failure-only' as const) : ('free' as const),
@@ -84,6 +93,8 @@ export function historyOf(seed: number): History {
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
+  // A target that fails while many are still on their way to it.
+  const isSlow = chance(0.2)
   const setup: Setup = {
     seed,
     servers,
@@ -100,21 +111,36 @@ export function historyOf(seed: number): History {
       placement: { hostHeadroom: one([0, 0, 1]), fillLimit: one([0.9, 1]) },
       migration: {
         timeoutMs,
-        concurrency: one([1, 3, 100]),
+        concurrency: isSlow ? 2 : one([1, 3, 100]),
         concurrencyPerTarget: one([1, 2, 100]),
         revokeGraceMs: one([0, minute, 60 * minute, 24 * 60 * minute]),
         cooldownMs: one([0, 5 * minute]),
         backoffMs: one([200, 1000]),
         backoffMaxMs: 20_000,
         retryUnplacedMs: one([5000, 30_000]),
+        rates: {
+          overall: chance(0.15) ? { perSecond: one([1, 5]), burst: one([1, 5]) } : null,
+          perTarget: chance(0.2) ? { perSecond: one([0.5, 2]), burst: one([1, 3]) } : null,
+          perSource: chance(0.1) ? { perSecond: one([1, 3]), burst: one([1, 3]) } : null,
+        },
+      },
+      failback: {
+        strategy: one(['never', 'never', 'immediate', 'gradual', 'best-score']),
+        stableMs: one([20_000, 2 * minute]),
+        batchIntervalMs: one([10_000, minute]),
+        batchPercent: one([10, 50]),
+        adoptInactive: chance(0.1),
       },
     },
     panel: {
+      latencyMs: isSlow ? 1500 : one([100, 500, 1500]),
       fencing: one(['enforced', 'none']),
       confirmation: one(['accepted', 'applied', 'seen']),
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
     },
     registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4) },
+    guards: chance(0.4) || first.kind.startsWith('guards.'),
+    notifier: chance(0.3) || first.kind.startsWith('notifier.'),
     engines: one([1, 1, 2, 3]),
     rudeListeners: chance(0.2),
     troubleMs,
@@ -135,6 +161,7 @@ export function historyOf(seed: number): History {
   const many = between(2, 9)
   for (let index = 0; index < many; index++)
     steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
+  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0 })
   // Something must be moved for a fault to strike a move.
   if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
   if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })

@@ -1,5 +1,6 @@
+import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
-import type { PauseTarget, Pintail } from '../../index.ts'
+import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
 import { seededRandom } from '../random.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
@@ -39,6 +40,9 @@ export class Simulation implements Stage {
   readonly #struck: { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[] = []
   readonly #trace: string[] = []
   readonly #traced: boolean
+  readonly #watched: { readonly status: string; readonly then: () => void }[] = []
+  /** Hears every event of every engine. */
+  onEvent: (event: PintailEvent) => void = () => {}
   #crashes = 0
   #names = 0
   #phase: Phase = 'quiet'
@@ -71,6 +75,8 @@ export class Simulation implements Stage {
       leases: world.leases(process),
       probers: [world.prober(process)],
       log: world.log(process),
+      ...(setup.guards && { guards: [world.guards(process)] }),
+      ...(setup.notifier && { notifier: world.notifier(process) }),
       clock: process.clock,
       random: seededRandom(setup.seed * 101 + this.#names),
       policy: setup.policy,
@@ -83,6 +89,7 @@ export class Simulation implements Stage {
     }
     pintail.on('*', (event) => {
       if (process.dead) return
+      this.onEvent(event)
       if (setup.rudeListeners && JSON.stringify(event).includes(secret)) this.judge.report('I13', `a secret is in the event ${event.type}`)
       if (this.#traced && !(event.type === 'warning' && event.data.code === 'listener_failed'))
         this.#tell(`${process.name} ${event.type} ${JSON.stringify(event.data)}`)
@@ -171,7 +178,16 @@ export class Simulation implements Stage {
 
   // ------------------------------------------------------------------------------------------------------------- faults
 
+  /** Calls back once, when a migration next enters this state. */
+  watch(status: string, then: () => void): void {
+    this.#watched.push({ status, then })
+  }
+
   #entered(status: string): void {
+    for (const watched of this.#watched.filter((one) => one.status === status)) {
+      this.#watched.splice(this.#watched.indexOf(watched), 1)
+      watched.then()
+    }
     const phase = status as Phase
     if (status === 'closed' && this.#phase !== 'recovering') return
     this.#phase = ['completed', 'failed', 'cancelled', 'approved', 'closed'].includes(status) ? 'quiet' : phase
@@ -207,9 +223,9 @@ export class Simulation implements Stage {
           if (step.phase === null || step.phase === this.#phase) this.#strike(step)
           else this.#armed.push(step)
         }, step.at)
-      await this.#advance(setup.troubleMs)
+      await this.advance(setup.troubleMs)
       this.#heal()
-      await this.#advance(setup.calmMs)
+      await this.advance(setup.calmMs)
       await this.#verdict()
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
@@ -227,13 +243,41 @@ export class Simulation implements Stage {
     }
   }
 
+  /** Plays a scenario in this world: engines run, the judge watches, and at the end all of them are stopped. */
+  async play(act: () => Promise<void>): Promise<readonly Violation[]> {
+    const { world, judge } = this
+    const unhandled = (reason: unknown): void => judge.report('I13', `an unhandled rejection: ${errorText(reason)}`)
+    process.on('unhandledRejection', unhandled)
+    try {
+      for (let index = 0; index < this.history.setup.engines; index++) this.#start()
+      await this.advance(2000)
+      await act()
+      judge.strays()
+      for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
+      await world.clock.settle()
+    } finally {
+      process.off('unhandledRejection', unhandled)
+    }
+    return judge.violations
+  }
+
+  /** The engine that leads, or one that is there. */
+  engine(): Pintail {
+    const process = this.leader()
+    const engine = this.#engines.find((one) => one.process === process)
+    const found = engine ?? this.#engines[0]
+    if (!found) throw new Error('no engine runs in this world')
+    return found.pintail
+  }
+
   async #stopped(engine: Engine): Promise<void> {
     const stopping = this.#stop(engine)
-    await this.#advance(30_000)
+    await this.advance(30_000)
     await stopping
   }
 
-  async #advance(ms: number): Promise<void> {
+  /** Lets virtual time pass, milliseconds. */
+  async advance(ms: number): Promise<void> {
     const end = this.world.now + ms
     while (this.world.now < end && this.world.calls < mostSteps) {
       await this.world.clock.advance(Math.min(5000, end - this.world.now))
@@ -254,15 +298,20 @@ export class Simulation implements Stage {
       world.noteHealth(server)
       server.slowMs = 0
       server.lossy = false
-      if (world.random() < 0.5) server.alive = true
+      if (world.random() < 0.3) server.alive = true
     }
     for (const [key, scope] of [...judge.paused]) this.resume(scope, key)
+    // Also what was said in the moment in which the engine died, and nobody knows whether it was heard.
+    const resumeAll = (): void => {
+      for (const { scope } of this.engine().status().pauses) this.resume(scope, JSON.stringify(scope))
+    }
+    for (let minute = 1; minute < 4; minute++) world.clock.setTimeout(resumeAll, minute * 60_000)
     // In a world that only suggests, somebody says yes to everything now.
     const approve = (): void => {
       const suggested = [...judge.migrations.values()].filter(({ status }) => status === 'suggested')
       for (const id of new Set(suggested.map(({ evacuationId }) => evacuationId))) this.ask((engine) => engine.evacuations.approve(id))
     }
-    for (let minute = 1; minute < 10; minute++) world.clock.setTimeout(approve, minute * 60_000)
+    for (let minute = 1; minute < 12; minute++) world.clock.setTimeout(approve, minute * 60_000)
   }
 
   /** When everything has been well for a while, everything that can be done is done. */
@@ -274,10 +323,14 @@ export class Simulation implements Stage {
     if (!engine) return judge.report('progress', 'nobody leads')
     const status = engine.pintail.status()
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
-    for (const { serverId, reserved } of status.servers)
+    // What a guard holds waits, with its places kept.
+    const isHeld = status.guards.length > 0 || status.registry.stale || judge.lastMoveAt > world.now - 60_000
+    for (const { serverId, reserved } of isHeld ? [] : status.servers)
       if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
-    for (const { id, status: state } of status.migrations) judge.report('progress', `migration ${id} is still ${state}`)
+    for (const { id, status: state, notBefore, createdAt } of judge.migrations.values())
+      if (!isHeld && !isTerminal(state) && Math.max(notBefore ?? 0, createdAt) < world.clock.now() - 120_000)
+        judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
       if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))
@@ -293,7 +346,12 @@ export class Simulation implements Stage {
         judge.report('progress', `${server.id} is well, and still ${server.status} by our own word`)
     for (const revoke of judge.revokes.values()) {
       const server = world.servers.get(revoke.serverId)
-      if (server?.alive && !server.gone && revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs)
+      if (
+        revoke.effect !== 'rollback' &&
+        server?.alive &&
+        !server.gone &&
+        revoke.dueAt - world.startedAt < world.now - 120_000 - judge.skewMs
+      )
         judge.report(
           'progress',
           `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`,
@@ -303,7 +361,7 @@ export class Simulation implements Stage {
     const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
     if (lost.length > 0) judge.report('I4', `${lost.length} entries of the journal never reached the log, the first: ${lost[0]?.type}`)
 
-    if (status.guards.length > 0 || status.registry.stale) return
+    if (isHeld) return
     const report = new Map(status.servers.map((one) => [String(one.serverId), one]))
     const headroom = setup.policy.placement?.hostHeadroom ?? 0
     for (const dead of servers.filter(({ alive }) => !alive)) {
@@ -314,16 +372,18 @@ export class Simulation implements Stage {
         if (dead.status === 'online') judge.report('progress', `${dead.id} is dead, and there is no incident`)
         continue
       }
-      if (setup.registry.setsStatus && evacuation?.approvedAt && dead.status === 'online' && judge.migrations.size > 0)
-        judge.report('progress', `${dead.id} is dead and evacuated, and still online in the books`)
       if (!evacuation || evacuation.status === 'cancelled' || evacuation.cancelledWhy !== null || judge.cancelled.has(evacuation.id))
         continue
+      if (setup.registry.setsStatus && evacuation?.approvedAt && dead.status === 'online' && judge.migrations.size > 0)
+        judge.report('progress', `${dead.id} is dead and evacuated, and still online in the books`)
       const cancelled = [...judge.migrations.values()].filter(
         ({ id, evacuationId }) => evacuationId === evacuation.id && judge.cancelled.has(id),
       )
       const left = world
         .on(dead.id)
         .filter(({ row }) => row.mobility !== 'pinned')
+        // Whom every target has refused is reported, and no promise is broken.
+        .filter(({ id }) => !evacuation.unplaced.some(({ connectionId, code }) => connectionId === id && code === 'refused_everywhere'))
         .filter(({ id }) => !cancelled.some((migration) => judge.moves.has(`${migration.id}/${id}`)))
       if (left.length === 0) continue
       const room = servers.filter((target) => {

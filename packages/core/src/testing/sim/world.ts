@@ -1,8 +1,10 @@
 import { PintailError } from '../../errors.ts'
 import { memoryStore } from '../../index.ts'
 import type {
+  ClientNotifier,
   ConnectionInput,
   ConnectionMover,
+  GuardSource,
   JournalDraft,
   LeaseStore,
   Located,
@@ -54,16 +56,19 @@ export interface TrueUser {
 
 /** Who hears what engines ask of the world. */
 export interface Witness {
-  listed(process: Process, rows: readonly ServerInput[], at: number): void
+  listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
   counted(process: Process, server: string, load: number, at: number): void
   leads(process: Process, holder: string, token: number): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
   revoked(move: Move, user: TrueUser): void
-  rolledBack(move: Move, user: TrueUser): void
+  rolledBack(move: Move, user: TrueUser | null): void
   lied(move: Move): void
   arrivedLate(move: Move): void
-  statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void
+  statusWritten(process: Process, server: TrueServer, status: ServerStatus): void
+  forbade(process: Process, active: boolean): void
+  undoing(move: Move, user: TrueUser): void
+  delivered(move: Move): void
   committed(batch: { readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] }): void
 }
 
@@ -97,6 +102,10 @@ export class World {
   leaseLost = false
   /** Whole loss of the prober's network. */
   blind = false
+  /** Servers that the server list leaves out. */
+  readonly unlisted = new Set<string>()
+  /** Servers whose connections cannot be listed. */
+  readonly unlistable = new Set<string>()
   judge!: Witness
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
@@ -181,9 +190,12 @@ export class World {
     for (const server of this.servers.values()) server.reachable = true
   }
 
+  /** How often an open fault strikes, where a scenario says so: 1 is always. */
+  share: number | null = null
+
   /** Whether this fault strikes now: not every time, so that what is repeated may get through. */
   strikes(kind: FaultKind, share = 0.7): boolean {
-    return (this.#until.get(kind) ?? 0) > this.now && this.random() < share
+    return (this.#until.get(kind) ?? 0) > this.now && this.random() < (this.share ?? share)
   }
 
   wait(ms: number): Promise<void> {
@@ -203,7 +215,7 @@ export class World {
 
   #rows(): ServerInput[] {
     return [...this.servers.values()]
-      .filter(({ gone }) => !gone)
+      .filter(({ id, gone }) => !gone && !this.unlisted.has(id))
       .map(({ id, row, status }) => ({
         ...row,
         id: this.#id(id),
@@ -234,7 +246,7 @@ export class World {
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows: readonly ServerInput[] = stale ? stale.servers : this.#rows()
           if (this.strikes('registry.misses_servers')) rows = rows.filter(() => this.random() < 0.6)
-          this.judge.listed(process, rows, stale ? at : this.now)
+          this.judge.listed(process, rows, stale ? at : this.now, !stale)
           return rows
         }),
       listConnections: (server) =>
@@ -243,6 +255,7 @@ export class World {
           await this.#latency(1, 30)
           await hang()
           trouble()
+          if (this.unlistable.has(server.id)) throw new Error('relation "access" is locked')
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
@@ -252,12 +265,11 @@ export class World {
       ...(this.setup.registry.setsStatus && {
         setServerStatus: (server, status) =>
           process.call(async () => {
-            const asked = this.now
             await this.#latency(1, 30)
             if (this.strikes('registry.refuses_status')) throw new Error('read-only')
             const found = this.servers.get(server.id)
             if (!found || found.gone) throw new PintailError('rejected', `there is no server ${server.id}`)
-            this.judge.statusWritten(found, status, asked)
+            this.judge.statusWritten(process, found, status)
             found.status = status
             found.statusBy = 'engine'
             found.statusAt = this.now
@@ -382,7 +394,8 @@ export class World {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
           const user = this.users.get(move.connection.id)
-          if (!user || user.gone) return
+          if (!user || user.gone) return void this.judge.rolledBack(move, null)
+          this.judge.undoing(move, user)
           this.#admit(move)
           const to = this.servers.get(move.to.id)
           if (to && !to.gone && !to.alive) throw new PintailError('unavailable', `server ${to.id} does not answer the panel`)
@@ -424,7 +437,7 @@ export class World {
       this.#grant(flight)
       return
     }
-    await this.#latency(5, 200)
+    await this.#latency(5, this.setup.panel.latencyMs)
     this.#grant(flight, this.strikes('mover.fails_halfway'))
     if (this.strikes('mover.duplicates')) {
       void this.wait(this.random() * timeoutMs).then(() => {
@@ -533,6 +546,33 @@ export class World {
         process.call(async () => {
           await slow()
           if (lease.holder === holder && lease.token === token && !this.leaseLost) lease.holder = null
+        }),
+    }
+  }
+
+  guards(process: Process): GuardSource {
+    return {
+      current: () =>
+        process.call(async () => {
+          await this.#latency(1, 50)
+          if (this.strikes('guards.fail')) {
+            await this.wait(this.random() * 20_000)
+            throw new Error('no such host')
+          }
+          const active = this.strikes('guards.forbid', 1)
+          this.judge.forbade(process, active)
+          return [{ name: 'scaling', active, message: 'the fleet is scaling' }]
+        }),
+    }
+  }
+
+  notifier(process: Process): ClientNotifier {
+    return {
+      deliver: (move) =>
+        process.call(async () => {
+          await this.#latency(5, 200)
+          if (this.strikes('notifier.fails')) throw new Error('no route to the client')
+          this.judge.delivered(move)
         }),
     }
   }

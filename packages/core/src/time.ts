@@ -1,5 +1,5 @@
-import { PintailError } from '../errors.ts'
-import type { CallContext, Clock, Listing, Random, Timer } from '../ports.ts'
+import { PintailError } from './errors.ts'
+import type { CallContext, Clock, Listing, Random, Timer } from './ports.ts'
 
 /**
  * The machine's clock, made steady: it starts at the time of day and then follows the monotonic clock, so that a

@@ -1,4 +1,4 @@
-import type { PintailEvent } from '../events.ts'
+import type { EventType, PintailEvent } from '../events.ts'
 import type { Logger } from '../ports.ts'
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -17,10 +17,20 @@ export function guarded(logger: Logger): Logger {
 
 type Line = readonly [level: keyof Logger, message: string]
 
+/** What a damped server does is told once an hour in one line; each time it is a debug line, and in the journal. */
+const usual: readonly EventType[] = ['server.verdict_changed', 'incident.opened', 'incident.held', 'incident.recovered']
+
 /** Writes events as log lines, with seed 004's levels. Ids only: no address, no credential, no `meta`. */
-export function narrate(logger: Logger, event: PintailEvent): void {
-  const line = lineOf(event)
-  if (line) logger[line[0]](event.data, line[1])
+export function narrator(logger: Logger): (event: PintailEvent) => void {
+  const damped = new Set<string>()
+  return (event) => {
+    const { type, data } = event
+    if (type === 'server.damped') damped.add(data.serverId)
+    if (type === 'server.undamped') damped.delete(data.serverId)
+    const line = lineOf(event)
+    const isUsual = usual.includes(type) && 'serverId' in data && damped.has(data.serverId as string)
+    if (line) logger[isUsual ? 'debug' : line[0]](data, line[1])
+  }
 }
 
 function lineOf({ type, data }: PintailEvent): Line | null {
@@ -58,7 +68,19 @@ function lineOf({ type, data }: PintailEvent): Line | null {
         `${data.serverId} recovered${data.statusRestored ? '; its status is restored' : ''}${data.advice ? `; ${data.advice}` : ''}`,
       ]
     case 'evacuation.completed':
-      return ['info', `evacuation ${data.evacuationId} completed: ${data.moved} moved, ${data.unplaced} left`]
+      return [
+        // Nobody was there: the incident has been told already.
+        data.moved + data.unplaced === 0 ? 'debug' : 'info',
+        `evacuation ${data.evacuationId} completed: ${data.moved} moved, ${data.unplaced} left`,
+      ]
+    case 'server.damped':
+      return ['warn', data.message]
+    case 'server.undamped':
+      return [data.verdict === 'up' ? 'info' : 'warn', `${data.serverId} is no longer damped; it is ${data.verdict}`]
+    case 'incident.closed':
+      return ['warn', data.advice]
+    case 'failback.changed':
+      return ['info', data.message]
     case 'warning':
     case 'move.started':
     case 'migration.progress':

@@ -1,9 +1,8 @@
 import { errorText } from '../errors.ts'
 import type { Clock, Cursor, JournalEntry, LogEntry, LogSink, MigrationStore } from '../ports.ts'
+import { callOut, sleep } from '../time.ts'
 import type { ConnectionId, Json, MigrationReason, ServerId } from '../vocabulary.ts'
 import type { Bus } from './bus.ts'
-import { type Journal, put } from './journal.ts'
-import { callOut, sleep } from './time.ts'
 
 /** For each write, milliseconds. */
 const sinkTimeoutMs = 10_000
@@ -20,7 +19,8 @@ export class Trail {
   readonly #parts: {
     readonly sink: LogSink
     readonly store: MigrationStore
-    readonly journal: Journal
+    /** Keeps how far it has come. */
+    readonly keep: (cursor: Cursor) => Promise<unknown>
     readonly bus: Bus
     readonly clock: Clock
   }
@@ -30,7 +30,10 @@ export class Trail {
   #running: Promise<void> | null = null
   #again = false
 
-  constructor(parts: { sink: LogSink; store: MigrationStore; journal: Journal; bus: Bus; clock: Clock }, killed: AbortSignal) {
+  constructor(
+    parts: { sink: LogSink; store: MigrationStore; keep: (cursor: Cursor) => Promise<unknown>; bus: Bus; clock: Clock },
+    killed: AbortSignal,
+  ) {
     this.#parts = parts
     this.#killed = killed
   }
@@ -82,7 +85,7 @@ export class Trail {
   async #keep(): Promise<void> {
     this.#cursor = { ...this.#cursor, version: this.#cursor.version + 1 }
     this.#kept = this.#cursor.seq
-    await this.#parts.journal.commit([put('cursor', this.#cursor.name, this.#cursor)], [])
+    await this.#parts.keep(this.#cursor)
   }
 
   async #write(entry: LogEntry): Promise<void> {

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { PintailError } from '../errors.ts'
-import type { CallContext } from '../ports.ts'
-import { createFleet, fakeClock, seededRandom } from '../testing/index.ts'
+import { PintailError } from './errors.ts'
+import type { CallContext } from './ports.ts'
+import { createFleet, fakeClock, seededRandom } from './testing/index.ts'
 import { callOut, collect, newId, sleep, systemClock } from './time.ts'
 
 async function* pages<T>(...list: (readonly T[])[]): AsyncGenerator<readonly T[]> {

@@ -1,0 +1,1 @@
+export { type MaintenanceWindow, type MaintenanceWindowsOptions, maintenanceWindows } from './guards.ts'

@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { scenario } from '../sim/scenario.ts'
+
+export const it = scenario(
+  'a failure may fill its targets to the last place',
+  { servers: 3, users: { s1: 4, s2: 8, s3: 9 }, capacity: 10 },
+  async (world) => {
+    world.kill('s1')
+    await world.minutes(2)
+    assert.deepEqual(
+      ['s1', 's2', 's3'].map((server) => world.on(server).length),
+      [1, 10, 10],
+    )
+  },
+)

@@ -1,0 +1,358 @@
+import assert from 'node:assert/strict'
+import type { Pintail, PintailEvent, PintailEvents } from '../../index.ts'
+import type { ConnectionInput, ServerInput } from '../../ports.ts'
+import type { Migration, Mobility, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
+import { inject } from './faults.ts'
+import type { FaultKind, Violation } from './kinds.ts'
+import type { Setup } from './setup.ts'
+import { Simulation } from './simulate.ts'
+import type { TrueServer, TrueUser } from './world.ts'
+
+/** The world of a scenario: everything not named is well, and there to be relied on. */
+export interface ScenarioWorld {
+  /** How many (`s1`, `s2` …), or what is special about each. Default 4. */
+  readonly servers?: number | readonly (Partial<ServerInput> & { readonly id: string })[]
+  /** Users on each server (`s1-1`, `s1-2` …): one number for `s1` alone, or one for each. Default 4 on `s1`. */
+  readonly users?: number | Readonly<Record<string, number>>
+  /** By user id. */
+  readonly mobility?: Readonly<Record<string, Mobility>>
+  /** What else the registry says of a user, by id. */
+  readonly rows?: Readonly<Record<string, Partial<ConnectionInput>>>
+  /** For servers without their own. Default 20. */
+  readonly capacity?: number
+  /** Default `{ mode: 'auto' }`. */
+  readonly policy?: PolicyInput
+  /** Default: enforced fencing, confirmation `applied`, all optional methods. */
+  readonly panel?: Partial<Setup['panel']>
+  /** Default: tells its load, sets a status. */
+  readonly registry?: Partial<Setup['registry']>
+  /** Default 1. */
+  readonly engines?: number
+  readonly seed?: number
+}
+
+export interface Scenario {
+  /** The rule that it protects. */
+  readonly rule: string
+  readonly run: () => Promise<void>
+}
+
+/** What a scenario does to its world and sees of it. The judge of the simulator watches all of it. */
+export class Stage {
+  readonly #sim: Simulation
+  readonly events: PintailEvent[] = []
+
+  constructor(sim: Simulation) {
+    this.#sim = sim
+    sim.onEvent = (event) => this.events.push(event)
+  }
+
+  // -------------------------------------------------------------------------------------------------- what is done
+
+  /** Lets virtual time pass. */
+  seconds(many: number): Promise<void> {
+    return this.#sim.advance(many * 1000)
+  }
+
+  minutes(many: number): Promise<void> {
+    return this.seconds(many * 60)
+  }
+
+  /** Whoever leads now. */
+  get engine(): Pintail {
+    return this.#sim.engine()
+  }
+
+  kill(server: string): void {
+    this.#health(server, (it) => {
+      it.alive = false
+    })
+  }
+
+  revive(server: string): void {
+    this.#health(server, (it) => {
+      it.alive = true
+    })
+  }
+
+  /** Its answers take this much longer, milliseconds. 0: as before. */
+  slow(server: string, ms: number): void {
+    this.#health(server, (it) => {
+      it.slowMs = ms
+    })
+  }
+
+  /** The prober alone cannot reach these any more; null: it reaches all again. */
+  unreachable(servers: readonly string[] | null): void {
+    for (const server of this.#sim.world.servers.values()) {
+      server.reachable = servers === null || !servers.includes(server.id)
+      if (!server.reachable) this.#sim.judge.unreachable(server.id)
+    }
+  }
+
+  /** The prober loses its whole network, or gets it back. */
+  blind(lost: boolean): void {
+    this.#sim.world.blind = lost
+  }
+
+  /** A fault of the simulator, always striking, for so many seconds. */
+  fault(kind: FaultKind, seconds: number, pick = 0): void {
+    this.#sim.world.share = 1
+    // In a campaign this one kills a server, so that there is a status to write; a scenario does that itself.
+    if (kind === 'registry.refuses_status') this.#sim.world.open(kind, seconds * 1000)
+    else inject(this.#sim, { at: 0, phase: null, kind, pick, lastsMs: seconds * 1000 })
+  }
+
+  /** All faults end; dead servers stay dead. */
+  heal(): void {
+    this.#sim.world.closeAll()
+  }
+
+  /** The panel refuses this user wherever he is to go. */
+  refuse(...users: readonly string[]): void {
+    for (const user of users) this.#sim.world.refusing.add(user)
+  }
+
+  /** The leading engine dies as by kill -9 (now, or at its so manieth next call of a port) and is started again. */
+  crash(atCall?: number, when: 'before' | 'after' = 'before'): void {
+    const process = this.#sim.leader()
+    if (atCall === undefined) process?.kill()
+    else process?.dieAt(when, atCall)
+  }
+
+  /** The leading engine's process stands still. */
+  freeze(seconds: number): void {
+    const process = this.#sim.leader()
+    process?.freeze()
+    this.#sim.world.clock.setTimeout(() => process?.thaw(), seconds * 1000)
+  }
+
+  /** Calls back at the next entry into this state of any migration, before the engine goes on. */
+  when(status: Migration['status'] | 'recovering', then: () => void): void {
+    this.#sim.watch(status, then)
+  }
+
+  addUser(id: string, server: string): void {
+    this.#sim.world.addUser(id, server, { id })
+  }
+
+  removeUser(id: string): void {
+    const user = this.user(id)
+    user.gone = true
+    user.grants.clear()
+  }
+
+  hostMoves(id: string, to: string): void {
+    this.#sim.hostMoves(this.user(id), to)
+  }
+
+  capacity(server: string, capacity: number): void {
+    const it = this.server(server)
+    it.row = { ...it.row, capacity }
+  }
+
+  /** The operator writes a status into the host's own books. */
+  status(server: string, status: ServerStatus): void {
+    const it = this.server(server)
+    it.status = status
+    it.statusBy = 'operator'
+    it.statusAt = this.#sim.world.now
+  }
+
+  remove(server: string): void {
+    this.server(server).gone = true
+  }
+
+  add(id: string, capacity = 20): void {
+    this.#sim.world.addServer({ id, host: `10.9.0.${this.#sim.world.servers.size}`, capacity })
+  }
+
+  /** From now on server lists leave out these, and no others. */
+  unlist(...servers: readonly string[]): void {
+    const { unlisted } = this.#sim.world
+    unlisted.clear()
+    for (const { id } of servers.map((server) => this.server(server))) unlisted.add(id)
+  }
+
+  /** From now on the connections of these cannot be listed, and of all others they can. */
+  unlistable(...servers: readonly string[]): void {
+    const { unlistable } = this.#sim.world
+    unlistable.clear()
+    for (const { id } of servers.map((server) => this.server(server))) unlistable.add(id)
+  }
+
+  /** Lets virtual time pass until this is so; that it never is is a failed assertion. */
+  async until(what: string, isSo: () => boolean, minutes = 5): Promise<void> {
+    for (let waited = 0; !isSo() && waited < minutes * 120; waited++) await this.seconds(0.5)
+    assert.ok(isSo(), `it never happened that ${what}`)
+  }
+
+  // ------------------------------------------------------------------------------------------------- what is seen
+
+  server(id: string): TrueServer {
+    const found = this.#sim.world.servers.get(id)
+    assert.ok(found, `there is no server ${id} in this world`)
+    return found
+  }
+
+  user(id: string): TrueUser {
+    const found = this.#sim.world.users.get(id)
+    assert.ok(found, `there is no user ${id} in this world`)
+    return found
+  }
+
+  /** Who is at home there, by the host's books. */
+  on(server: string): string[] {
+    return this.#sim.world.on(server).map(({ id }) => id)
+  }
+
+  home(user: string): string {
+    return this.user(user).home
+  }
+
+  /** Servers on which a grant of this user exists. */
+  grants(user: string): string[] {
+    return [...this.user(user).grants.keys()]
+  }
+
+  /** Payloads of one type, oldest first. */
+  told<T extends keyof PintailEvents>(type: T): PintailEvents[T][] {
+    return this.events.flatMap((event) => (event.type === type ? [event.data as PintailEvents[T]] : []))
+  }
+
+  /** Migrations as the store has them, oldest first. */
+  get migrations(): Migration[] {
+    return [...this.#sim.judge.migrations.values()]
+  }
+
+  get decisions() {
+    return [...this.#sim.judge.decisions.values()]
+  }
+
+  get evacuations() {
+    return [...this.#sim.judge.evacuations.values()]
+  }
+
+  get incidents() {
+    return [...this.#sim.judge.incidents.values()]
+  }
+
+  get revokes() {
+    return [...this.#sim.judge.revokes.values()]
+  }
+
+  /** A server as the leading engine sees it. */
+  report(server: string): ServerReport {
+    const found = this.engine.status().servers.find(({ serverId }) => serverId === server)
+    assert.ok(found, `the engine knows no server ${server}`)
+    return found
+  }
+
+  /** The guards that hold the newest incident of a server. */
+  held(server: string): string[] {
+    return this.incidents.findLast(({ serverId }) => serverId === server)?.heldBy.map(({ guard }) => guard) ?? []
+  }
+
+  /** Effective moves of the panel so far. */
+  get moved(): number {
+    return this.#sim.judge.moved
+  }
+
+  /** A refusal with its code, or a failed assertion. */
+  async refused(call: Promise<unknown>): Promise<{ readonly code: string; readonly message: string; readonly remedy?: string }> {
+    let error: unknown
+    call.then(
+      () => {
+        error = new Error('it was not refused')
+      },
+      (thrown: unknown) => {
+        error = thrown
+      },
+    )
+    for (let waited = 0; error === undefined && waited < 60; waited++) await this.seconds(1)
+    assert.ok(typeof error === 'object' && error !== null && 'code' in error, `expected a refusal, got ${String(error)}`)
+    return error as { code: string; message: string }
+  }
+
+  /** The answer to a call, while virtual time passes. */
+  async answer<T>(call: Promise<T>): Promise<T> {
+    let done = false
+    const finish = (): void => {
+      done = true
+    }
+    call.then(finish, finish)
+    for (let waited = 0; !done && waited < 120; waited++) await this.seconds(0.5)
+    return call
+  }
+
+  #health(id: string, change: (server: TrueServer) => void): void {
+    const server = this.server(id)
+    this.#sim.world.noteHealth(server)
+    change(server)
+    this.#sim.world.noteHealth(server)
+  }
+}
+
+/**
+ * One rule, shown in one small world. Whatever it asserts itself, the simulator's judge watches I1 to I14 all the way, and
+ * at its end the engines must stop without leaving anything behind.
+ */
+export function scenario(rule: string, world: ScenarioWorld, play: (stage: Stage) => Promise<void>): Scenario {
+  return {
+    rule,
+    async run() {
+      const sim = new Simulation({ setup: setupOf(world), steps: [] })
+      for (const [id, row] of Object.entries(world.rows ?? {})) {
+        const user = sim.world.users.get(id)
+        assert.ok(user, `there is no user ${id} in this world`)
+        sim.world.addUser(id, user.home, { ...user.row, ...row })
+      }
+      const stage = new Stage(sim)
+      const violations: readonly Violation[] = await sim.play(() => play(stage))
+      assert.deepEqual(
+        violations.map(({ invariant, at, message }) => `${invariant} at ${at / 1000} s: ${message}`),
+        [],
+      )
+    },
+  }
+}
+
+function setupOf({
+  servers = 4,
+  users = 4,
+  mobility = {},
+  capacity = 20,
+  policy,
+  panel,
+  registry,
+  engines = 1,
+  seed = 1,
+}: ScenarioWorld): Setup {
+  const rows = typeof servers === 'number' ? Array.from({ length: servers }, (_, index) => ({ id: `s${index + 1}` })) : servers
+  const counts = typeof users === 'number' ? { [rows[0]?.id ?? 's1']: users } : users
+  return {
+    seed,
+    servers: rows.map((row, index) => ({ host: `10.0.0.${index + 1}`, capacity, ...row }) as Setup['servers'][number]),
+    users: Object.entries(counts).flatMap(([server, many]) =>
+      Array.from({ length: many }, (_, index) => {
+        const id = `${server}-${index + 1}`
+        return { id, server, mobility: mobility[id] ?? 'free', region: null }
+      }),
+    ),
+    policy: policy ?? { mode: 'auto' },
+    panel: {
+      latencyMs: 100,
+      fencing: 'enforced',
+      confirmation: 'applied',
+      has: ['prepare', 'complete', 'locate', 'verify', 'rollback'],
+      ...panel,
+    },
+    registry: { tellsLoad: true, setsStatus: true, mixesIds: false, ...registry },
+    guards: false,
+    notifier: false,
+    engines,
+    rudeListeners: false,
+    troubleMs: 0,
+    calmMs: 0,
+  }
+}
