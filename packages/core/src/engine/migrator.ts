@@ -631,7 +631,8 @@ export class Migrator {
     this.#inFlight--
     this.#perTarget.set(run.to.id, (this.#perTarget.get(run.to.id) ?? 0) - 1)
     // The next call first: a hundred that end in one turn must not wait for each other's book-keeping.
-    this.#startReady()
+    if (this.#deliverer) this.#fill()
+    else this.#startReady()
     // Kept as moved only when he is told: after a crash the same key is repeated, for its access, and delivered.
     const outcome = await this.#deliver(run, moved)
     this.#outcomes.push({ run, record, outcome })
