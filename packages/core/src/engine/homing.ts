@@ -1,23 +1,24 @@
 import * as home from '../decide/failback.ts'
 import { adoptStep, goneAfter } from '../decide/incident.ts'
 import type { EventDraft } from '../events.ts'
-import type { CallContext, Cursor, MigrationStore, ServerRegistry, StoreWrite } from '../ports.ts'
+import type { CallContext, Cursor, MigrationStore, StoreWrite } from '../ports.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
-import type { ConnectionId, Failback, Incident, IncidentId, Migration, ServerId } from '../vocabulary.ts'
+import type { ConnectionId, Failback, Incident, IncidentId, Migration, Server, ServerId, ServerStatus } from '../vocabulary.ts'
 import type { ServerBook } from './books.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
 import { put } from './journal.ts'
 import type { Monitor } from './monitor.ts'
 
-/** For reading history, and for writing a status into the registry, milliseconds. */
+/** For reading history, milliseconds. */
 const callMs = 10_000
 
 export interface HomingParts extends EvacuatorParts {
   readonly monitor: Monitor
   readonly evacuator: Evacuator
   readonly bus: Bus
-  readonly registry: ServerRegistry
+  /** Writes a status into the registry; null: it takes none. @throws PintailError `aborted` when the lease does not outlive the call */
+  readonly setStatus: ((server: Server, status: ServerStatus) => Promise<unknown>) | null
   /** Why no move off or onto this server may start now; null: it may. */
   readonly forbidden: (server: ServerId) => string | null
 }
@@ -197,14 +198,14 @@ export class Homing {
 
   /** After each server list: who answers, and is offline by somebody else's word. */
   look(isOurs: (server: ServerId) => boolean, task: (key: string, work: () => Promise<unknown>) => void): void {
-    const { books, registry, clock } = this.#parts
+    const { books, setStatus, clock } = this.#parts
     const { adoptInactive, stableMs } = books.policy.failback
     if (books.stale) return
     for (const book of books.servers.values()) {
       const { id, status } = book.server
       const { verdict, since } = book.detector
       const isHeld = books.isCordoned(id) || books.incidents.has(id) || isOurs(id) || books.missing(id) > 0
-      const [adopts, advised] = [adoptInactive && registry.setServerStatus !== undefined, this.#advised.has(id)]
+      const [adopts, advised] = [adoptInactive && setStatus !== null, this.#advised.has(id)]
       const forMs = clock.now() - Math.max(since, book.statusSince)
       const step = adoptStep({ status, verdict, isHeld, adopts, advised, forMs, stableMs })
       if (step !== 'nothing') task(`adoption of ${id}`, () => this.#adopt(book, step))
@@ -212,7 +213,7 @@ export class Homing {
   }
 
   async #adopt(book: ServerBook, step: 'adopt' | 'advise' | 'forget'): Promise<void> {
-    const { books, registry, journal, clock, bus } = this.#parts
+    const { books, setStatus, journal, clock, bus } = this.#parts
     const { server } = book
     const { id } = server
     const cursor = this.#advised.get(id)
@@ -225,7 +226,7 @@ export class Homing {
       const message = `${server.name} answers and is offline in the registry, not by our word: nobody is sent there`
       return bus.warn({ code: 'advice', message, remedy: 'Set it online, or turn failback.adoptInactive on.', serverId: id })
     }
-    await callOut(clock, callMs, this.#stopping, 'the registry', (ctx) => registry.setServerStatus?.(server, 'online', ctx))
+    await setStatus?.(server, 'online')
     book.server = { ...server, status: 'online' }
     books.changed()
     const data = { serverId: id, status: 'online', previous: 'offline', incidentId: null } as const

@@ -240,6 +240,8 @@ export class Migrator {
       if (run.migration.status === 'scheduled') await this.#step(run, 'start')
       if (run.migration.status === 'preparing') {
         const problem = run.halted ? null : await this.#prepare(run)
+        // A look that was broken off says nothing about the target: whoever leads next looks again.
+        if (this.#stopping.aborted) return
         if (run.halted) return await this.#end(run)
         if (problem) return await this.#retryOrFail(run, problem.message, problem.retry)
         await this.#step(run, 'prepared')

@@ -291,9 +291,16 @@ export class Engine implements Pintail {
 
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
     await this.cordon(server)
-    const plan = await this.plan({ drain: [server], reason: 'maintenance' })
-    if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stalePlan()
-    return this.execute(plan)
+    for (let tries = 1; ; tries++) {
+      const plan = await this.plan({ drain: [server], reason: 'maintenance' })
+      if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stalePlan()
+      try {
+        return await this.execute(plan)
+      } catch (error) {
+        // Whoever has not seen a plan wants the server empty: what another request has taken meanwhile is planned around.
+        if (fingerprint !== undefined || tries >= 5 || !isPintailError(error, 'plan_stale')) throw error
+      }
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------- operator words

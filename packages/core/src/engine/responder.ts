@@ -8,7 +8,7 @@ import { newIncident } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
-import { callOut, newId } from '../time.ts'
+import { newId } from '../time.ts'
 import type {
   EvacuationId,
   GuardCode,
@@ -25,8 +25,6 @@ import type { Homing, HomingParts } from './homing.ts'
 import { put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
 
-/** For writing a status into the registry, milliseconds. */
-const statusCallMs = 10_000
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
 
@@ -407,17 +405,17 @@ export class Responder {
   // ---------------------------------------------------------------------------------------------------------- status
 
   async #setOffline(book: ServerBook, incident: Incident): Promise<void> {
-    const { books, registry, clock } = this.#parts
-    const set = registry.setServerStatus?.bind(registry)
+    const { books, setStatus, clock } = this.#parts
     const { server } = book
     const write = incident.statusWrite
-    if (!set) return
+    if (!setStatus) return
     if (write?.confirmed) {
       const seen = this.#observed(write, server.status)
       if (seen !== write) await this.#keep({ ...incident, statusWrite: seen })
       return
     }
-    if (!write && server.status !== 'online') return
+    // Also one that the registry has not taken yet: an operator's word that came meanwhile is left alone.
+    if (server.status !== 'online' && server.status !== write?.status) return
     const intent: StatusWrite = write ?? {
       status: 'offline',
       previous: server.status,
@@ -428,7 +426,7 @@ export class Responder {
       restoredAt: null,
     }
     const intended = write ? incident : await this.#keep({ ...incident, statusWrite: intent })
-    await callOut(clock, statusCallMs, this.#stopping, 'the registry', (ctx) => set(server, 'offline', ctx))
+    await setStatus(server, 'offline')
     const at = clock.now()
     const data = { serverId: server.id, status: intent.status, previous: intent.previous, incidentId: incident.id }
     await this.#keep({ ...(books.incidents.get(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } }, [
@@ -468,7 +466,7 @@ export class Responder {
   async #restore(id: ServerId): Promise<void> {
     const incident = this.#restoring.get(id)
     if (!incident) return
-    const { books, monitor, registry, clock, homing } = this.#parts
+    const { books, monitor, setStatus, clock, homing } = this.#parts
     if (books.missing(id) >= goneAfter) return this.#gone(incident)
     // Not known yet after a restart: looked at again when it is, not at once and for ever.
     if (books.servers.get(id)?.detector.verdict !== 'up') return
@@ -481,14 +479,13 @@ export class Responder {
     const { server } = book
     const write = incident.statusWrite && this.#observed(incident.statusWrite, server.status)
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
-    if (next.do === 'restore' && registry.setServerStatus) {
-      const set = registry.setServerStatus.bind(registry)
-      await callOut(clock, statusCallMs, this.#stopping, 'the registry', (ctx) => set(server, next.status, ctx))
+    if (next.do === 'restore' && setStatus) {
+      await setStatus(server, next.status)
       book.server = { ...server, status: next.status }
       books.changed()
     }
     const at = clock.now()
-    const restored = next.do === 'restore' && registry.setServerStatus !== undefined
+    const restored = next.do === 'restore' && setStatus !== null
     const advice = next.do === 'advise' ? next.advice : null
     this.#restoring.delete(incident.serverId)
     const events: EventDraft[] = [

@@ -1,5 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
+import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type {
   ClientNotifier,
@@ -20,7 +21,7 @@ import type {
 import type { Bus } from '../telling/bus.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
-import type { FleetStatus, Policy, ServerReport, Token, VerdictKind } from '../vocabulary.ts'
+import type { FleetStatus, Policy, Server, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
 import { Books, pauseKey, type ServerBook } from './books.ts'
 import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
@@ -47,6 +48,8 @@ export interface Ports {
   readonly random: Random
 }
 
+/** For writing a status into the registry, milliseconds. */
+const statusCallMs = 10_000
 const storeTimeoutMs = 30_000
 /** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
 const idleAskMs = 30_000
@@ -130,12 +133,20 @@ export class Term {
       stopping,
     )
     const { evacuator } = this
+    const set = registry.setServerStatus?.bind(registry)
+    const setStatus = set
+      ? async (server: Server, status: ServerStatus) => {
+          // No registry fences: a late leader must not overwrite what an operator has said since.
+          if (!this.#outlives(statusCallMs)) throw new PintailError('aborted', 'the lease does not outlive the call')
+          await callOut(clock, statusCallMs, stopping, 'the registry', (ctx) => set(server, status, ctx))
+        }
+      : null
     const homing = new Homing(
-      { ...common, monitor, evacuator, bus, registry, forbidden: (server) => forbidden(server, 'failback') },
+      { ...common, monitor, evacuator, bus, setStatus, forbidden: (server) => forbidden(server, 'failback') },
       stopping,
     )
     this.homing = homing
-    this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, registry }, () => this.migrator, stopping)
+    this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, setStatus }, () => this.migrator, stopping)
     const deliverer = ports.notifier ? new Deliverer(ports.notifier, books, clock, random, stopping, killed) : null
     const [token, epoch] = [(timeoutMs: number) => this.token(timeoutMs), () => ++this.#epoch]
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, token, epoch, deliverer, stopping, killed)
@@ -153,6 +164,10 @@ export class Term {
     )
     const keep = (cursor: Cursor) => journal.commit([put('cursor', cursor.name, cursor)], [])
     this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, keep, bus, clock }, killed) : null
+  }
+
+  #outlives(timeoutMs: number): boolean {
+    return this.#ports.clock.now() + timeoutMs + skewMs < this.#leaseUntil
   }
 
   /** The right to act, for a call of at most `timeoutMs`. With enforced fencing the target itself refuses a late one. */

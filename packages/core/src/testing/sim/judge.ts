@@ -82,7 +82,8 @@ export class Judge implements Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
-    if (isHonest) this.#listedAt.set(process, at)
+    // What a frozen process is told it hears later.
+    if (isHonest && !process.frozen) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
     // Where no load is told, the newest count of connections stands.
     for (const { id, load = null, capacity = null } of rows)
@@ -160,12 +161,12 @@ export class Judge implements Witness {
     const world = this.#world
     const told = this.#told.get(process)?.get(to.id)
     if (!told || told.capacity === null || told.load === null) return
+    // Somebody who is there already takes no new place.
+    if (world.users.get(connection.id)?.home === to.id) return
     const ours = new Set<string>([connection.id])
     for (const { user, at } of this.#grants.get(to.id) ?? []) if (at > told.at && world.users.get(user)?.home === to.id) ours.add(user)
     for (const { move } of world.inFlight) if (move.to.id === to.id) ours.add(move.connection.id)
     const headroom = world.setup.policy.placement?.hostHeadroom ?? 0
-    // Somebody who is there already takes no new place.
-    if (world.users.get(connection.id)?.home === to.id && !ours.has(connection.id)) return
     if (told.load + ours.size + headroom > told.capacity)
       this.report(
         'I2',

@@ -5,6 +5,8 @@ import type { FakeClock } from '../clock.ts'
 interface Fuse {
   readonly when: 'before' | 'after'
   skip: number
+  /** Only calls of this name count; null: all. */
+  readonly of: string | null
 }
 
 /**
@@ -75,8 +77,8 @@ export class Process {
     this.onDeath()
   }
 
-  dieAt(when: Fuse['when'], skip: number): void {
-    this.#fuse = { when, skip }
+  dieAt(when: Fuse['when'], skip: number, of: string | null = null): void {
+    this.#fuse = { when, skip, of }
   }
 
   freeze(): void {
@@ -94,20 +96,20 @@ export class Process {
     this.#offsetMs += ms
   }
 
-  #burns(when: Fuse['when']): boolean {
+  #burns(when: Fuse['when'], name: string): boolean {
     const fuse = this.#fuse
-    if (!fuse || fuse.when !== when || fuse.skip-- > 0) return false
+    if (!fuse || fuse.when !== when || (fuse.of !== null && fuse.of !== name) || fuse.skip-- > 0) return false
     this.#fuse = null
     this.kill()
     return true
   }
 
   /** A call of a port: it may be the last thing that this process does. */
-  call<T>(work: () => Promise<T>): Promise<T> {
+  call<T>(work: () => Promise<T>, name = ''): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.dead || this.#burns('before')) return
+      if (this.dead || this.#burns('before', name)) return
       const answer = (settle: () => void): void => {
-        if (!this.dead && !this.#burns('after')) this.run(settle)
+        if (!this.dead && !this.#burns('after', name)) this.run(settle)
       }
       work().then(
         (value) => answer(() => resolve(value)),

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import type { Pintail, PintailEvent, PintailEvents } from '../../index.ts'
-import type { ConnectionInput, ServerInput } from '../../ports.ts'
-import type { Migration, Mobility, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
+import type { ConnectionInput, JournalEntry, ServerInput } from '../../ports.ts'
+import type { Migration, Mobility, Move, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
 import { inject } from './faults.ts'
 import type { FaultKind, Violation } from './kinds.ts'
 import type { Setup } from './setup.ts'
 import { Simulation } from './simulate.ts'
-import type { TrueServer, TrueUser } from './world.ts'
+import type { MoverCall, TrueServer, TrueUser } from './world.ts'
 
 /** The world of a scenario: everything not named is well, and there to be relied on. */
 export interface ScenarioWorld {
@@ -41,10 +41,16 @@ export interface Scenario {
 export class Stage {
   readonly #sim: Simulation
   readonly events: PintailEvent[] = []
+  /** What was asked of the mover, oldest first. */
+  readonly calls: { readonly name: MoverCall; readonly move: Move | null; readonly at: number }[] = []
+  /** `level: message` of every log line. */
+  readonly lines: string[] = []
 
   constructor(sim: Simulation) {
     this.#sim = sim
     sim.onEvent = (event) => this.events.push(event)
+    sim.onLine = (level, message) => this.lines.push(`${level}: ${message}`)
+    sim.world.onCall = (name, move) => this.calls.push({ name, move, at: sim.world.now })
   }
 
   // -------------------------------------------------------------------------------------------------- what is done
@@ -95,9 +101,10 @@ export class Stage {
     this.#sim.world.blind = lost
   }
 
-  /** A fault of the simulator, always striking, for so many seconds. */
+  /** A fault of the simulator, always striking, for so many seconds. `pick`: what it strikes; of a preparation from 0.5 on a refusal. */
   fault(kind: FaultKind, seconds: number, pick = 0): void {
     this.#sim.world.share = 1
+    this.#sim.world.rejects = pick >= 0.5
     // In a campaign this one kills a server, so that there is a status to write; a scenario does that itself.
     if (kind === 'registry.refuses_status') this.#sim.world.open(kind, seconds * 1000)
     else inject(this.#sim, { at: 0, phase: null, kind, pick, lastsMs: seconds * 1000 })
@@ -187,6 +194,16 @@ export class Stage {
     assert.ok(isSo(), `it never happened that ${what}`)
   }
 
+  /** The leading engine dies at its next call of this method of the mover: before it leaves, or after its effect, before its answer. */
+  crashAt(call: MoverCall, when: 'before' | 'after', skip = 0): void {
+    this.#sim.leader()?.dieAt(when, skip, call)
+  }
+
+  /** The leading engine is stopped as by a deployment, and another one is started. */
+  redeploy(): void {
+    this.#sim.restart()
+  }
+
   // ------------------------------------------------------------------------------------------------- what is seen
 
   server(id: string): TrueServer {
@@ -251,6 +268,32 @@ export class Stage {
   /** The guards that hold the newest incident of a server. */
   held(server: string): string[] {
     return this.incidents.findLast(({ serverId }) => serverId === server)?.heldBy.map(({ guard }) => guard) ?? []
+  }
+
+  /** Milliseconds since this world began. */
+  get now(): number {
+    return this.#sim.world.now
+  }
+
+  /** Places that the leading engine holds for somebody, on all servers together. */
+  get reserved(): number {
+    return this.engine.status().servers.reduce((sum, { reserved }) => sum + reserved, 0)
+  }
+
+  /** Keys with which `move` was called, oldest first. */
+  get keys(): string[] {
+    return this.calls.flatMap(({ name, move }) => (name === 'move' && move ? move.key : []))
+  }
+
+  /** Every entry that the store has kept. */
+  async journal(): Promise<readonly JournalEntry[]> {
+    const ctx = { signal: new AbortController().signal }
+    return (await this.#sim.world.store.readJournal({ after: 0, limit: 1_000_000 }, ctx)).entries
+  }
+
+  /** Ids of the entries that have reached the audit log. */
+  get audited(): ReadonlySet<string> {
+    return this.#sim.world.logged
   }
 
   /** Effective moves of the panel so far. */

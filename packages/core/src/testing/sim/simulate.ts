@@ -43,6 +43,8 @@ export class Simulation implements Stage {
   readonly #watched: { readonly status: string; readonly then: () => void }[] = []
   /** Hears every event of every engine. */
   onEvent: (event: PintailEvent) => void = () => {}
+  /** Hears every log line of every engine. */
+  onLine: (level: string, message: string, data: object) => void = () => {}
   #crashes = 0
   #names = 0
   #phase: Phase = 'quiet'
@@ -68,7 +70,11 @@ export class Simulation implements Stage {
       this.#tell(`${process.name} is killed`)
       this.#again(process)
     }
+    const line = (level: string) => (data: object, message: string) => {
+      if (!process.dead) this.onLine(level, message, data)
+    }
     const pintail = createPintail({
+      logger: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
       registry: world.registry(process),
       mover: world.mover(process),
       store: world.storeFor(process),

@@ -85,6 +85,8 @@ interface LeaseState {
 
 const wellFor = 1
 
+export type MoverCall = 'prepare' | 'move' | 'complete' | 'locate' | 'verify' | 'rollback'
+
 /** The truth, and the ports through which engines see and change it. */
 export class World {
   readonly setup: Setup
@@ -109,6 +111,8 @@ export class World {
   judge!: Witness
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
+  /** Hears every call of the mover before anything comes of it. */
+  onCall: (name: MoverCall, move: Move | null) => void = () => {}
   calls = 0
   readonly #until = new Map<FaultKind, number>()
   readonly #done = new Set<string>()
@@ -192,6 +196,8 @@ export class World {
 
   /** How often an open fault strikes, where a scenario says so: 1 is always. */
   share: number | null = null
+  /** Whether a failing preparation is a refusal, where a scenario says so. */
+  rejects: boolean | null = null
 
   /** Whether this fault strikes now: not every time, so that what is repeated may get through. */
   strikes(kind: FaultKind, share = 0.7): boolean {
@@ -332,11 +338,16 @@ export class World {
     const { panel, policy } = this.setup
     const timeoutMs = policy.migration?.timeoutMs ?? 20_000
     const has = (method: (typeof panel.has)[number]): boolean => panel.has.includes(method)
+    const call = <T>(name: MoverCall, move: Move | null, work: () => Promise<T>): Promise<T> =>
+      process.call(() => {
+        this.onCall(name, move)
+        return work()
+      }, name)
     const mover: ConnectionMover = {
       confirmation: panel.confirmation,
       fencing: panel.fencing,
       move: (move) =>
-        process.call(async () => {
+        call('move', move, async () => {
           const flight: InFlight = { move, process }
           this.judge.moveStarted(process, move)
           this.inFlight.add(flight)
@@ -349,15 +360,15 @@ export class World {
     }
     if (has('prepare'))
       mover.prepare = (_from, to) =>
-        process.call(async () => {
+        call('prepare', null, async () => {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_prepare'))
-            throw new PintailError(this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
+            throw new PintailError((this.rejects ?? this.random() < 0.3) ? 'rejected' : 'unavailable', 'no room on disk')
           this.#reach(to.id)
         })
     if (has('complete'))
       mover.complete = (move) =>
-        process.call(async () => {
+        call('complete', move, async () => {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_complete')) throw new Error('could not revoke')
           const user = this.users.get(move.connection.id)
@@ -370,7 +381,7 @@ export class World {
         })
     if (has('locate'))
       mover.locate = (move) =>
-        process.call(async (): Promise<Located> => {
+        call('locate', move, async (): Promise<Located> => {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_locate')) throw new Error('could not look')
           const user = this.users.get(move.connection.id)
@@ -380,7 +391,7 @@ export class World {
         })
     if (has('verify'))
       mover.verify = (move) =>
-        process.call(async () => {
+        call('verify', move, async () => {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_verify')) return false
           const user = this.users.get(move.connection.id)
@@ -390,7 +401,7 @@ export class World {
         })
     if (has('rollback'))
       mover.rollback = (move) =>
-        process.call(async () => {
+        call('rollback', move, async () => {
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
           const user = this.users.get(move.connection.id)
