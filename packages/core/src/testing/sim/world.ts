@@ -94,6 +94,8 @@ export class World {
   readonly lease: LeaseState = { holder: null, token: 0, until: 0 }
   readonly inFlight = new Set<InFlight>()
   readonly refusing = new Set<string>()
+  /** Servers whose preparation is refused for good. */
+  readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
   /** The lease store has forgotten its holder; nobody else gets it before its time is over. */
   leaseLost = false
@@ -351,8 +353,9 @@ export class World {
       mover.prepare = (_from, to) =>
         call('prepare', null, async () => {
           await this.#latency(5, 100)
+          if (this.unprepared.has(to.id)) throw new PintailError('rejected', 'no room on disk')
           if (this.strikes('mover.fails_prepare'))
-            throw new PintailError(this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
+            throw new PintailError(this.share === null && this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
           this.#reach(to.id)
         })
     if (has('complete'))
