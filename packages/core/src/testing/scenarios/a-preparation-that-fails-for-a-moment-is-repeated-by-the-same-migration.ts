@@ -3,7 +3,7 @@ import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
   'a preparation that fails for a moment is repeated by the same migration',
-  { servers: 3, users: 1, seed: 1 },
+  { servers: 3, users: 1 },
   async (world) => {
     world.when('preparing', () => world.fault('mover.fails_prepare', 0.5))
     world.kill('s1')

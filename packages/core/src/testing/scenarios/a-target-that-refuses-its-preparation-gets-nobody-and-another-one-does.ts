@@ -3,10 +3,9 @@ import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
   'a target that refuses its preparation gets nobody and another one does',
-  { servers: 3, users: 1, seed: 3 },
+  { servers: 4, users: 1 },
   async (world) => {
-    world.when('preparing', () => world.fault('mover.fails_prepare', 10, 1))
-    world.engine.on('migration.failed', () => world.heal())
+    world.when('preparing', () => world.refusePreparation(String(world.migrations[0]?.toServerId)))
     world.kill('s1')
     await world.minutes(2)
     const [first, second] = world.migrations

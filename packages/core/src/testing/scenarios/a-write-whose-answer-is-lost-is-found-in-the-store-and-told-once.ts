@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario('a write whose answer is lost is found in the store and told once', {}, async (world) => {
-  world.fault('store.fails_after_writing', 40)
+  world.fault('store.fails_after_writing', 40, 0, 0.5)
   world.kill('s1')
   await world.minutes(2)
   assert.deepEqual(world.on('s1'), [])

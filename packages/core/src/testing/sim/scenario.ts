@@ -101,10 +101,9 @@ export class Stage {
     this.#sim.world.blind = lost
   }
 
-  /** A fault of the simulator, always striking, for so many seconds. `pick`: what it strikes; of a preparation from 0.5 on a refusal. */
-  fault(kind: FaultKind, seconds: number, pick = 0): void {
-    this.#sim.world.share = 1
-    this.#sim.world.rejects = pick >= 0.5
+  /** A fault of the simulator, for so many seconds; it always strikes, or with this share. */
+  fault(kind: FaultKind, seconds: number, pick = 0, share = 1): void {
+    this.#sim.world.share = share
     // In a campaign this one kills a server, so that there is a status to write; a scenario does that itself.
     if (kind === 'registry.refuses_status') this.#sim.world.open(kind, seconds * 1000)
     else inject(this.#sim, { at: 0, phase: null, kind, pick, lastsMs: seconds * 1000 })
@@ -197,6 +196,11 @@ export class Stage {
   /** The leading engine dies at its next call of this method of the mover: before it leaves, or after its effect, before its answer. */
   crashAt(call: MoverCall, when: 'before' | 'after', skip = 0): void {
     this.#sim.leader()?.dieAt(when, skip, call)
+  }
+
+  /** These servers cannot be prepared, and the panel says that this is for good. */
+  refusePreparation(...servers: readonly string[]): void {
+    for (const server of servers) this.#sim.world.unprepared.add(server)
   }
 
   /** The leading engine is stopped as by a deployment, and another one is started. */

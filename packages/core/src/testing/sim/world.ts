@@ -99,6 +99,8 @@ export class World {
   readonly lease: LeaseState = { holder: null, token: 0, until: 0 }
   readonly inFlight = new Set<InFlight>()
   readonly refusing = new Set<string>()
+  /** Servers whose preparation is refused for good. */
+  readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
   /** The lease store has forgotten its holder; nobody else gets it before its time is over. */
   leaseLost = false
@@ -196,8 +198,6 @@ export class World {
 
   /** How often an open fault strikes, where a scenario says so: 1 is always. */
   share: number | null = null
-  /** Whether a failing preparation is a refusal, where a scenario says so. */
-  rejects: boolean | null = null
 
   /** Whether this fault strikes now: not every time, so that what is repeated may get through. */
   strikes(kind: FaultKind, share = 0.7): boolean {
@@ -362,8 +362,9 @@ export class World {
       mover.prepare = (_from, to) =>
         call('prepare', null, async () => {
           await this.#latency(5, 100)
+          if (this.unprepared.has(to.id)) throw new PintailError('rejected', 'no room on disk')
           if (this.strikes('mover.fails_prepare'))
-            throw new PintailError((this.rejects ?? this.random() < 0.3) ? 'rejected' : 'unavailable', 'no room on disk')
+            throw new PintailError(this.share === null && this.random() < 0.3 ? 'rejected' : 'unavailable', 'no room on disk')
           this.#reach(to.id)
         })
     if (has('complete'))

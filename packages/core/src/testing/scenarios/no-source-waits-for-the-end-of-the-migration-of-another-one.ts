@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
-  'no source waits for another ones migration to end',
+  'no source waits for the end of the migration of another one',
   { servers: 8, users: { s1: 30, s2: 30 }, capacity: 60, policy: { mode: 'auto', migration: { concurrency: 1 } } },
   async (world) => {
     world.kill('s1')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
-  'a crash in the middle of a rollback is followed by another one or by the move itself',
+  'a crash in the middle of a rollback leaves the user on his living server',
   {
     servers: 2,
     policy: {

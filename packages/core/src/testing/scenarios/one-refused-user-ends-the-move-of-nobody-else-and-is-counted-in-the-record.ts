@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
-  'one refused user ends nobody elses move and the record counts him',
+  'one refused user ends the move of nobody else and is counted in the record',
   { servers: 2, policy: { mode: 'auto', detect: { canaries: [{ host: '192.0.2.1' }] } } },
   async (world) => {
     world.refuse('s1-2')

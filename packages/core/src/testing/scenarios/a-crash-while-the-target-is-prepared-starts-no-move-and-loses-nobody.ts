@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
-  'a crash while the target is prepared starts nobodys move and loses nobody',
+  'a crash while the target is prepared starts no move and loses nobody',
   { servers: 2, policy: { mode: 'auto', detect: { canaries: [{ host: '192.0.2.1' }] } } },
   async (world) => {
     world.crashAt('prepare', 'after')
