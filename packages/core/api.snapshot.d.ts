@@ -11,17 +11,6 @@ import { type PintailOptions } from "./options.js";
 import type { Pintail } from "./surface.js";
 export declare function createPintail(options: PintailOptions): Pintail;
 
-// ─── dist/engine/time.d.ts
-import type { CallContext, Clock, Listing, Random } from "../ports.js";
-export declare const systemClock: Clock;
-export declare const skewMs = 1000;
-export declare function defer(clock: Clock, callback: () => void): void;
-export declare function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void>;
-export declare function callOut<T>(clock: Clock, timeoutMs: number, parent: AbortSignal, what: string, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T>;
-export declare function each<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void>;
-export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
-export declare function newId(now: number, random: Random): string;
-
 // ─── dist/errors.d.ts
 export type ErrorCode = "aborted" | "already_started" | "conflict" | "events_lagged" | "fenced" | "guard_denied" | "illegal_transition" | "internal" | "invalid_argument" | "invalid_host" | "invalid_options" | "invalid_row" | "not_found" | "not_leader" | "not_started" | "nothing_to_move" | "plan_stale" | "policy_stale" | "prober_unavailable" | "rejected" | "stopped" | "target_full" | "timeout" | "unavailable" | "unknown_host" | "unsupported";
 export interface Problem {
@@ -50,6 +39,7 @@ export declare function unsupported(what: string, comesWith: string): PintailErr
 export declare function stalePlan(changes?: readonly Problem[]): PintailError;
 export declare function underWay(evacuation: string, sources: readonly string[]): PintailError;
 export declare function held(server: string, why: string): PintailError;
+export declare function notFound(kind: string, id: string): PintailError;
 export {};
 
 // ─── dist/events.d.ts
@@ -331,7 +321,6 @@ export type EventDraft = {
 
 // ─── dist/index.d.ts
 export { createPintail } from "./create.js";
-export { systemClock } from "./engine/time.js";
 export type { ErrorCode, PintailErrorOptions, Problem } from "./errors.js";
 export { errorText, isPintailError, PintailError } from "./errors.js";
 export type { EventDraft, EventType, PintailEvent, PintailEvents, TransientEventType } from "./events.js";
@@ -348,6 +337,7 @@ export { type TcpOptions, tcp } from "./probers/tcp.js";
 export type { ServerRef } from "./rows.js";
 export { parseHost } from "./rows.js";
 export type * from "./surface.js";
+export { systemClock } from "./time.js";
 export type * from "./vocabulary.js";
 
 // ─── dist/memory/leases.d.ts
@@ -398,7 +388,7 @@ export declare function memoryStore({ journalLimit }?: MemoryStoreOptions): Migr
 
 // ─── dist/options.d.ts
 import type { ClientNotifier, Clock, ConnectionMover, GuardSource, LeaseStore, Logger, LogSink, Metrics, MigrationStore, ObservationSource, Prober, Random, ServerRegistry } from "./ports.js";
-import type { Policy, PolicyInput, PolicySource } from "./vocabulary.js";
+import type { JsonObject, Policy, PolicyInput, PolicySource } from "./vocabulary.js";
 export interface PintailOptions {
     readonly registry: ServerRegistry;
     readonly mover: ConnectionMover;
@@ -425,6 +415,7 @@ export interface ResolvedPolicy {
 }
 export declare function resolvePolicy(code?: PolicyInput, patch?: PolicyInput): ResolvedPolicy;
 export declare function parseOptions(input: PintailOptions): ResolvedPolicy;
+export declare function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject;
 
 // ─── dist/ports.d.ts
 import type { PintailError } from "./errors.js";
@@ -1053,19 +1044,24 @@ export declare class Judge implements Witness {
     readonly cordoned: Set<string>;
     readonly paused: Map<string, PauseTarget>;
     moved: number;
+    lastMoveAt: number;
     constructor(world: World);
     report(invariant: Invariant, message: string): void;
-    listed(process: Process, rows: readonly ServerInput[], at: number): void;
+    listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, load: number, at: number): void;
     leads(process: Process, holder: string, token: number): void;
     moveStarted(process: Process, move: Move): void;
     granted({ from, to, key, reason }: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
+    wasBlind: boolean;
     skewMs: number;
-    rolledBack(move: Move, user: TrueUser): void;
+    rolledBack(move: Move, user: TrueUser | null): void;
+    forbade(process: Process, active: boolean): void;
+    undoing(move: Move, user: TrueUser): void;
+    delivered({ key }: Move): void;
     lied({ connection }: Move): void;
     arrivedLate({ connection, from, to }: Move): void;
-    statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void;
+    statusWritten(process: Process, server: TrueServer, status: ServerStatus): void;
     committed(batch: {
         readonly writes: readonly StoreWrite[];
         readonly journal: readonly object[];
@@ -1120,6 +1116,9 @@ export declare const faultKinds: readonly [
     "leases.fail",
     "leases.are_lost",
     "log.fails",
+    "guards.forbid",
+    "guards.fail",
+    "notifier.fails",
     "engine.killed_before_a_call",
     "engine.killed_after_a_call",
     "engine.freezes",
@@ -1171,6 +1170,7 @@ import type { FakeClock } from "../clock.js";
 interface Fuse {
     readonly when: "before" | "after";
     skip: number;
+    readonly of: string | null;
 }
 export declare class Process {
     #private;
@@ -1184,11 +1184,11 @@ export declare class Process {
     readonly clock: Clock;
     run(callback: () => void): void;
     kill(): void;
-    dieAt(when: Fuse["when"], skip: number): void;
+    dieAt(when: Fuse["when"], skip: number, of?: string | null): void;
     freeze(): void;
     thaw(): void;
     jump(ms: number): void;
-    call<T>(work: () => Promise<T>): Promise<T>;
+    call<T>(work: () => Promise<T>, name?: string): Promise<T>;
 }
 export {};
 
@@ -1221,6 +1221,8 @@ export interface Setup {
         readonly setsStatus: boolean;
         readonly mixesIds: boolean;
     };
+    readonly guards: boolean;
+    readonly notifier: boolean;
     readonly engines: number;
     readonly rudeListeners: boolean;
     readonly troubleMs: number;
@@ -1269,6 +1271,7 @@ export declare class Simulation implements Stage {
     readonly world: World;
     readonly judge: Judge;
     onEvent: (event: PintailEvent) => void;
+    onLine: (level: string, message: string, data: object) => void;
     constructor(history: History, traced?: boolean);
     leader(): Process | null;
     restart(): void;
@@ -1284,7 +1287,7 @@ export declare class Simulation implements Stage {
 export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
-import type { ConnectionInput, ConnectionMover, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
 import type { Move, ServerStatus } from "../../vocabulary.js";
 import { type FakeClock } from "../clock.js";
 import type { FaultKind } from "./kinds.js";
@@ -1315,16 +1318,19 @@ export interface TrueUser {
     readonly hidden: Set<string>;
 }
 export interface Witness {
-    listed(process: Process, rows: readonly ServerInput[], at: number): void;
+    listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, load: number, at: number): void;
     leads(process: Process, holder: string, token: number): void;
     moveStarted(process: Process, move: Move): void;
     granted(move: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
-    rolledBack(move: Move, user: TrueUser): void;
+    rolledBack(move: Move, user: TrueUser | null): void;
     lied(move: Move): void;
     arrivedLate(move: Move): void;
-    statusWritten(server: TrueServer, status: ServerStatus, askedAt: number): void;
+    statusWritten(process: Process, server: TrueServer, status: ServerStatus): void;
+    forbade(process: Process, active: boolean): void;
+    undoing(move: Move, user: TrueUser): void;
+    delivered(move: Move): void;
     committed(batch: {
         readonly writes: readonly StoreWrite[];
         readonly journal: readonly JournalDraft[];
@@ -1339,6 +1345,7 @@ interface LeaseState {
     token: number;
     until: number;
 }
+export type MoverCall = "prepare" | "move" | "complete" | "locate" | "verify" | "rollback";
 export declare class World {
     #private;
     readonly setup: Setup;
@@ -1351,11 +1358,15 @@ export declare class World {
     readonly lease: LeaseState;
     readonly inFlight: Set<InFlight>;
     readonly refusing: Set<string>;
+    readonly unprepared: Set<string>;
     readonly logged: Set<string>;
     leaseLost: boolean;
     blind: boolean;
+    readonly unlisted: Set<string>;
+    readonly unlistable: Set<string>;
     judge: Witness;
     onPhase: (status: string) => void;
+    onCall: (name: MoverCall, move: Move | null) => void;
     calls: number;
     constructor(setup: Setup);
     get now(): number;
@@ -1377,9 +1388,22 @@ export declare class World {
     prober(process: Process): Prober;
     storeFor(process: Process): MigrationStore;
     leases(process: Process): LeaseStore;
+    guards(process: Process): GuardSource;
+    notifier(process: Process): ClientNotifier;
     log(process: Process): LogSink;
 }
 export {};
+
+// ─── dist/time.d.ts
+import type { CallContext, Clock, Listing, Random } from "./ports.js";
+export declare const systemClock: Clock;
+export declare const skewMs = 1000;
+export declare function defer(clock: Clock, callback: () => void): void;
+export declare function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void>;
+export declare function callOut<T>(clock: Clock, timeoutMs: number, parent: AbortSignal, what: string, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T>;
+export declare function each<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void>;
+export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
+export declare function newId(now: number, random: Random): string;
 
 // ─── dist/vocabulary.d.ts
 declare const brand: unique symbol;

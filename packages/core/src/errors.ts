@@ -119,3 +119,10 @@ export function held(server: string, why: string): PintailError {
     remedy: 'Wait until the guard allows it; status() lists what forbids.',
   })
 }
+
+/** A refusal that tells who asked for what in vain. */
+export function notFound(kind: string, id: string): PintailError {
+  return new PintailError('not_found', `there is no ${kind} ${JSON.stringify(id.slice(0, 80))}`, {
+    remedy: `List the ${kind}s to see which there are.`,
+  })
+}

@@ -14,6 +14,8 @@ import type {
   MigrationReason,
   Mode,
   MoveRecord,
+  OperatorWord,
+  PauseScope,
   Plan,
   Server,
   TriggeredBy,
@@ -217,4 +219,23 @@ export const idleStatus: FleetStatus = {
   lastCheckAt: null,
   pendingRevokes: 0,
   lastSeq: 0,
+}
+
+/** Where the word about a pause is kept: one a scope, the newest wins. */
+export function pauseKey(scope: PauseScope): string {
+  if (scope === 'all') return 'pause/all'
+  const [[kind, id]] = Object.entries(scope) as [[string, string]]
+  return `pause/${kind}/${id}`
+}
+
+/** Where an operator's word is kept: one a scope, the newest wins. */
+export function wordKey(word: OperatorWord): string {
+  if (word.kind === 'cordon') return `cordon/${word.serverId}`
+  if (word.kind === 'pause') return pauseKey(word.scope)
+  return 'policy'
+}
+
+/** The key that makes a repeated call harmless: it changes only after a confirmed rollback. */
+export function keyOf(record: MoveRecord): string {
+  return `${record.id}/${record.attempt}`
 }

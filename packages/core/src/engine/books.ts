@@ -4,6 +4,7 @@ import type { Census } from '../decide/guard.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { isOpen, isTerminal } from '../decide/migration.ts'
 import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
+import { pauseKey } from '../decide/records.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
 import type {
@@ -315,13 +316,6 @@ export class Books {
   openMigrations(): Migration[] {
     return [...this.migrations.values()].filter(({ status }) => !isTerminal(status))
   }
-}
-
-/** Where the word about a pause is kept: one a scope, the newest wins. */
-export function pauseKey(scope: PauseScope): string {
-  if (scope === 'all') return 'pause/all'
-  const [[kind, id]] = Object.entries(scope) as [[string, string]]
-  return `pause/${kind}/${id}`
 }
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {

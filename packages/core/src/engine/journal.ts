@@ -141,10 +141,3 @@ export function put<K extends StoreWrite['kind']>(
 ): StoreWrite {
   return { kind, id, expected: (value as { version: number }).version - 1, value } as StoreWrite
 }
-
-/** A refusal that tells who asked for what in vain. */
-export function notFound(kind: string, id: string): PintailError {
-  return new PintailError('not_found', `there is no ${kind} ${JSON.stringify(id.slice(0, 80))}`, {
-    remedy: `List the ${kind}s to see which there are.`,
-  })
-}

@@ -1,6 +1,7 @@
 import { judgeCheck } from '../decide/detector.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
 import { expectedEndAt, figures, nextTurns, Pacer } from '../decide/pace.ts'
+import { keyOf } from '../decide/records.ts'
 import { homeward, untold } from '../decide/revoke.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
@@ -965,11 +966,6 @@ export class Migrator {
     const moves = run.migration.status === 'transferring' && !run.halted && !this.#holds()(run)
     return moves ? expectedEndAt(run, [...this.#runs.values()], this.#pacer, this.#clock.now()) : null
   }
-}
-
-/** The key that makes a repeated call harmless: it changes only after a confirmed rollback. */
-function keyOf(record: MoveRecord): string {
-  return `${record.id}/${record.attempt}`
 }
 
 function count(moves: readonly MoveRecord[], state: MoveState['state']): number {

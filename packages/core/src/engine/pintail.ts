@@ -1,7 +1,7 @@
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
-import { idleStatus } from '../decide/records.ts'
-import { errorText, isPintailError, PintailError, stalePlan, unsupported } from '../errors.ts'
+import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
+import { errorText, isPintailError, notFound, PintailError, stalePlan, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { mergePatch, resolvePolicy } from '../options.ts'
@@ -28,9 +28,9 @@ import type {
   PolicyInput,
   PolicyView,
 } from '../vocabulary.ts'
-import { pauseKey, type ServerBook } from './books.ts'
-import { notFound, put } from './journal.ts'
-import { type Ports, Term, wordKey } from './term.ts'
+import type { ServerBook } from './books.ts'
+import { put } from './journal.ts'
+import { type Ports, Term } from './term.ts'
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
 const leaseMs = (timeoutMs: number): number => Math.max(30_000, 2 * timeoutMs + 5000)

@@ -1,5 +1,6 @@
 import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
+import { wordKey } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type {
@@ -22,7 +23,7 @@ import type { Bus } from '../telling/bus.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
-import { Books, pauseKey, type ServerBook } from './books.ts'
+import { Books, type ServerBook } from './books.ts'
 import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
@@ -313,11 +314,4 @@ export class Term {
       penalty: this.books.penalty(server.id, now),
     }
   }
-}
-
-/** Where an operator's word is kept: one a scope, the newest wins. */
-export function wordKey(word: StoreRecords['word']): string {
-  if (word.kind === 'cordon') return `cordon/${word.serverId}`
-  if (word.kind === 'pause') return pauseKey(word.scope)
-  return 'policy'
 }
