@@ -168,7 +168,8 @@ test('a rebalancing begins in the window, waits where it closes, and ends in the
   fleet.kill('s2')
   await fleet.advance(10 * 60_000)
   expect(fleet.registry.on('s2')).toEqual([])
-  expect(30 - fleet.registry.on('s1').length).toBe(during)
+  // Nobody has left s1 outside the window; those whom the held migration had brought to s2 are back on it.
+  expect(30 - fleet.registry.on('s1').length).toBeLessThan(during)
   await fleet.advance(2 * hour)
   expect(fleet.registry.on('s1')).toEqual([])
   await fleet.stop()

@@ -38,8 +38,11 @@ test('where a user is moved to, nothing is taken back any more', () => {
   expect(afterMove(owed('rollback', 'a', 'b'), move('a', 'b'), true)).toBe(null)
 })
 
-test('what is owed where a user leaves is left to the completion of that move, if there is one', () => {
-  expect(afterMove(owed('rollback', 'a', 'b'), move('b', 'c'), true)).toBe(null)
+test('who leaves the target of a failed move was there after all: his old grant where he came from is owed', () => {
+  // The completion of the move off b takes back what he has on b; nobody else knows of what he has left on a.
+  const before = owed('rollback', 'a', 'b')
+  expect(afterMove(before, move('b', 'c'), true)).toEqual({ ...before, effect: 'complete', serverId: 'a', version: 2 })
+  expect(afterMove(before, move('b', 'a'), true)).toBe(null)
   expect(afterMove(owed('rollback', 'a', 'b'), move('b', 'c'), false)?.move.from.id).toBe('c')
 })
 
