@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
 import { couldNotProbe, type DetectorState, doubt, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
-import { droppedAfter } from '../decide/incident.ts'
+import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
@@ -175,6 +175,8 @@ export class Monitor {
     for (const { server } of [...this.#books.servers.values()])
       if (seen.has(server.id)) this.#books.named.set(server.id, this.#books.listings)
       else if (this.#books.missing(server.id) >= droppedAfter) this.#drop(server)
+    // When it was last named is known until it is gone for good, also of one that was dropped: its status may still be ours.
+    for (const id of this.#books.named.keys()) if (this.#books.missing(id) > goneAfter) this.#books.named.delete(id)
     this.#takeCanaries()
     this.#books.stale = false
     this.#books.listedAt = begunAt
@@ -212,7 +214,6 @@ export class Monitor {
     // While something is open for it, it stays: the registry may be wrong, and its users need it.
     if (this.#books.incidents.has(server.id)) return
     this.#books.servers.delete(server.id)
-    this.#books.named.delete(server.id)
     this.#subjects.delete(server.id)
     this.#hooks.serverRemoved(server)
   }

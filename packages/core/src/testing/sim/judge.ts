@@ -161,6 +161,8 @@ export class Judge implements Witness {
     const world = this.#world
     const told = this.#told.get(process)?.get(to.id)
     if (!told || told.capacity === null || told.load === null) return
+    // What is told in this very moment nobody has read yet.
+    if (told.at >= world.now - 1) return
     // Somebody who is there already takes no new place.
     if (world.users.get(connection.id)?.home === to.id) return
     const ours = new Set<string>([connection.id])
@@ -434,7 +436,11 @@ export class Judge implements Witness {
     const listed = new Map<string, Set<string>>()
     const list = (user: string, server: string) => listed.set(user, (listed.get(user) ?? new Set()).add(server))
     const canRevoke = this.#world.setup.panel.has.includes('complete')
-    for (const { serverId, move } of this.revokes.values()) list(move.connection.id, serverId)
+    for (const { serverId, move, effect } of this.revokes.values()) {
+      list(move.connection.id, serverId)
+      // Whether he is at home here or there is what is still to be found out.
+      if (effect === 'rollback') list(move.connection.id, move.from.id)
+    }
     // Where such a user is at home is not known: what is listed is that one of the two is too much.
     for (const { residue, fromServerId, toServerId } of this.migrations.values())
       for (const user of residue) {
