@@ -2,13 +2,13 @@
 // Each scripts/smoke/*.mjs is copied into that project and run there, so that its imports find the installed packages.
 // It gets PINTAIL_ROOT, the repository, in its environment; its exit code is its verdict.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { copyFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildPackage } from './lib/build.ts'
 import { checkImport, checkRequire, checkTypes, createConsumer, specifiersOf } from './lib/consumer.ts'
 import { inTemporaryFolder, packInto } from './lib/pack.ts'
-import { publicPackages, root } from './lib/packages.ts'
+import { publicPackages, readManifest, root } from './lib/packages.ts'
 import { writeReport } from './lib/report.ts'
 import { run, toolPath } from './lib/run.ts'
 import { type Finding, runSteps, type Step } from './lib/steps.ts'
@@ -16,13 +16,18 @@ import { type Finding, runSteps, type Step } from './lib/steps.ts'
 const packages = publicPackages()
 const specifiers = specifiersOf(packages)
 
-/** The versions that we test with ourselves. */
+/** What the packages expect beside themselves (fastify, croner, …), in the versions that we test with ourselves. */
 function versionsBeside(): Record<string, string> {
-  const read = (path: string) => JSON.parse(readFileSync(join(root, path), 'utf8')) as { devDependencies: Record<string, string> }
-  const fastify = read('packages/fastify-plugin/package.json').devDependencies.fastify
-  const node = read('package.json').devDependencies['@types/node']
-  if (!fastify || !node) throw new Error('fastify or @types/node is no devDependency any more')
-  return { fastify, '@types/node': node }
+  const manifests = packages.map(({ manifest }) => manifest)
+  const wanted = manifests.flatMap((manifest) => Object.keys(manifest.peerDependencies ?? {}).map((name) => ({ name, manifest })))
+  const versions: Record<string, string> = {}
+  for (const { name, manifest } of [...wanted, { name: '@types/node', manifest: readManifest(root) }]) {
+    if (manifests.some((ours) => ours.name === name)) continue
+    const version = manifest.devDependencies?.[name]
+    if (version === undefined) throw new Error(`${manifest.name}: no devDependency says with which version of ${name} we test`)
+    versions[name] = version
+  }
+  return versions
 }
 
 function scripts(): string[] {

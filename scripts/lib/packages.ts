@@ -14,6 +14,7 @@ export type Manifest = {
   exports?: Record<string, string | Record<string, string>>
   dependencies?: Record<string, string>
   peerDependencies?: Record<string, string>
+  devDependencies?: Record<string, string>
 }
 
 export type Package = { name: string; dir: string; manifest: Manifest; entries: readonly Entry[] }
@@ -30,8 +31,10 @@ export function publicPackages(from: string = root): Package[] {
   return inOrderOfDependency(packages)
 }
 
+export const readManifest = (dir: string): Manifest => JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Manifest
+
 function readPackage(dir: string): Package {
-  const manifest = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Manifest
+  const manifest = readManifest(dir)
   return { name: manifest.name, dir, manifest, entries: entriesOf(manifest) }
 }
 
