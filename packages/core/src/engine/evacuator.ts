@@ -5,7 +5,7 @@ import { isTerminal, onApproval, step } from '../decide/migration.ts'
 import { liveEvacuation, percent } from '../decide/pace.ts'
 import { askedGuards, newDecision, newEvacuation, newMigration, newMove, skippedMove } from '../decide/records.ts'
 import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
-import { held, PintailError, type Problem, stalePlan, underWay } from '../errors.ts'
+import { held, PintailError, type Problem, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
@@ -34,7 +34,7 @@ import type { Books, ServerBook } from './books.ts'
 import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
-import { differences, type Planner } from './planner.ts'
+import type { Looked, Planner } from './planner.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */
 const storeCallMs = 10_000
@@ -158,21 +158,24 @@ export class Evacuator {
   }
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(plan: Plan, sources: readonly ServerBook[]): Promise<Evacuation> {
-    const { books, planner, hostGuards } = this.#parts
+  async execute(plan: Plan, sources: readonly ServerBook[], looked: Looked = plan): Promise<Evacuation> {
+    const { books, hostGuards } = this.#parts
     await hostGuards.ask()
     await this.#askCooldown(plan)
     for (const { server } of sources) this.#askGuards(server.id, plan.reason)
-    const gathered = await planner.gather(sources)
     // From the fresh plan to its reservations nothing waits, so that nobody takes the room in between.
-    const fresh = planner.plan(gathered, plan.reason, plan)
-    if (fresh.fingerprint !== plan.fingerprint) {
-      const changes = differences(plan, fresh)
-      const problems = changes.map((message) => ({ path: 'plan', message }))
-      throw stalePlan(problems)
-    }
+    const fresh = await this.fresh(plan, sources, looked)
     this.#askBusy(fresh.fromServerIds)
     return (await this.#go(fresh, books.policy.mode[fresh.reason] === 'auto', 'admin')).evacuation
+  }
+
+  /** The same plan by what is so now. @throws PintailError `plan_stale` if it is another one */
+  async fresh(plan: Plan, sources: readonly ServerBook[], looked: Looked): Promise<Plan> {
+    const { planner } = this.#parts
+    const gathered = await planner.gather(sources)
+    const fresh = planner.plan(gathered, plan.reason, plan)
+    planner.compare(looked, fresh, gathered)
+    return fresh
   }
 
   async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
@@ -203,7 +206,7 @@ export class Evacuator {
     this.#askGuards(serverId, reason)
     this.#askBusy([serverId])
     const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
-    if (fingerprint !== null && fingerprint !== plan.fingerprint) throw stalePlan()
+    if (fingerprint !== null) planner.compare({ fingerprint }, plan, gathered)
     if (plan.placements.length === 0)
       throw new PintailError('nothing_to_move', whyNobody(plan), { remedy: 'plan() shows each server with its reason.' })
     const { writes } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })

@@ -1,7 +1,7 @@
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
-import { errorText, isPintailError, notFound, PintailError, stalePlan, unsupported } from '../errors.ts'
+import { errorText, isPintailError, notFound, PintailError, unsupported } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { mergePatch, resolvePolicy } from '../options.ts'
@@ -290,15 +290,23 @@ export class Engine implements Pintail {
   }
 
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
+    const request: PlanRequest = { drain: [server], reason: 'maintenance' }
+    if (fingerprint !== undefined) {
+      const plan = await this.plan(request)
+      const term = await this.#leader()
+      const sources = await this.#sources(term, request.drain)
+      // Compared before the cordon too: a refused drain has done nothing.
+      await term.evacuator.fresh(plan, sources, { fingerprint })
+      await this.cordon(server)
+      return term.evacuator.execute(plan, sources, { fingerprint })
+    }
     await this.cordon(server)
     for (let tries = 1; ; tries++) {
-      const plan = await this.plan({ drain: [server], reason: 'maintenance' })
-      if (fingerprint !== undefined && fingerprint !== plan.fingerprint) throw stalePlan()
       try {
-        return await this.execute(plan)
+        return await this.execute(await this.plan(request))
       } catch (error) {
         // Whoever has not seen a plan wants the server empty: what another request has taken meanwhile is planned around.
-        if (fingerprint !== undefined || tries >= 5 || !isPintailError(error, 'plan_stale')) throw error
+        if (tries >= 5 || !isPintailError(error, 'plan_stale')) throw error
       }
     }
   }

@@ -1,23 +1,27 @@
 import { createHash } from 'node:crypto'
-import { place } from '../decide/placement.ts'
-import { compareIds } from '../decide/ranking.ts'
-import { errorText, PintailError } from '../errors.ts'
+import { changesSince, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
+import { errorText, PintailError, stalePlan } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
-import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, PlannedMigration, ServerId, Unplaced } from '../vocabulary.ts'
+import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, ServerId } from '../vocabulary.ts'
 import type { Books, ServerBook } from './books.ts'
 
 /** For listing the connections of one server, milliseconds. */
 const listTimeoutMs = 30_000
 /** Servers whose connections are counted at once. */
 const countAtOnce = 16
+/** Plans that can still be carried out by their fingerprint alone after the world around them has moved on. */
+const basesKept = 256
 
 export interface Listed {
   readonly connections: readonly Connection[]
   readonly coverage: Coverage
 }
+
+/** A plan that somebody has looked at: itself, or its fingerprint alone. */
+export type Looked = Pick<Plan, 'fingerprint'> & Partial<Plan>
 
 /** What the registry said for a plan. */
 export interface Gathered {
@@ -32,6 +36,7 @@ export class Planner {
   readonly #bus: Bus
   readonly #clock: Clock
   readonly #stopped: AbortSignal
+  readonly #bases = new Map<string, Plan['basis']>()
 
   constructor(registry: ServerRegistry, books: Books, bus: Bus, clock: Clock, stopped: AbortSignal) {
     this.#registry = registry
@@ -123,126 +128,47 @@ export class Planner {
   }
 
   /**
-   * The plan from what was gathered, for only these connections, to only this server, and without those already settled. Synchronous, so that whoever reserves
-   * at once is never overtaken by another plan for the same room.
+   * The plan from what was gathered. Synchronous, so that whoever reserves at once is never overtaken by another plan for
+   * the same room.
    */
-  plan(
-    { sources, listed }: Gathered,
-    reason: MigrationReason,
-    {
-      refusals = new Map(),
-      onlyConnections: only = null,
-      toServerId = null,
-      settled = new Set(),
-      arrived = new Map(),
-    }: {
-      readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
-      readonly onlyConnections?: readonly ConnectionId[] | null
-      readonly toServerId?: ServerId | null
-      readonly settled?: ReadonlySet<ConnectionId>
-      readonly arrived?: ReadonlyMap<ServerId, number>
-    } = {},
-  ): Plan {
-    const wanted = only && new Set(only)
-    const claims = this.#books.claims()
-    const moving: Unplaced[] = []
-    const home = new Map<ConnectionId, ServerId>()
-    const connections: Connection[] = []
-    listed.forEach((part, index) => {
-      for (const connection of part.connections) {
-        if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
-        home.set(connection.id, (sources[index] as ServerBook).server.id)
-        const claim = claims.get(connection.id)
-        if (claim === undefined) connections.push(connection)
-        else moving.push({ connectionId: connection.id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
-      }
-    })
-    const ids = new Set(sources.map(({ server }) => server.id))
-    const now = this.#clock.now()
-    const { policy } = this.#books
-    const { placed, unplaced, cohorts } = place({
-      sources: [...ids],
-      sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
-      only: toServerId,
-      reason,
-      connections,
-      refusals,
-      arrived,
-      targets: this.#books.targets(now),
-      policy: policy.placement,
-      targetsPerConnection: policy.migration.targetsPerConnection,
-    })
-    const placements: PlannedMigration[] = []
-    for (const [toServerId, arrivals] of placed) {
-      const book = this.#books.servers.get(toServerId)
-      if (!book) continue
-      const loadBefore = this.#books.loadOf(book) ?? 0
-      for (const fromServerId of ids) {
-        const part = arrivals.filter(({ id }) => home.get(id) === fromServerId)
-        if (part.length === 0) continue
-        placements.push({
-          fromServerId,
-          toServerId,
-          connections: part,
-          loadBefore,
-          loadAfter: loadBefore + arrivals.length,
-          capacity: this.#books.capacityOf(book.server),
-        })
-      }
+  plan(gathered: Gathered, reason: MigrationReason, scope: PlanScope = {}): Plan {
+    const plan = makePlan(this.#world(gathered), reason, scope)
+    this.#bases.delete(plan.fingerprint)
+    this.#bases.set(plan.fingerprint, plan.basis)
+    for (const oldest of this.#bases.keys()) {
+      if (this.#bases.size <= basesKept) break
+      this.#bases.delete(oldest)
     }
-    placements.sort((a, b) => compareIds(a.fromServerId, b.fromServerId) || compareIds(a.toServerId, b.toServerId))
-    const basis = this.#basis(placements, ids)
+    return plan
+  }
+
+  /** @throws PintailError `plan_stale` if what the looked-at plan rests on has changed; of one forgotten, nothing may have */
+  compare(planned: Looked, fresh: Plan, gathered: Gathered): void {
+    if (planned.fingerprint === fresh.fingerprint) return
+    const basis = planned.basis ?? this.#bases.get(planned.fingerprint)
+    if (basis === undefined) throw stalePlan()
+    const changes = changesSince(basis, fresh, this.#world(gathered))
+    if (changes.length > 0) throw stalePlan(changes.map((message) => ({ path: 'plan', message })))
+  }
+
+  #world({ sources, listed }: Gathered): PlanWorld {
+    const books = this.#books
+    const now = this.#clock.now()
     return {
-      fingerprint: createHash('sha256')
-        .update(JSON.stringify(Object.entries(basis).sort()))
-        .digest('base64url')
-        .slice(0, 22),
-      createdAt: now,
-      reason,
-      fromServerIds: [...ids],
-      onlyConnections: only,
-      toServerId,
-      placements,
-      unplaced: [...unplaced, ...moving],
-      cohorts,
+      now,
+      sources: sources.map(({ server, detector }, index) => {
+        return { server, isDown: detector.verdict === 'down', connections: listed[index]?.connections ?? [] }
+      }),
       coverage: {
         kind: this.#registry.coverage ?? 'assigned',
         asOf: Math.min(now, ...listed.map(({ coverage }) => coverage.asOf)),
         remembered: listed.some(({ coverage }) => coverage.remembered),
       },
-      basis,
+      targets: books.targets(now),
+      policy: books.policy,
+      policyVersion: books.words.get('policy')?.version ?? 0,
+      claims: books.claims(),
+      digest: (value) => createHash('sha256').update(JSON.stringify(value)).digest('base64url'),
     }
   }
-
-  /** What the plan rests on, piece by piece: a changed world is told by the name of what changed. */
-  #basis(placements: readonly PlannedMigration[], sources: ReadonlySet<ServerId>): Record<string, string> {
-    const basis: Record<string, string> = {}
-    const policy = this.#books.words.get('policy')
-    basis.policy = `version ${policy?.version ?? 0}`
-    for (const id of sources) basis[`source ${id}`] = this.#books.servers.get(id)?.detector.verdict === 'down' ? 'down' : 'not down'
-    const arriving = new Map<ServerId, number>()
-    for (const { toServerId, connections } of placements) arriving.set(toServerId, (arriving.get(toServerId) ?? 0) + connections.length)
-    for (const [id, count] of arriving) {
-      const book = this.#books.servers.get(id)
-      const verdict = book?.server.status === 'online' ? book.detector.verdict : (book?.server.status ?? 'gone')
-      const capacity = book && this.#books.capacityOf(book.server)
-      const fits =
-        capacity === null || (book !== undefined && (this.#books.loadOf(book) ?? Number.POSITIVE_INFINITY) + count <= (capacity ?? 0))
-      basis[`target ${id}`] = [
-        verdict,
-        this.#books.isCordoned(id) ? 'cordoned' : 'not cordoned',
-        `capacity ${capacity ?? 'unknown'}`,
-        fits ? `room for ${count}` : `no room for ${count}`,
-      ].join(', ')
-    }
-    return basis
-  }
-}
-
-/** What differs between two plans' worlds, in words. */
-export function differences(planned: Plan, now: Plan): string[] {
-  return [...new Set([...Object.keys(planned.basis), ...Object.keys(now.basis)])]
-    .filter((key) => planned.basis[key] !== now.basis[key])
-    .sort()
-    .map((key) => `${key}: was ${planned.basis[key] ?? 'not in the plan'}, is ${now.basis[key] ?? 'not in the plan'}`)
 }

@@ -1,0 +1,153 @@
+import type {
+  Connection,
+  ConnectionId,
+  Coverage,
+  MigrationId,
+  MigrationReason,
+  Plan,
+  PlannedMigration,
+  Policy,
+  Server,
+  ServerId,
+  Unplaced,
+} from '../vocabulary.ts'
+import { place } from './placement.ts'
+import { compareIds, type Target } from './ranking.ts'
+
+/** A server that is to be left, and who is there. */
+export interface Source {
+  readonly server: Server
+  readonly isDown: boolean
+  readonly connections: readonly Connection[]
+}
+
+/** What narrows a plan, and what an evacuation has learned before it. */
+export interface PlanScope {
+  /** By whom users were refused already, so that they are not sent there again. */
+  readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
+  readonly onlyConnections?: readonly ConnectionId[] | null
+  readonly toServerId?: ServerId | null
+  /** Who needs no plan any more. */
+  readonly settled?: ReadonlySet<ConnectionId>
+  /** How many each target has got from this evacuation already. */
+  readonly arrived?: ReadonlyMap<ServerId, number>
+}
+
+/** What a plan rests on. */
+export interface PlanWorld {
+  readonly now: number
+  readonly sources: readonly Source[]
+  readonly coverage: Coverage
+  readonly targets: readonly Target[]
+  readonly policy: Policy
+  readonly policyVersion: number
+  /** Who is being moved already, and by which migration. */
+  readonly claims: ReadonlyMap<ConnectionId, MigrationId>
+  /** A hash that nobody can find a second input for, in URL-safe characters. */
+  readonly digest: (value: unknown) => string
+}
+
+export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanScope = {}): Plan {
+  const { onlyConnections = null, toServerId = null, settled = new Set(), refusals = new Map(), arrived = new Map() } = scope
+  const { sources, policy, now, coverage } = world
+  const wanted = onlyConnections && new Set(onlyConnections)
+  const moving: Unplaced[] = []
+  const home = new Map<ConnectionId, ServerId>()
+  const connections: Connection[] = []
+  for (const source of sources) {
+    for (const connection of source.connections) {
+      if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
+      home.set(connection.id, source.server.id)
+      const claim = world.claims.get(connection.id)
+      if (claim === undefined) connections.push(connection)
+      else moving.push({ connectionId: connection.id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
+    }
+  }
+  const fromServerIds = [...new Set(sources.map(({ server }) => server.id))]
+  const { placed, unplaced, cohorts } = place({
+    sources: fromServerIds,
+    sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
+    only: toServerId,
+    reason,
+    connections,
+    refusals,
+    arrived,
+    targets: world.targets,
+    policy: policy.placement,
+    targetsPerConnection: policy.migration.targetsPerConnection,
+  })
+  const byId = new Map(world.targets.map((target) => [target.server.id, target]))
+  const placements: PlannedMigration[] = []
+  for (const [target, arrivals] of placed) {
+    const { load, capacity = null } = byId.get(target) ?? {}
+    const loadBefore = load ?? 0
+    for (const fromServerId of fromServerIds) {
+      const part = arrivals.filter(({ id }) => home.get(id) === fromServerId)
+      const ends = { fromServerId, toServerId: target }
+      if (part.length > 0) placements.push({ ...ends, connections: part, loadBefore, loadAfter: loadBefore + arrivals.length, capacity })
+    }
+  }
+  placements.sort((a, b) => compareIds(a.fromServerId, b.fromServerId) || compareIds(a.toServerId, b.toServerId))
+  const basis = {
+    asked: `for ${wanted ? `${wanted.size} named (${world.digest([...wanted].sort()).slice(0, 8)})` : 'everybody'}, to ${toServerId ?? 'the best'}`,
+    ...basisOf(
+      world,
+      placements.map((placement) => placement.toServerId),
+      unplaced,
+    ),
+  }
+  return {
+    fingerprint: world.digest(Object.entries(basis).sort()).slice(0, 22),
+    createdAt: now,
+    reason,
+    fromServerIds,
+    onlyConnections,
+    toServerId,
+    placements,
+    unplaced: [...unplaced, ...moving],
+    cohorts,
+    coverage,
+    basis,
+  }
+}
+
+const source = 'source '
+const target = 'target '
+const room = 'room'
+const forAll = 'for everybody'
+
+/**
+ * What the plan rests on, piece by piece: a changed world is told by the name of what changed. Counts of users are no part
+ * of it: whoever leaves is skipped, and whoever comes is planned beside, as long as there is room.
+ */
+function basisOf(world: PlanWorld, targets: readonly ServerId[], unplaced: readonly Unplaced[]): Record<string, string> {
+  const basis: Record<string, string> = { policy: `version ${world.policyVersion}` }
+  for (const { server, isDown } of world.sources) basis[source + server.id] = isDown ? 'down' : 'not down'
+  for (const id of new Set(targets)) basis[target + id] = textOf(world, id)
+  basis[room] = unplaced.every(({ code }) => code === 'pinned') ? forAll : 'not for everybody'
+  return basis
+}
+
+function textOf(world: PlanWorld, id: string): string {
+  const found = world.targets.find(({ server }) => server.id === id)
+  if (!found) return 'gone'
+  const { server, verdict, cordoned, capacity } = found
+  return [
+    server.status === 'online' ? verdict : server.status,
+    cordoned ? 'cordoned' : 'not cordoned',
+    `capacity ${capacity ?? 'unknown'}`,
+  ].join(', ')
+}
+
+/** What has changed for a plan, in words: its own targets are looked at, not those that newcomers would get. */
+export function changesSince(planned: Plan['basis'], fresh: Plan, world: PlanWorld): string[] {
+  const isNow = (key: string): string | undefined => {
+    if (key.startsWith(target)) return textOf(world, key.slice(target.length))
+    return key === room && planned[room] !== forAll ? planned[room] : fresh.basis[key]
+  }
+  const keys = [...Object.keys(planned), ...Object.keys(fresh.basis).filter((key) => key.startsWith(source))]
+  return [...new Set(keys)]
+    .filter((key) => planned[key] !== isNow(key))
+    .sort()
+    .map((key) => `${key}: was ${planned[key] ?? 'not in the plan'}, is ${isNow(key) ?? 'not in the plan'}`)
+}
