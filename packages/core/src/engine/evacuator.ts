@@ -34,7 +34,7 @@ import type { Books, ServerBook } from './books.ts'
 import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
-import type { Looked, Planner } from './planner.ts'
+import type { Planner } from './planner.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */
 const storeCallMs = 10_000
@@ -158,7 +158,7 @@ export class Evacuator {
   }
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(plan: Plan, sources: readonly ServerBook[], looked: Looked = plan): Promise<Evacuation> {
+  async execute(plan: Plan, sources: readonly ServerBook[], looked: string | Plan = plan): Promise<Evacuation> {
     const { books, hostGuards } = this.#parts
     await hostGuards.ask()
     await this.#askCooldown(plan)
@@ -170,12 +170,10 @@ export class Evacuator {
   }
 
   /** The same plan by what is so now. @throws PintailError `plan_stale` if it is another one */
-  async fresh(plan: Plan, sources: readonly ServerBook[], looked: Looked): Promise<Plan> {
+  async fresh(plan: Plan, sources: readonly ServerBook[], looked: string | Plan): Promise<Plan> {
     const { planner } = this.#parts
-    const gathered = await planner.gather(sources)
-    const fresh = planner.plan(gathered, plan.reason, plan)
-    planner.compare(looked, fresh, gathered)
-    return fresh
+    const { onlyConnections, toServerId } = plan
+    return planner.again(looked, await planner.gather(sources), plan.reason, { onlyConnections, toServerId })
   }
 
   async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
@@ -205,8 +203,8 @@ export class Evacuator {
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
     this.#askGuards(serverId, reason)
     this.#askBusy([serverId])
-    const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
-    if (fingerprint !== null) planner.compare({ fingerprint }, plan, gathered)
+    const scope = { onlyConnections: connectionIds, toServerId }
+    const plan = fingerprint === null ? planner.plan(gathered, reason, scope) : planner.again(fingerprint, gathered, reason, scope)
     if (plan.placements.length === 0)
       throw new PintailError('nothing_to_move', whyNobody(plan), { remedy: 'plan() shows each server with its reason.' })
     const { writes } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })

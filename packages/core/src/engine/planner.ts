@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { changesSince, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
+import { changesSince, type Looked, lookedAt, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
 import { errorText, PintailError, stalePlan } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
@@ -13,15 +13,12 @@ const listTimeoutMs = 30_000
 /** Servers whose connections are counted at once. */
 const countAtOnce = 16
 /** Plans that can still be carried out by their fingerprint alone after the world around them has moved on. */
-const basesKept = 256
+const plansKept = 16
 
 export interface Listed {
   readonly connections: readonly Connection[]
   readonly coverage: Coverage
 }
-
-/** A plan that somebody has looked at: itself, or its fingerprint alone. */
-export type Looked = Pick<Plan, 'fingerprint'> & Partial<Plan>
 
 /** What the registry said for a plan. */
 export interface Gathered {
@@ -36,7 +33,7 @@ export class Planner {
   readonly #bus: Bus
   readonly #clock: Clock
   readonly #stopped: AbortSignal
-  readonly #bases = new Map<string, Plan['basis']>()
+  readonly #looked = new Map<string, Looked>()
 
   constructor(registry: ServerRegistry, books: Books, bus: Bus, clock: Clock, stopped: AbortSignal) {
     this.#registry = registry
@@ -132,23 +129,31 @@ export class Planner {
    * the same room.
    */
   plan(gathered: Gathered, reason: MigrationReason, scope: PlanScope = {}): Plan {
-    const plan = makePlan(this.#world(gathered), reason, scope)
-    this.#bases.delete(plan.fingerprint)
-    this.#bases.set(plan.fingerprint, plan.basis)
-    for (const oldest of this.#bases.keys()) {
-      if (this.#bases.size <= basesKept) break
-      this.#bases.delete(oldest)
-    }
-    return plan
+    return makePlan(this.#world(gathered), reason, scope)
   }
 
-  /** @throws PintailError `plan_stale` if what the looked-at plan rests on has changed; of one forgotten, nothing may have */
-  compare(planned: Looked, fresh: Plan, gathered: Gathered): void {
-    if (planned.fingerprint === fresh.fingerprint) return
-    const basis = planned.basis ?? this.#bases.get(planned.fingerprint)
-    if (basis === undefined) throw stalePlan()
-    const changes = changesSince(basis, fresh, this.#world(gathered))
+  /** Keeps of a plan that is being looked at what its fingerprint alone does not say. */
+  remember(plan: Plan): void {
+    this.#looked.delete(plan.fingerprint)
+    this.#looked.set(plan.fingerprint, lookedAt(plan))
+    for (const oldest of this.#looked.keys()) {
+      if (this.#looked.size <= plansKept) break
+      this.#looked.delete(oldest)
+    }
+  }
+
+  /**
+   * The plan that was looked at, by what is so now: whoever has left is skipped, whoever has come is planned beside, all
+   * others go where it says.
+   * @throws PintailError `plan_stale` if they cannot any more; of a plan that is remembered no more nothing may have changed
+   */
+  again(plan: string | Plan, gathered: Gathered, reason: MigrationReason, scope: PlanScope): Plan {
+    const looked = typeof plan === 'string' ? this.#looked.get(plan) : lookedAt(plan)
+    const fresh = this.plan(gathered, reason, { ...scope, ...(looked && { keep: looked.assignments }) })
+    if (!looked && fresh.fingerprint !== plan) throw stalePlan()
+    const changes = looked ? changesSince(looked, fresh, this.#world(gathered)) : []
     if (changes.length > 0) throw stalePlan(changes.map((message) => ({ path: 'plan', message })))
+    return fresh
   }
 
   #world({ sources, listed }: Gathered): PlanWorld {

@@ -57,7 +57,7 @@ export interface TrueUser {
 /** Who hears what engines ask of the world. */
 export interface Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
-  counted(process: Process, server: string, load: number, at: number): void
+  counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void
   leads(process: Process, holder: string, token: number): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
@@ -265,7 +265,7 @@ export class World {
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
-          this.judge.counted(process, server.id, rows.length, stale ? at : this.now)
+          this.judge.counted(process, server.id, rows, stale ? at : this.now)
           return rows
         }),
       ...(this.setup.registry.setsStatus && {
