@@ -41,6 +41,8 @@ export interface MigratorHooks {
   token(timeoutMs: number): Token | null
   /** Rises with each call that changes something. */
   epoch(): number
+  /** Makes sure that it is known how many are on this server now; false: that cannot be known. */
+  counted(id: ServerId): Promise<boolean>
   /** A migration has reached a terminal state. */
   ended(migration: Migration): void
 }
@@ -281,6 +283,8 @@ export class Migrator {
     if (sample === null) return { message: `target ${run.to.id} could not be probed before the move`, retry: true }
     const { passed, reason } = judgeCheck(sample, this.#books.policy.detect)
     if (!passed) return { message: `target ${run.to.id} failed a fresh check: ${reason.message}`, retry: true }
+    // A plan that waited for its approval was made by a count of then.
+    if (!(await this.#hooks.counted(run.to.id))) return { message: `the connections of ${run.to.id} could not be counted`, retry: true }
     try {
       await this.#call('prepare', (ctx) => this.#mover.prepare?.(run.from, run.to, ctx))
       return null
@@ -892,18 +896,24 @@ export class Migrator {
   /** Starts none of these. Whom a former leader may have been moving still is given up in order; the others are free. */
   async #drop(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
     const unclear = (record: MoveRecord): boolean => run.resumed.has(record.connection.id)
-    await this.#skip(
-      run,
-      records.filter((record) => !unclear(record)),
-      why,
-    )
-    await each(records.filter(unclear), this.#books.policy.migration.concurrencyPerTarget, async (record) => {
-      const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
-      if (token === null) return this.#settle(run, record, { end: 'open' })
-      const { isClean } = run.resumed.get(record.connection.id) ?? { isClean: false }
-      const outcome = await this.#giveUp(this.#moveOf(run, record, token), why, isClean, false, this.#clock.now())
-      await this.#settle(run, record, outcome)
-    })
+    // Until all are clear the run is not over, whoever drops them.
+    run.inFlight++
+    try {
+      await this.#skip(
+        run,
+        records.filter((record) => !unclear(record)),
+        why,
+      )
+      await each(records.filter(unclear), this.#books.policy.migration.concurrencyPerTarget, async (record) => {
+        const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+        if (token === null) return this.#settle(run, record, { end: 'open' })
+        const { isClean } = run.resumed.get(record.connection.id) ?? { isClean: false }
+        const outcome = await this.#giveUp(this.#moveOf(run, record, token), why, isClean, false, this.#clock.now())
+        await this.#settle(run, record, outcome)
+      })
+    } finally {
+      this.#ended(run)
+    }
   }
 
   async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
@@ -940,7 +950,7 @@ export class Migrator {
       attempt: record.attempt,
       fencingToken,
       epoch: 0,
-      sourceAlive: this.#books.servers.get(run.from.id)?.detector.verdict !== 'down',
+      sourceAlive: !this.#books.isDead(run.from.id),
     }
   }
 

@@ -74,6 +74,10 @@ export class Planner {
         this.#bus.warn({ code: 'invalid_row', message, serverId: server.id, count: this.#books.skippedRows })
       }
       book.remembered = { connections: [...connections.values()], at: asOf }
+      if (server.load === null) {
+        book.counted = { load: connections.size, at: asOf }
+        this.#books.absorb(server.id, asOf)
+      }
       return { connections: book.remembered.connections, coverage: { kind, asOf, remembered: false } }
     } catch (error) {
       if (this.#stopped.aborted) throw error
@@ -93,6 +97,22 @@ export class Planner {
     }
   }
 
+  /** Counts a server whose load the registry does not tell; false: that could not be done. */
+  count(book: ServerBook): Promise<boolean> {
+    return this.list(book).then(
+      ({ coverage }) => !coverage.remembered,
+      () => false,
+    )
+  }
+
+  /** The same, unless the registry tells the load itself, or the last count is as young as its last list. */
+  async recount(id: ServerId): Promise<boolean> {
+    const book = this.#books.servers.get(id)
+    const { registryRefreshMs } = this.#books.policy
+    if (!book || book.server.load !== null) return true
+    return (book.counted !== null && this.#clock.now() - book.counted.at < registryRefreshMs) || this.count(book)
+  }
+
   /** Where the registry tells no load, the connections of each possible target are counted. */
   async #count(sources: ReadonlySet<ServerId>): Promise<void> {
     const open = [...this.#books.servers.values()].filter(
@@ -100,18 +120,8 @@ export class Planner {
     )
     const next = async (): Promise<void> => {
       for (let book = open.pop(); book; book = open.pop()) {
-        const at = this.#clock.now()
-        try {
-          const { connections, coverage } = await this.list(book)
-          if (coverage.remembered) book.counted = null
-          else {
-            book.counted = { load: connections.length, at }
-            this.#books.absorb(book.server.id, at)
-          }
-        } catch {
-          // Unknown is not zero: it is excluded as `load_unknown`, and `list` has warned or the plan will say so.
-          book.counted = null
-        }
+        // Unknown is not zero: it is excluded as `load_unknown`, and `list` has warned or the plan will say so.
+        if (!(await this.count(book))) book.counted = null
       }
     }
     await Promise.all(Array.from({ length: countAtOnce }, next))
