@@ -249,7 +249,7 @@ export class Judge implements Witness {
       if (user.touchedAt < world.now - 60_000) this.report('I1', `${user.id} loses his home ${from.id}: the grant is taken back there`)
       return
     }
-    if (!user.grants.has(user.home) && user.touchedAt < (record ? startOf(record) : 0) - world.startedAt)
+    if (!user.grants.has(user.home) && user.touchedAt < (record ? startOf(record) : 0) - world.startedAt - this.skewMs)
       this.report('I1', `${user.id} is left without any grant: ${from.id} is taken back, ${to.id} was never given`)
     const migration = record && this.migrations.get(record.migrationId)
     const source = world.servers.get(from.id)
