@@ -23,6 +23,7 @@ interface Told {
   readonly at: number
   readonly load: number | null
   readonly capacity: number | null
+  readonly status: string | null
   /** Who is known to be counted in that load; of a stale number nobody. */
   readonly users: ReadonlySet<string>
 }
@@ -90,11 +91,12 @@ export class Judge implements Witness {
     // What a frozen process is told it hears later.
     if (isHonest && !process.frozen) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
-    for (const { id, load = null, capacity = null } of rows) {
+    for (const { id, load = null, capacity = null, status = null } of rows) {
       const users = new Set(isHonest ? this.#world.on(String(id)).map((user) => user.id) : [])
       // Where no load is told, the newest count of connections stands.
       const { at: countedAt = at, load: count = null, users: counted = users } = told.get(String(id)) ?? {}
-      told.set(String(id), load === null ? { at: countedAt, load: count, capacity, users: counted } : { at, load, capacity, users })
+      const heard = { capacity, status }
+      told.set(String(id), load === null ? { ...heard, at: countedAt, load: count, users: counted } : { ...heard, at, load, users })
     }
   }
 
@@ -333,6 +335,8 @@ export class Judge implements Witness {
   statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
     const seenAt = this.#listedAt.get(process) ?? 0
     if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
+    // A registry that has gone back to what was before his word is believed: nobody could know better.
+    if (this.#told.get(process)?.get(server.id)?.status !== server.status) return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 
