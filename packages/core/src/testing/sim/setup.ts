@@ -93,8 +93,8 @@ export function historyOf(seed: number): History {
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
-  // A target that fails while many are still on their way to it.
-  const isSlow = chance(0.2)
+  // A target that fails while many are still on their way to it from a dead server.
+  const isSlow = chance(0.3)
   const setup: Setup = {
     seed,
     servers,
@@ -153,15 +153,16 @@ export function historyOf(seed: number): History {
     pick: random(),
     lastsMs: Math.round(1000 * 2 ** (random() * 8)),
   })
+  const often = one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps'] as const)
   const something: Step = {
-    ...drawn(one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps']), null, 0),
+    ...drawn(isSlow ? 'server.dies' : often, null, 0),
     at: between(20, 60) * 1000,
   }
   const steps = [something, { ...drawn(first.kind, first.phase, 0), at: 0 }]
   const many = between(2, 9)
   for (let index = 0; index < many; index++)
     steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
-  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0 })
+  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0, lastsMs: 180_000 })
   if (chance(0.1)) {
     // Somebody takes a server out of service by hand while it is down, and then it comes back.
     const at = between(60, 300) * 1000

@@ -111,6 +111,7 @@ export class World {
   /** Servers whose connections cannot be listed. */
   readonly unlistable = new Set<string>()
   judge!: Witness
+  #lastBatch = { token: 0, batch: 0 }
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
   /** Hears every call of the mover before anything comes of it. */
@@ -502,6 +503,10 @@ export class World {
         process.call(async () => {
           await slow()
           const { lastSeq } = await store.commit(batch, ctx)
+          // What comes a second time is answered, and not kept again.
+          const last = this.#lastBatch
+          if (batch.token < last.token || (batch.token === last.token && batch.batch <= last.batch)) return { lastSeq }
+          this.#lastBatch = batch
           this.judge.committed(batch)
           for (const { kind, value } of batch.writes)
             if (kind === 'migration' && value !== null) this.onPhase((value as { readonly status: string }).status)
