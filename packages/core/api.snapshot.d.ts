@@ -1608,6 +1608,7 @@ export type MoveState = {
     readonly at: number;
     readonly permanent: boolean;
     readonly error: string;
+    readonly residue?: true;
 } | {
     readonly state: "skipped";
     readonly at: number;

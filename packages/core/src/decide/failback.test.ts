@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { resolvePolicy } from '../options.ts'
 import { parseServer } from '../rows.ts'
-import type { Connection, ConnectionId, Evacuation, EvacuationId, FailbackPolicy, Migration, MoveRecord, ServerId } from '../vocabulary.ts'
+import type { Connection, Evacuation, EvacuationId, FailbackPolicy, Migration, MoveRecord, ServerId } from '../vocabulary.ts'
 import {
   afterBatch,
   byOperator,
@@ -129,19 +129,14 @@ test('the cooldown of a source counts its migrations, and not those of the same 
 })
 
 test('a user is away where he was moved to, and is not called away again for a day once he has come home', () => {
-  const move = (user: string, at: number, state: 'moved' | 'failed' | 'skipped' = 'moved') =>
-    ({ connection: { id: user }, state: { state, at } }) as unknown as MoveRecord
+  const move = (user: string, at: number, state: 'moved' | 'failed' | 'skipped' = 'moved', more = {}) =>
+    ({ connection: { id: user }, state: { state, at, ...more } }) as unknown as MoveRecord
   const went = [
-    { to: id<ServerId>('s2'), residue: [], moves: ['a', 'b', 'f', 'g'].map((user) => move(user, 0)).concat(move('c', 0, 'skipped')) },
-    { to: id<ServerId>('s3'), residue: [], moves: [move('d', 0), move('e', 0)] },
+    { to: id<ServerId>('s2'), moves: [...['a', 'b', 'f', 'g'].map((user) => move(user, 0)), move('c', 0, 'skipped')] },
+    { to: id<ServerId>('s3'), moves: [move('d', 0), move('e', 0)] },
   ]
-  const cameHome = [
-    {
-      to: id<ServerId>('s1'),
-      residue: ['f' as ConnectionId],
-      moves: [move('b', 10), move('d', 10, 'skipped'), move('e', 1 - homeOnceMs), move('f', 10, 'failed'), move('g', 10, 'failed')],
-    },
-  ]
+  const unclear = move('f', 10, 'failed', { residue: true })
+  const cameHome = [move('b', 10), move('d', 10, 'skipped'), move('e', 1 - homeOnceMs), unclear, move('g', 10, 'failed')]
   expect([...movedAway(went, cameHome, 1)]).toEqual([
     ['a', 's2'],
     ['g', 's2'],

@@ -143,27 +143,22 @@ export function placedIn({ placements }: Plan): ConnectionId[] {
   return placements.flatMap(({ connections }) => connections.map(({ id }) => id))
 }
 
-/** A migration that is over, and what became of each of its moves. */
-export interface Journey {
-  readonly to: ServerId
-  readonly residue: readonly ConnectionId[]
-  readonly moves: readonly MoveRecord[]
-}
-
 /**
  * Who was moved away by an incident's evacuation, and to where: without those who have come home within a day already.
- * @param went the migrations of that evacuation
- * @param cameHome earlier failbacks to the same server
+ * @param went the moves of that evacuation, by where they went
+ * @param cameHome the moves of earlier failbacks to the same server
  */
-export function movedAway(went: readonly Journey[], cameHome: readonly Journey[], now: number): Map<ConnectionId, ServerId> {
+export function movedAway(
+  went: readonly { readonly to: ServerId; readonly moves: readonly MoveRecord[] }[],
+  cameHome: readonly MoveRecord[],
+  now: number,
+): Map<ConnectionId, ServerId> {
   const away = new Map<ConnectionId, ServerId>()
   for (const { to, moves } of went) for (const { connection, state } of moves) if (state.state === 'moved') away.set(connection.id, to)
-  for (const { moves, residue } of cameHome) {
-    for (const { connection, state } of moves) {
-      // Whoever may have got there after all is not brought there a second time either.
-      const came = state.state === 'moved' || (state.state === 'failed' && residue.includes(connection.id))
-      if (came && state.at > now - homeOnceMs) away.delete(connection.id)
-    }
+  for (const { connection, state } of cameHome) {
+    // Whoever may have got there after all is not brought there a second time either.
+    const came = state.state === 'moved' || (state.state === 'failed' && state.residue)
+    if (came && state.at > now - homeOnceMs) away.delete(connection.id)
   }
   return away
 }

@@ -164,16 +164,20 @@ export class Homing {
   async #away({ evacuationId, serverId }: Incident, history: readonly Migration[]): Promise<Map<ConnectionId, ServerId>> {
     const read = (some: readonly Migration[]) =>
       Promise.all(
-        some.map(async ({ id: migrationId, toServerId: to, residue }) => {
+        some.map(async ({ id: migrationId, toServerId: to }) => {
           const moves = await this.#read((store, ctx) => collect(store.list('move', { migrationId }, ctx)))
-          return { to, moves, residue }
+          return { to, moves }
         }),
       )
     const lately = this.#parts.clock.now() - home.homeOnceMs
     const isLate = ({ completedAt }: Migration) => (completedAt ?? lately) < lately
     const went = await read(history.filter((migration) => migration.evacuationId === evacuationId))
     const back = await read(history.filter((one) => one.reason === 'failback' && one.toServerId === serverId && !isLate(one)))
-    return home.movedAway(went, back, this.#parts.clock.now())
+    return home.movedAway(
+      went,
+      back.flatMap(({ moves }) => moves),
+      this.#parts.clock.now(),
+    )
   }
 
   // --------------------------------------------------------------------------------------------------------- adoption

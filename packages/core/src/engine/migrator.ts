@@ -232,7 +232,8 @@ export class Migrator {
       moved: count(moves, 'moved'),
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
-      residue: new Set(migration.residue),
+      // What a former leader has left behind is in the moves only.
+      residue: new Set([...migration.residue, ...moves.flatMap(({ state, connection }) => ('residue' in state ? connection.id : []))]),
       resumed: new Map(),
       isLeftOpen: false,
       told: 0,
@@ -404,7 +405,8 @@ export class Migrator {
     // A server is gone, so that nobody can be asked what became of these.
     const unclear = run ? [] : moves.filter(({ state }) => state.state === 'moving' || state.state === 'undoing')
     for (const { connection } of unclear) this.#books.confirm(migration.toServerId, connection.id, at)
-    for (const record of unclear) skipped.push(this.#writeMove(record, { state: 'failed', at, permanent: false, error: why }))
+    for (const record of unclear)
+      skipped.push(this.#writeMove(record, { state: 'failed', at, permanent: false, error: why, residue: true }))
     const residue = [...(run?.residue ?? migration.residue), ...unclear.map(({ connection }) => connection.id)]
     const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
     const rolledBack = moves.some(({ attempt }) => attempt > 1)
@@ -874,7 +876,8 @@ export class Migrator {
         this.#books.reserve(run.from.id, connectionId)
         this.#books.confirm(run.from.id, connectionId, at)
       }
-      write = this.#writeMove(record, { state: 'failed', at, permanent, error }, { attempt: record.attempt + (rolledBack ? 1 : 0) })
+      const left: MoveState = { state: 'failed', at, permanent, error, ...(residue && { residue }) }
+      write = this.#writeMove(record, left, { attempt: record.attempt + (rolledBack ? 1 : 0) })
       events.push({ type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }, ...(told ? [told] : []))
       // A call without an answer may still take effect, after its rollback too: a target that does not refuse it is looked at again.
       const { timeoutMs, moveTries, backoffMs: pause } = this.#books.policy.migration
