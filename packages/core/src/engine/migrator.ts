@@ -768,7 +768,7 @@ export class Migrator {
 
   /**
    * Rollback looks at the source. If it lives, those whom this migration has moved to the failed target come home; if it
-   * is dead, they stay where they are. Whoever is on his way elsewhere already is left to that.
+   * is dead, they stay where they are. Nobody is on his way elsewhere already: a user belongs to his migration until it ends.
    */
   async #undo(run: Run): Promise<void> {
     const { id } = run.migration
@@ -783,7 +783,7 @@ export class Migrator {
     const writes: StoreWrite[] = []
     for (const record of this.#books.movesOf(run.migration.id)) {
       const { state } = record
-      if (state.state !== 'moved' || this.#books.claimOf(record.connection.id) !== null) continue
+      if (state.state !== 'moved') continue
       const { startedAt, undelivered } = state
       if (!this.#mover.rollback) run.residue.add(record.connection.id)
       else
