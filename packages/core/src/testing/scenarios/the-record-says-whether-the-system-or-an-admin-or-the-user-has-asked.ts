@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { scenario } from '../sim/scenario.ts'
 
 export const it = scenario(
-  'the system evacuates a dead server and an admin drains and a wish is its users',
+  'the record says whether the system or an admin or the user has asked',
   { servers: 8, users: { s1: 2, s2: 2, s3: 2 } },
   async (world) => {
     const { engine } = world
