@@ -77,6 +77,13 @@ export class Stage {
     return this.#sim.engine()
   }
 
+  /** One that waits to lead. */
+  get standby(): Pintail {
+    const found = this.#sim.standby()
+    assert.ok(found, 'there is only one engine in this world')
+    return found
+  }
+
   kill(server: string): void {
     this.#health(server, (it) => {
       it.alive = false
@@ -345,6 +352,17 @@ export class Stage {
   /** Effective moves of the panel so far. */
   get moved(): number {
     return this.#sim.judge.moved
+  }
+
+  /** What became of calls that were made at once: the answers, and the refusals. */
+  async atOnce<T>(
+    ...calls: readonly Promise<T>[]
+  ): Promise<{ readonly answers: T[]; readonly refusals: { code: string; message: string }[] }> {
+    const settled = await this.answer(Promise.allSettled(calls))
+    return {
+      answers: settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
+      refusals: settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
+    }
   }
 
   /** A refusal with its code, or a failed assertion. */
