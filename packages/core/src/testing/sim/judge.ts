@@ -304,6 +304,9 @@ export class Judge implements Witness {
   statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
     const seenAt = this.#listedAt.get(process) ?? 0
     if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
+    // With this policy he has left it to us; what must stay out of service is cordoned or in maintenance.
+    const isLeftToUs = this.#world.setup.policy.failback?.adoptInactive === true && !this.cordoned.has(server.id)
+    if (isLeftToUs && server.status === 'offline' && status === 'online') return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 
