@@ -242,7 +242,7 @@ export class Engine implements Pintail {
     if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped')
     if (!this.#term)
       throw new PintailError('not_leader', 'another engine leads, or none can be asked', {
-        remedy: 'Ask the leader; status() says who it is.',
+        remedy: 'Ask the engine whose status() says "leading".',
       })
     return this.#term
   }

@@ -337,6 +337,9 @@ export class Judge implements Witness {
     if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
     // A registry that has gone back to what was before his word is believed: nobody could know better.
     if (this.#told.get(process)?.get(server.id)?.status !== server.status) return
+    // With this policy he has left it to us; what must stay out of service is cordoned or in maintenance.
+    const isLeftToUs = this.#world.setup.policy.failback?.adoptInactive === true && !this.cordoned.has(server.id)
+    if (isLeftToUs && server.status === 'offline' && status === 'online') return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 

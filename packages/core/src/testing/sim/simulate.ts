@@ -276,6 +276,12 @@ export class Simulation implements Stage {
     return found.pintail
   }
 
+  /** One that lives and does not lead. */
+  standby(): Pintail | null {
+    const leader = this.leader()
+    return this.#engines.find(({ process }) => !process.dead && process !== leader)?.pintail ?? null
+  }
+
   async #stopped(engine: Engine): Promise<void> {
     const stopping = this.#stop(engine)
     await this.advance(30_000)

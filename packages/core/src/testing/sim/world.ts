@@ -5,6 +5,7 @@ import type {
   ConnectionInput,
   ConnectionMover,
   GuardSource,
+  GuardState,
   JournalDraft,
   LeaseStore,
   Located,
@@ -16,7 +17,7 @@ import type {
   ServerRegistry,
   StoreWrite,
 } from '../../ports.ts'
-import type { Move, ServerStatus, Token } from '../../vocabulary.ts'
+import type { Json, Move, ServerStatus, Token } from '../../vocabulary.ts'
 import { type FakeClock, fakeClock } from '../clock.ts'
 import { seededRandom } from '../random.ts'
 import type { FaultKind } from './kinds.ts'
@@ -85,7 +86,8 @@ interface LeaseState {
 
 const wellFor = 1
 
-export type MoverCall = 'prepare' | 'move' | 'complete' | 'locate' | 'verify' | 'rollback'
+/** Calls of the mover, and `deliver` of the notifier. */
+export type MoverCall = 'prepare' | 'move' | 'complete' | 'locate' | 'verify' | 'rollback' | 'deliver'
 
 /** The truth, and the ports through which engines see and change it. */
 export class World {
@@ -110,12 +112,16 @@ export class World {
   readonly unlisted = new Set<string>()
   /** Servers whose connections cannot be listed. */
   readonly unlistable = new Set<string>()
+  /** What the host forbids, by name, beside the fault `guards.forbid`. */
+  readonly forbidden = new Map<string, GuardState>()
   judge!: Witness
   #lastBatch = { token: 0, batch: 0 }
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
   /** Hears every call of the mover before anything comes of it. */
   onCall: (name: MoverCall, move: Move | null) => void = () => {}
+  /** Hears what has reached a user. */
+  onDelivery: (move: Move, access: Json) => void = () => {}
   calls = 0
   readonly #until = new Map<FaultKind, number>()
   readonly #done = new Set<string>()
@@ -354,6 +360,7 @@ export class World {
           this.inFlight.add(flight)
           try {
             await this.#move(flight, timeoutMs)
+            return { server: move.to.id, profile: `${move.connection.id} at ${move.to.id}` }
           } finally {
             this.inFlight.delete(flight)
           }
@@ -577,20 +584,23 @@ export class World {
             throw new Error('no such host')
           }
           const active = this.strikes('guards.forbid', 1)
-          this.judge.forbade(process, active)
-          return [{ name: 'scaling', active, message: 'the fleet is scaling' }]
+          const said = [...this.forbidden.values()]
+          this.judge.forbade(process, active || said.some(({ forbids, servers }) => !forbids && !servers))
+          return [{ name: 'scaling', active, message: 'the fleet is scaling' }, ...said]
         }),
     }
   }
 
   notifier(process: Process): ClientNotifier {
     return {
-      deliver: (move) =>
+      deliver: (move, access) =>
         process.call(async () => {
+          this.onCall('deliver', move)
           await this.#latency(5, 200)
           if (this.strikes('notifier.fails')) throw new Error('no route to the client')
           this.judge.delivered(move)
-        }),
+          this.onDelivery(move, access)
+        }, 'deliver'),
     }
   }
 
