@@ -324,8 +324,9 @@ export class Evacuator {
       await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
     }
-    // After its end too, and as long as a failed move may yet bring somebody back here.
-    if (ended || this.#hooks.owesTo(evacuation.fromServerIds)) return lookLater()
+    const isNamed = planner.coverage === 'assigned' && gathered.listed.some((part) => part.connections.some((one) => holding.has(one.id)))
+    // After its end too, as long as a failed move may yet bring somebody back here, or as long as they are listed here yet.
+    if (ended || isNamed || this.#hooks.owesTo(evacuation.fromServerIds)) return lookLater()
     const next: Evacuation = {
       ...evacuation,
       moved: moved.size,
@@ -354,7 +355,8 @@ export class Evacuator {
     const avoided = new Map<ConnectionId, Set<ServerId>>()
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
-    const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
+    const { planner, clock, books } = this.#parts
+    const lately = clock.now() - books.policy.migration.retryUnplacedMs
     for (const { id, status, toServerId, reason } of migrations)
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
@@ -362,7 +364,8 @@ export class Evacuator {
         if (state.state === 'moved') {
           moved.add(connection.id)
           arrived.set(toServerId, (arrived.get(toServerId) ?? 0) + 1)
-          if (state.at > lately) holding.add(connection.id)
+          // A list of who was active lately names whoever has moved for some time yet.
+          if (state.at > lately || planner.coverage === 'active') holding.add(connection.id)
           // Whoever is listed on the source all the same has not moved, whatever the mover said (Marzban#1828).
           else for (const map of [refused, avoided]) add(map, connection.id, toServerId)
         }

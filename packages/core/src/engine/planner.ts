@@ -43,6 +43,11 @@ export class Planner {
     this.#stopped = stopped
   }
 
+  /** What the registry's lists of connections hold: everybody, or who was active lately. */
+  get coverage(): Coverage['kind'] {
+    return this.#registry.coverage ?? 'assigned'
+  }
+
   /**
    * Everybody on a server, each once. Unavailable is not empty: then the list kept from before the failure is given,
    * and says so.
@@ -50,7 +55,7 @@ export class Planner {
    */
   async list(book: ServerBook): Promise<Listed> {
     const { server } = book
-    const kind = this.#registry.coverage ?? 'assigned'
+    const kind = this.coverage
     const asOf = this.#clock.now()
     try {
       const rows = await callOut(this.#clock, listTimeoutMs, this.#stopped, 'the registry', (ctx) =>
@@ -175,7 +180,7 @@ export class Planner {
         return { server, isDown: detector.verdict === 'down', connections: listed[index]?.connections ?? [] }
       }),
       coverage: {
-        kind: this.#registry.coverage ?? 'assigned',
+        kind: this.coverage,
         asOf: Math.min(now, ...listed.map(({ coverage }) => coverage.asOf)),
         remembered: listed.some(({ coverage }) => coverage.remembered),
       },

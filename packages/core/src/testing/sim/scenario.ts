@@ -153,6 +153,11 @@ export class Stage {
     this.#sim.watch(status, then)
   }
 
+  /** Later, in virtual time. */
+  after(seconds: number, then: () => void): void {
+    this.#sim.world.clock.setTimeout(then, seconds * 1000)
+  }
+
   addUser(id: string, server: string): void {
     this.#sim.world.addUser(id, server, { id })
   }

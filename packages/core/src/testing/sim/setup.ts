@@ -32,6 +32,8 @@ export interface Setup {
     readonly setsStatus: boolean
     /** A database driver that gives `3` in one answer and `"3"` in the next. */
     readonly mixesIds: boolean
+    /** `active`: its lists of connections name who was active within an hour, also those who have left since. */
+    readonly coverage?: 'active'
   }
   /** A guard of the host that can forbid, for those that have one. */
   readonly guards: boolean
@@ -138,7 +140,7 @@ export function historyOf(seed: number): History {
       confirmation: one(['accepted', 'applied', 'seen']),
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
     },
-    registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4) },
+    registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4), ...(seed % 13 === 0 && { coverage: 'active' }) },
     guards: chance(0.4) || first.kind.startsWith('guards.'),
     notifier: chance(0.3) || first.kind.startsWith('notifier.'),
     engines: one([1, 1, 2, 3]),

@@ -177,7 +177,7 @@ export class Simulation implements Stage {
 
   hostMoves(user: TrueUser, to: string): void {
     user.grants.delete(user.home)
-    user.home = to
+    this.world.rehome(user, to)
     user.grants.set(to, null)
     user.touchedAt = this.world.now
   }
@@ -406,7 +406,7 @@ export class Simulation implements Stage {
           seen?.verdict.verdict === 'up' &&
           !seen.cordoned &&
           seen.penalty < 3 &&
-          world.on(target.id).length + headroom < target.row.capacity
+          (setup.registry.tellsLoad ? world.on(target.id) : world.rowsOn(target.id)).length + headroom < target.row.capacity
         )
       })
       if (room.length > 0)

@@ -51,6 +51,8 @@ export interface TrueUser {
   gone: boolean
   /** When the host or the world last interfered with his access: from then on nothing is our fault. */
   touchedAt: number
+  /** When he last left a server, by the host's books. */
+  readonly leftAt: Map<string, number>
   /** Servers on which a grant of his may exist that no engine can know of. */
   readonly hidden: Set<string>
 }
@@ -164,7 +166,7 @@ export class World {
 
   addUser(id: string, server: string, row: ConnectionInput): void {
     const grants = new Map<string, string | null>([[server, null]])
-    this.users.set(id, { id, row, home: server, grants, gone: false, touchedAt: this.now, hidden: new Set() })
+    this.users.set(id, { id, row, home: server, grants, gone: false, touchedAt: this.now, leftAt: new Map(), hidden: new Set() })
   }
 
   on(server: string): TrueUser[] {
@@ -192,7 +194,7 @@ export class World {
     if (kind === 'registry.is_stale')
       this.#stale = {
         servers: this.#rows(),
-        connections: new Map([...this.servers.keys()].map((id) => [id, this.#rowsOn(id)])),
+        connections: new Map([...this.servers.keys()].map((id) => [id, this.rowsOn(id)])),
       }
   }
 
@@ -237,8 +239,21 @@ export class World {
       }))
   }
 
-  #rowsOn(id: string): ConnectionInput[] {
-    return this.on(id).map(({ row }) => row)
+  /** In the host's books a user has another home from now on. */
+  rehome(user: TrueUser, to: string): void {
+    user.leftAt.set(user.home, this.now)
+    user.home = to
+  }
+
+  /** Whom the registry names when it is asked for the connections of a server. */
+  rowsOn(id: string): ConnectionInput[] {
+    const rows = this.on(id).map(({ row }) => row)
+    if (this.setup.registry.coverage !== 'active') return rows
+    // As VPN Duck does it: whoever was active there within the last hour, wherever he is now.
+    const left = [...this.users.values()].filter(
+      ({ gone, home, leftAt }) => !gone && home !== id && (leftAt.get(id) ?? -1) > this.now - 3_600_000,
+    )
+    return [...rows, ...left.map(({ row }) => row)]
   }
 
   registry(process: Process): ServerRegistry {
@@ -249,6 +264,7 @@ export class World {
       if (this.strikes('registry.hangs')) await this.wait(120_000)
     }
     return {
+      ...(this.setup.registry.coverage && { coverage: this.setup.registry.coverage }),
       listServers: () =>
         process.call(async () => {
           const at = this.now
@@ -270,7 +286,7 @@ export class World {
           trouble()
           if (this.unlistable.has(server.id)) throw new Error('relation "access" is locked')
           const stale = this.strikes('registry.is_stale') && this.#stale
-          let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
+          let rows = stale ? (stale.connections.get(server.id) ?? []) : this.rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
           this.judge.counted(process, server.id, rows, stale ? at : this.now)
           return rows
@@ -335,7 +351,7 @@ export class World {
       user.hidden.add(to)
       throw new Error('the panel broke down half-way')
     }
-    user.home = to
+    this.rehome(user, to)
     user.hidden.delete(to)
     this.#done.add(move.key)
     this.judge.granted(move, user)
@@ -423,7 +439,7 @@ export class World {
           user.grants.delete(move.to.id)
           user.hidden.delete(move.to.id)
           if (user.home !== move.to.id) return
-          user.home = move.from.id
+          this.rehome(user, move.from.id)
           if (!user.grants.has(move.from.id)) user.grants.set(move.from.id, move.key)
         })
     return mover
