@@ -4,6 +4,8 @@ import { type ScenarioWorld, type Stage, scenario } from '../../packages/core/sr
 export interface Fault {
   readonly phase: 'preparing' | 'transferring' | 'completing' | 'undoing'
   readonly what: string
+  /** With this source only. */
+  readonly only?: 'dead' | 'alive'
   readonly world?: ScenarioWorld
   /** Set up before the server fails, or is drained. */
   readonly strike: (world: Stage) => void
@@ -76,6 +78,19 @@ export const faults: readonly Fault[] = [
   { phase: 'transferring', what: '`verify` says no for 30 s', strike: during('transferring', 'mover.fails_verify') },
   { phase: 'transferring', what: 'the target dies, for good', strike: targetDies('transferring', true) },
   { phase: 'transferring', what: 'the target dies, for 90 s', strike: targetDies('transferring', false) },
+  {
+    phase: 'transferring',
+    what: 'the source dies too',
+    only: 'alive',
+    strike: (world) => world.when('transferring', () => world.kill('s1')),
+  },
+  {
+    phase: 'transferring',
+    what: 'the source recovers',
+    only: 'dead',
+    world: { policy: { mode: 'auto', migration: { rates: { overall: { perSecond: 0.2, burst: 2 } } } } },
+    strike: (world) => world.when('transferring', () => world.revive('s1')),
+  },
   { phase: 'transferring', what: 'the leader is killed in front of a `move`', strike: killed('move', 'before') },
   { phase: 'transferring', what: 'the leader is killed before the answer of a `move`', strike: killed('move', 'after') },
   { phase: 'transferring', what: 'the leader is killed before the answer of `verify`', strike: killed('verify', 'after') },
@@ -124,11 +139,11 @@ export const faults: readonly Fault[] = [
   },
 ]
 
-/** Four servers, six users on `s1`. The simulator's judge watches, so that a broken invariant is no row but an error. */
+/** Eight servers, twelve users on `s1`. The simulator's judge watches, so that a broken invariant is no row but an error. */
 export async function observe({ what, world = {}, strike }: Fault, source: 'dead' | 'alive'): Promise<Outcome> {
   let seen: Outcome | null = null
   const policy = { mode: 'auto', migration: { timeoutMs: 5000, backoffMs: 500, concurrencyPerTarget: 1 } } as const
-  await scenario(`${what}, source ${source}`, { users: 6, policy, ...world }, async (stage) => {
+  await scenario(`${what}, source ${source}`, { servers: 8, users: 12, policy, ...world }, async (stage) => {
     strike(stage)
     if (source === 'dead') stage.kill('s1')
     // Whoever asked may be cut off by a killed leader: the drain goes on without him.
@@ -141,11 +156,13 @@ export async function observe({ what, world = {}, strike }: Fault, source: 'dead
 }
 
 /** `3 × a, b`, in the order in which they come first. */
-function counted(items: readonly string[], none: string): string {
+function counted(items: readonly string[], none: string, always = false): string {
   const counts = new Map<string, number>()
   for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1)
-  return [...counts].map(([item, count]) => (count > 1 ? `${count} × ${item}` : item)).join('; ') || none
+  return [...counts].map(([item, count]) => (count > 1 || always ? `${count} × ${item}` : item)).join('; ') || none
 }
+
+const numbered = (items: readonly string[], none: string): string => counted(items, none, true).replaceAll(' ×', '')
 
 function migrationsOf(stage: Stage): string {
   const text = stage.migrations.map(({ status, retryCount, rollbackSuccess, connectionsMoved: moved, connectionsFailed: failed }) =>
@@ -159,57 +176,66 @@ function migrationsOf(stage: Stage): string {
   return counted(text, 'none')
 }
 
+const servers = Array.from({ length: 8 }, (_, index) => `s${index + 1}`)
+
 function usersOf(stage: Stage): string {
-  const homes = ['s1', 's2', 's3', 's4'].map((server) => {
-    const count = stage.on(server).length
-    const name = server === 's1' ? 'the source' : `\`${server}\``
-    return { count, text: `${count} on ${name}${stage.server(server).alive ? '' : ', which is dead'}`, isTarget: server !== 's1' }
-  })
-  const alive = homes.filter(({ isTarget, text }) => isTarget && !text.endsWith('dead')).reduce((sum, { count }) => sum + count, 0)
-  const others = homes.filter(({ count, isTarget, text }) => count > 0 && (!isTarget || text.endsWith('dead')))
-  return [...(alive > 0 ? [`${alive} on living targets`] : []), ...others.map(({ text }) => text)].join('; ')
+  const homes = servers.flatMap((server) =>
+    stage.on(server).map(() => {
+      const kind = server === 's1' ? 'the source' : 'a target'
+      return stage.server(server).alive ? (server === 's1' ? 'on the source' : 'on targets') : `on ${kind}, which is dead`
+    }),
+  )
+  return numbered(homes, 'nowhere')
 }
 
 /** Grants beside the homes: each is owed, or listed as residue. */
 function leftOf(stage: Stage): string {
-  const found: string[] = []
-  for (const server of ['s1', 's2', 's3', 's4'])
-    for (const source of ['s1', 's2', 's3', 's4'])
-      for (const user of stage.on(source)) {
-        if (source === server || !stage.grants(user).includes(server)) continue
-        const owed = stage.revokes.find(({ serverId, move }) => serverId === server && move.connection.id === user)
+  const found = servers.flatMap((server) =>
+    servers
+      .filter((home) => home !== server)
+      .flatMap((home) => stage.on(home))
+      .filter((user) => stage.grants(user).includes(server))
+      .map((user) => {
+        const isOwed = stage.revokes.some(({ serverId, move }) => serverId === server && move.connection.id === user)
         const isListed = stage.migrations.some(({ residue }) => residue.some((id) => id === user))
-        const where = server === 's1' ? 'the source' : 'a target'
-        const wait = stage.server(server).alive ? 'its time' : 'its return'
-        found.push(`grant on ${where}: ${owed ? `owed, waits for ${wait}` : isListed ? 'in `residue`' : 'nobody takes it back'}`)
-      }
-  return counted(found, 'nothing')
+        return `on ${server === 's1' ? 'the source' : 'a target'}, ${isOwed ? 'owed' : isListed ? 'residue' : 'stays'}`
+      }),
+  )
+  return numbered(found, 'none')
 }
 
 /** What the log says as a warning or an error of moves and migrations, once each. */
 function toldOf(stage: Stage): string {
   const lines = stage.lines
     .filter((line) => /^(warn|error): /.test(line) && !/suspect|incident|packet answered|no answer to \d+ packet/.test(line))
-    .map((line) => line.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…').replace(/\bs[234]\b/g, 'a target'))
+    .map((line) => line.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…').replace(/\b(server |target )?s[2-8]\b/g, 'a target'))
   const [first, ...rest] = [...new Set(lines)]
   if (!first) return 'nothing'
   const text = first.replace(/\|/g, '/')
   return rest.length === 0 ? `“${text}”` : `“${text}” and ${rest.length} more`
 }
 
+const header = ['the fault', 'source', 'how the migrations end', 'users', 'grants beside their homes', 'warnings and errors']
+
 export async function faultTables(): Promise<string> {
   const parts: string[] = []
   for (const phase of ['preparing', 'transferring', 'completing', 'undoing'] as const) {
-    const rows = [
-      ['the fault', 'source', 'how the migrations end', 'where the users are', 'grants left beside their homes', 'the log'],
-      ['---', '---', '---', '---', '---', '---'],
-    ]
-    for (const fault of faults.filter((one) => one.phase === phase))
-      for (const source of ['dead', 'alive'] as const) {
-        const { migrations, users, left, told } = await observe(fault, source)
-        rows.push([source === 'dead' ? fault.what : '', source, migrations, users, left, told])
+    const rows = [header, header.map(() => '---')]
+    for (const fault of faults.filter((one) => one.phase === phase)) {
+      if (fault.only) {
+        rows.push([fault.what, fault.only, ...(await row(fault, fault.only))])
+        continue
       }
+      const [dead, alive] = [await row(fault, 'dead'), await row(fault, 'alive')]
+      if (dead.join() === alive.join()) rows.push([fault.what, 'either', ...dead])
+      else rows.push([fault.what, 'dead', ...dead], ['', 'alive', ...alive])
+    }
     parts.push(`## ${phase[0]?.toUpperCase()}${phase.slice(1)}`, rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n'))
   }
   return parts.join('\n\n')
+}
+
+async function row(fault: Fault, source: 'dead' | 'alive'): Promise<string[]> {
+  const { migrations, users, left, told } = await observe(fault, source)
+  return [migrations, users, left, told]
 }
