@@ -2,6 +2,7 @@ import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
+import type { JournalEntry } from '../../ports.ts'
 import { seededRandom } from '../random.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
 import { Judge } from './judge.ts'
@@ -20,6 +21,8 @@ export interface SimResult {
   readonly virtualMs: number
   /** What the engines told, for a reader: time and text. */
   readonly trace: readonly string[]
+  /** Every entry of the journal that the engines have written. */
+  readonly journal: readonly JournalEntry[]
 }
 
 interface Engine {
@@ -246,6 +249,7 @@ export class Simulation implements Stage {
       moves: judge.moved,
       virtualMs: world.now,
       trace: this.#trace,
+      journal: await world.journal(),
     }
   }
 
@@ -363,7 +367,7 @@ export class Simulation implements Stage {
           `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`,
         )
     }
-    const kept = (await world.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
+    const kept = await world.journal()
     const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
     if (lost.length > 0) judge.report('I4', `${lost.length} entries of the journal never reached the log, the first: ${lost[0]?.type}`)
 

@@ -6,6 +6,7 @@ import type {
   ConnectionMover,
   GuardSource,
   JournalDraft,
+  JournalEntry,
   LeaseStore,
   Located,
   LogSink,
@@ -176,6 +177,11 @@ export class World {
   /** Whether it has been well since then. */
   wellSince(server: TrueServer, since: number): boolean {
     return this.isWell(server) && server.sickAt + wellFor < since
+  }
+
+  /** Every entry that the store has kept. */
+  async journal(): Promise<readonly JournalEntry[]> {
+    return (await this.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
   }
 
   // ------------------------------------------------------------------------------------------------------- fault windows
