@@ -302,6 +302,15 @@ test('a journal that begins anywhere breaks no rule for what came before it', as
   }
 })
 
+test('a cordoned target and a cancelled evacuation are words too', async () => {
+  const entries = await cleanOutage()
+  const index = at(entries, 'move.started', 2)
+  const { toServerId } = fieldsOf(entries[index] as JournalEntry)
+  const { evacuationId } = fieldsOf(entries[at(entries, 'evacuation.created')] as JournalEntry)
+  expect(rulesOf(inserted(entries, index, 'server.cordoned', { serverId: toServerId }))).toEqual(['move.against_word'])
+  expect(rulesOf(inserted(entries, index, 'evacuation.cancelled', { evacuationId, moved: 2, why: '' }))).toContain('move.against_word')
+})
+
 test('a pause that has ended by its time forbids nothing any more', async () => {
   const entries = await cleanOutage()
   const index = at(entries, 'move.started')
