@@ -100,6 +100,8 @@ export class World {
   readonly lease: LeaseState = { holder: null, token: 0, until: 0 }
   readonly inFlight = new Set<InFlight>()
   readonly refusing = new Set<string>()
+  /** Calls of `move` that fail as a script says, by user and target. */
+  readonly failures = new Map<string, { calls: number; readonly how: 'rejected' | 'unavailable' | 'unclear' }>()
   /** Servers whose preparation is refused for good. */
   readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
@@ -429,6 +431,11 @@ export class World {
 
   async #move(flight: InFlight, timeoutMs: number): Promise<void> {
     const { move } = flight
+    const failure = this.failures.get(`${move.connection.id} ${move.to.id}`)
+    if (failure && failure.calls-- > 0) {
+      await this.#latency(5, 50)
+      throw failure.how === 'unclear' ? new Error('failed as recorded') : new PintailError(failure.how, 'failed as recorded')
+    }
     if (this.strikes('mover.is_unavailable')) {
       await this.#latency(5, 50)
       throw new PintailError('unavailable', 'the panel is restarting')
