@@ -12,7 +12,7 @@ const remembered = 500
 /** A user goes home once a day; clocks of leaders may differ. */
 const homeOnceMs = 23 * 3_600_000
 
-/** Entries of commits that only tell: when the answer to one was lost, a store that does not know it may have it twice. */
+/** Entries that may be there twice: of commits that only tell, when the answer to one was lost on the way from the store. */
 const onlyTold: ReadonlySet<string> = new Set([
   'server.added',
   'server.removed',
@@ -21,6 +21,8 @@ const onlyTold: ReadonlySet<string> = new Set([
   'server.undamped',
   'guard.denied',
   'leader.acquired',
+  // Two grants of one user may be taken back in one moment; they are counted.
+  'revoke.settled',
 ])
 
 type MoveStage = 'waiting' | 'started' | 'moved' | 'failed' | 'refused' | 'skipped'
@@ -100,8 +102,8 @@ class TraceJudge {
   /** Which migration a user belongs to until it ends. */
   readonly #claims = new Map<string, string>()
   readonly #homes = new Map<string, string>()
-  /** Servers on which a grant may be left over, by user. */
-  readonly #owed = new Map<string, Map<string, string>>()
+  /** Servers on which grants may be left over, by user: of which migration, and how many at most. */
+  readonly #owed = new Map<string, Map<string, { migration: string; many: number }>>()
   readonly #homeward = new Set<string>()
   readonly #cameHome = new Map<string, number>()
   #block: Block | null = null
@@ -453,7 +455,6 @@ class TraceJudge {
       this.#report('move.settled', `${who} is intended twice in one moment`)
     const attempt = this.#keyed(migration, data, move ?? null)
     migration.moves.set(connectionId, { stage: 'started', attempt, key, at: entry.at })
-    this.#owe(connectionId, to, migrationId)
   }
 
   /** I9 and I14, and the home that he has already. */
@@ -572,16 +573,17 @@ class TraceJudge {
   // ------------------------------------------------------------------------------------------------------------ revokes
 
   #owe(connection: string, server: string, migration: string): void {
-    const owed = this.#owed.get(connection) ?? new Map<string, string>()
-    this.#owed.set(connection, owed.set(server, migration))
+    const owed = this.#owed.get(connection) ?? new Map<string, { migration: string; many: number }>()
+    this.#owed.set(connection, owed.set(server, { migration, many: (owed.get(server)?.many ?? 0) + 1 }))
   }
 
   #revoked({ serverId, connectionId }: PintailEvents['revoke.settled']): void {
     const who = `the grant of ${connectionId} on ${serverId} is taken back`
-    const by = this.#owed.get(connectionId)?.get(serverId)
-    if (by === undefined && this.#isWhole) this.#report('revoke.early', `${who}, and nobody has moved him`)
+    const owed = this.#owed.get(connectionId)?.get(serverId)
+    if ((owed?.many ?? 0) < 1 && this.#isWhole) this.#report('revoke.early', `${who}, and no move has left one there`)
+    if (owed) owed.many--
     if (this.#homes.get(connectionId) === serverId) this.#report('revoke.early', `${who}, where he is at home`)
-    const move = by === undefined ? undefined : this.#migrations.get(by)?.moves.get(connectionId)
+    const move = owed && this.#migrations.get(owed.migration)?.moves.get(connectionId)
     if (move?.stage === 'started') this.#report('revoke.early', `${who} while his move is under way`)
   }
 }

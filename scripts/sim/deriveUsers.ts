@@ -1,0 +1,148 @@
+import type { JournalEntry, PintailEvent } from '@pintail/core'
+import type { Script, SimUser } from '@pintail/core/testing'
+import type { Recorded, RecordedEvacuation, RecordedMove } from './recorded.ts'
+
+type Timed = Script['acts'][number]
+
+export interface DerivedUsers {
+  readonly users: readonly SimUser[]
+  /** Who came, and whom the host moved. */
+  readonly acts: readonly Timed[]
+  readonly failures: Script['failures']
+  /** Users that are counted in the journal and named nowhere. */
+  readonly unnamed: number
+  /** Users that the journal shows on a server on which no move has brought them. */
+  readonly movedByHost: number
+  /** The most users that a server is known to have carried, by server. */
+  readonly peaks: ReadonlyMap<string, number>
+}
+
+/** Before the plan in which he is first seen, milliseconds. */
+const beforeMs = 1000
+
+interface Seen {
+  readonly from: string
+  /** When the migration or the decision was made in which he is first named. */
+  readonly at: number
+}
+
+/** Where users were, by the moves that are recorded, in the order of the journal. */
+class Homes {
+  readonly first = new Map<string, Seen>()
+  readonly acts: Timed[] = []
+  readonly #home = new Map<string, string>()
+  movedByHost = 0
+
+  /** He is named as being there. */
+  see(user: string, server: string, at: number): void {
+    if (server === '') return
+    const home = this.#home.get(user)
+    if (home === undefined) this.first.set(user, { from: server, at })
+    else if (home !== server) {
+      this.acts.push({ at: at - beforeMs, do: 'user.is_moved_by_the_host', user, to: server })
+      this.movedByHost++
+    }
+    this.#home.set(user, server)
+  }
+
+  settle({ user, from, to, end, isRolledBack }: RecordedMove): void {
+    if (end === 'moved') this.#home.set(user, to)
+    if (end === 'undone' && isRolledBack) this.#home.set(user, from)
+  }
+}
+
+/** Everybody on the server was planned for: that counts them. */
+function countsAll({ from, incident, reason, isHomeward }: RecordedEvacuation): boolean {
+  return from.length === 1 && !isHomeward && (incident !== null || reason === 'maintenance')
+}
+
+function arrivals(moves: readonly RecordedMove[], server: string, before: number): number {
+  let sum = 0
+  for (const { from, to, end, at } of moves) {
+    if (end !== 'moved' || at >= before) continue
+    if (to === server) sum++
+    if (from === server) sum--
+  }
+  return sum
+}
+
+/**
+ * Who was where when the recording began: who is named, and on the servers whose users were counted as many more as that.
+ * Whoever is named beyond that count has come later.
+ */
+export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded, moveTries: number): DerivedUsers {
+  const homes = new Homes()
+  const byKey = [...recorded.moves].sort((a, b) => (a.startedAt ?? a.at) - (b.startedAt ?? b.at))
+  const named = byKey.map((move) => ({
+    at: move.startedAt ?? move.at,
+    do: () => homes.see(move.user, move.from, move.migration?.createdAt ?? move.at),
+  }))
+  const settled = recorded.moves.map((move) => ({ at: move.at, do: () => homes.settle(move) }))
+  const left = [...entries].flatMap((entry) => {
+    const { type, at, data } = entry as PintailEvent
+    if (type !== 'connection.unplaced' || (recorded.evacuations.find(({ id }) => id === data.evacuationId)?.from.length ?? 1) > 1) return []
+    return [{ at, do: () => homes.see(data.connectionId, data.serverId, at) }]
+  })
+  for (const one of [...left, ...named, ...settled].sort((a, b) => a.at - b.at)) one.do()
+
+  const users: SimUser[] = []
+  const acts = [...homes.acts]
+  let unnamed = 0
+  const servers = new Set([...[...homes.first.values()].map(({ from }) => from), ...recorded.evacuations.flatMap(({ from }) => from)])
+  for (const server of servers) {
+    const counted = recorded.evacuations.find((evacuation) => evacuation.from[0] === server && countsAll(evacuation))
+    const here = [...homes.first].filter(([, seen]) => seen.from === server).sort(([, a], [, b]) => a.at - b.at)
+    const atFirst = counted ? counted.connections - arrivals(recorded.moves, server, counted.createdAt) : here.length
+    for (const [index, [user, seen]] of here.entries()) {
+      const mobility = mobilityOf(user, recorded)
+      if (index < atFirst || (counted && seen.at <= counted.createdAt)) users.push({ id: user, server, mobility, region: null })
+      else acts.push({ at: seen.at - beforeMs, do: 'user.is_added', user, server, mobility })
+    }
+    for (let index = here.length; index < atFirst; index++, unnamed++)
+      users.push({ id: `unnamed-${server}-${index + 1}`, server, mobility: 'free', region: null })
+  }
+  return {
+    users,
+    acts,
+    failures: failuresOf(recorded, moveTries),
+    unnamed,
+    movedByHost: homes.movedByHost,
+    peaks: peaksOf(users, recorded.moves),
+  }
+}
+
+/** Pinned is who was left for that; if only where there was time for it, he may have been movable in a failure. */
+function mobilityOf(user: string, { evacuations }: Recorded): SimUser['mobility'] {
+  const left = evacuations.filter(({ unplaced }) => unplaced.get(user) === 'pinned')
+  if (left.length === 0) return 'free'
+  return left.some(({ incident }) => incident !== null) ? 'pinned' : 'failure-only'
+}
+
+function failuresOf({ moves }: Recorded, moveTries: number): Script['failures'] {
+  const failures = new Map<string, { user: string; to: string; calls: number; how: 'rejected' | 'unavailable' | 'unclear' }>()
+  for (const { user, to, end, isPermanent, isRolledBack } of moves) {
+    if (end !== 'failed') continue
+    const how = isPermanent ? 'rejected' : isRolledBack ? 'unclear' : 'unavailable'
+    const known = failures.get(`${user} ${to}`)
+    // A call that is refused for good is not repeated.
+    const calls = (known?.calls ?? 0) + (isPermanent ? 1 : moveTries)
+    failures.set(`${user} ${to}`, { user, to, calls, how: known?.how ?? how })
+  }
+  return [...failures.values()]
+}
+
+function peaksOf(users: readonly SimUser[], moves: readonly RecordedMove[]): Map<string, number> {
+  const now = new Map<string, number>()
+  for (const { server } of users) now.set(server, (now.get(server) ?? 0) + 1)
+  const peaks = new Map(now)
+  const change = (server: string, by: number): void => {
+    const load = (now.get(server) ?? 0) + by
+    now.set(server, load)
+    peaks.set(server, Math.max(peaks.get(server) ?? 0, load))
+  }
+  for (const { from, to } of moves.filter(({ end }) => end === 'moved').sort((a, b) => a.at - b.at)) {
+    change(from, -1)
+    change(to, 1)
+  }
+  return peaks
+}
