@@ -54,7 +54,7 @@ export function deriveHistory(entries: readonly JournalEntry[], { policy = null,
   }
   const servers = deriveServers(entries, pace)
   const users = deriveUsers(entries, recorded, given.migration?.moveTries ?? defaults.moveTries)
-  const acts = [...servers.acts, ...users.acts, ...deriveWords(entries, recorded), ...restarts(entries)]
+  const acts = [...servers.acts, ...users.acts, ...deriveWords(entries, recorded, users.requested), ...restarts(entries)]
   const row = rowsOf(servers, users, rows, recorded, assumptions)
   for (const { id, at } of servers.later) acts.push({ at, do: 'server.is_added', row: row(id) })
   const lastAt = entries.reduce((latest, { at }) => Math.max(latest, at), first.at)

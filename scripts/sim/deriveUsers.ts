@@ -11,12 +11,16 @@ export interface DerivedUsers {
   readonly failures: Script['failures']
   /** Users that are counted in the journal and named nowhere. */
   readonly unnamed: number
+  /** Those of them who stand for the unnamed part of what a person has asked for, by evacuation. */
+  readonly requested: ReadonlyMap<string, readonly string[]>
   /** Users that the journal shows on a server on which no move has brought them. */
   readonly movedByHost: number
   /** The most users that a server is known to have carried, by server. */
   readonly peaks: ReadonlyMap<string, number>
 }
 
+/** So begin the names of those who are counted and not named. */
+export const unnamedUser = 'unnamed-'
 /** Before the plan in which he is first seen, milliseconds. */
 const beforeMs = 1000
 
@@ -87,7 +91,8 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
 
   const users: SimUser[] = []
   const acts = [...homes.acts]
-  let unnamed = 0
+  const unnamed: string[] = []
+  const requested = new Map<string, readonly string[]>()
   const servers = new Set([...[...homes.first.values()].map(({ from }) => from), ...recorded.evacuations.flatMap(({ from }) => from)])
   for (const server of servers) {
     const counted = recorded.evacuations.find((evacuation) => evacuation.from[0] === server && countsAll(evacuation))
@@ -98,17 +103,17 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
       if (index < atFirst || (counted && seen.at <= counted.createdAt)) users.push({ id: user, server, mobility, region: null })
       else acts.push({ at: seen.at - beforeMs, do: 'user.is_added', user, server, mobility })
     }
-    for (let index = here.length; index < atFirst; index++, unnamed++)
-      users.push({ id: `unnamed-${server}-${index + 1}`, server, mobility: 'free', region: null })
+    const missing = ({ connections, users: those }: RecordedEvacuation) => Math.max(0, connections - those.size)
+    const requests = recorded.evacuations.filter((one) => one.from[0] === server && !countsAll(one) && missing(one) > 0)
+    const many = Math.max(atFirst - here.length, ...requests.map(missing), 0)
+    const names = Array.from({ length: many }, (_, index) => `${unnamedUser}${server}-${index + 1}`)
+    for (const id of names) users.push({ id, server, mobility: 'free', region: null })
+    for (const one of requests) requested.set(one.id, names.slice(0, missing(one)))
+    unnamed.push(...names)
   }
-  return {
-    users,
-    acts,
-    failures: failuresOf(recorded, moveTries),
-    unnamed,
-    movedByHost: homes.movedByHost,
-    peaks: peaksOf(users, recorded.moves),
-  }
+  const { movedByHost } = homes
+  const failures = failuresOf(recorded, moveTries)
+  return { users, acts, requested, movedByHost, failures, unnamed: unnamed.length, peaks: peaksOf(users, recorded.moves) }
 }
 
 /** Pinned is who was left for that; if only where there was time for it, he may have been movable in a failure. */

@@ -21,6 +21,7 @@ interface Approval {
 class Words {
   readonly acts: Timed[] = []
   readonly #recorded: Recorded
+  readonly #requested: ReadonlyMap<string, readonly string[]>
   readonly #migrations: ReadonlyMap<string, RecordedMigration>
   readonly #evacuations: ReadonlyMap<string, RecordedEvacuation>
   readonly #cordons = new Map<string, { readonly at: number; readonly index: number }>()
@@ -28,7 +29,8 @@ class Words {
   readonly #pauses = new Map<string, number | null>()
   #approval: Approval | null = null
 
-  constructor(recorded: Recorded) {
+  constructor(recorded: Recorded, requested: ReadonlyMap<string, readonly string[]>) {
+    this.#requested = requested
     this.#recorded = recorded
     this.#migrations = new Map(recorded.migrations.map((one) => [one.id, one]))
     this.#evacuations = new Map(recorded.evacuations.map((one) => [one.id, one]))
@@ -65,9 +67,9 @@ class Words {
       this.acts[cordon.index] = { at: cordon.at - leadMs, do: 'operator.drains', server }
       return
     }
-    const placed = [...evacuation.users].filter((user) => evacuation.unplaced.get(user) !== 'pinned')
-    // Everybody who was asked for is named: perhaps there were others.
-    const users = evacuation.users.size === evacuation.connections ? placed : null
+    // Whoever is pinned can only have been met by asking for everybody.
+    const isAll = [...evacuation.unplaced.values()].includes('pinned')
+    const users = isAll ? null : [...evacuation.users, ...(this.#requested.get(evacuation.id) ?? [])]
     const { reason, status } = evacuation as { readonly reason: 'manual'; readonly status: string }
     this.acts.push({ at: at - leadMs, do: 'operator.requests', servers: evacuation.from, users, reason, approved: status === 'running' })
   }
@@ -160,8 +162,13 @@ class Words {
   }
 }
 
-export function deriveWords(entries: Iterable<JournalEntry>, recorded: Recorded): Timed[] {
-  const words = new Words(recorded)
+/** @param requested names for those of a request who are counted and not named, by evacuation */
+export function deriveWords(
+  entries: Iterable<JournalEntry>,
+  recorded: Recorded,
+  requested: ReadonlyMap<string, readonly string[]>,
+): Timed[] {
+  const words = new Words(recorded, requested)
   for (const entry of entries) words.take(entry as PintailEvent)
   words.end()
   return words.acts

@@ -5,6 +5,7 @@ import { errorText } from '@pintail/core'
 import { type Finding, judgeJournal, type SimResult, simulate, traceRules } from '@pintail/core/testing'
 import { type Comparison, compareRuns } from './compare.ts'
 import { type Derived, deriveHistory } from './derive.ts'
+import { unnamedUser } from './deriveUsers.ts'
 import { type JournalFile, readJournalFile } from './journalFile.ts'
 import { tellStory } from './story.ts'
 
@@ -62,8 +63,7 @@ async function replay(
   for (const assumption of derived.assumptions) console.log(`  - ${assumption}`)
   const result = await simulate(derived.history)
   writeFileSync(file, `${JSON.stringify(derived.history, null, 1)}\n`)
-  const ours = new Set(derived.history.setup.users.filter(({ id }) => id.startsWith('unnamed-')).map(({ id }) => id))
-  const comparison = compareRuns(entries, result.journal, (user) => !ours.has(user))
+  const comparison = compareRuns(entries, result.journal, (user) => !user.startsWith(unnamedUser))
   const { compared, differences } = comparison
   console.log(
     `\nThe current engine in the same night: ${count(compared.incidents, 'incident')}, ${count(compared.evacuations, 'evacuation')}, ${count(compared.users, 'named user')} compared, ${count(differences.length, 'difference')}`,
