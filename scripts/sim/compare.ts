@@ -126,39 +126,42 @@ class Comparing {
   /** Who was moved off which server; where to is told in one line, because loads are not recorded. */
   users(): number {
     const all = new Set([...this.#was.recorded.moves, ...this.#is.recorded.moves].map(({ user }) => user).filter(this.#names))
-    const ways = (run: Run) => {
-      const found = new Map<string, RecordedMove>()
-      for (const [place, evacuation] of run.evacuations) {
-        const then = this.#was.evacuations.get(place)
-        const forMs = then && !then.end ? this.#was.lastAt - then.createdAt : Number.POSITIVE_INFINITY
-        for (const move of run.movesOf(evacuation, forMs)) found.set(`${move.user} off ${place}`, move)
-      }
-      return found
-    }
-    const [was, is] = [ways(this.#was), ways(this.#is)]
+    const [was, is] = [this.#ways(this.#was), this.#ways(this.#is)]
     const told: Difference[] = []
     const elsewhere: string[] = []
     for (const way of new Set([...was.keys(), ...is.keys()])) {
       const [then, now] = [was.get(way), is.get(way)]
-      if (!this.#names((then ?? now)?.user ?? '')) continue
       if (then && now) {
         if (then.to !== now.to) elsewhere.push(`${then.user} ${then.to} (${now.to})`)
-        continue
-      }
-      const text = (move: RecordedMove | undefined) =>
-        move ? `moved to ${move.to} after ${seconds(move.at - beganAt(evacuationOf(move)))}` : 'not moved'
-      told.push({ what: `user ${way}`, recorded: text(then), replayed: text(now) })
+      } else told.push({ what: `user ${way}`, recorded: outcomeOf(then), replayed: outcomeOf(now) })
     }
     this.differences.push(...told.slice(0, mostUsers))
     if (told.length > mostUsers) this.#differ('users', `${told.length - mostUsers} more that differ`, '')
-    if (elsewhere.length > 0)
-      this.#differ(
-        'users who went to another server',
-        `${elsewhere.slice(0, 5).join(', ')}${elsewhere.length > 5 ? ' …' : ''}`,
-        `${elsewhere.length} of them`,
-      )
+    const some = `${elsewhere.slice(0, 5).join(', ')}${elsewhere.length > 5 ? ' …' : ''}`
+    if (elsewhere.length > 0) this.#differ('users who went to another server', some, `${elsewhere.length} of them`)
     return all.size
   }
+
+  /** Each time that somebody was moved off a server, by who and off which and how often before. */
+  #ways(run: Run): Map<string, RecordedMove> {
+    const ways = new Map<string, RecordedMove>()
+    const times = new Map<string, number>()
+    for (const [place, evacuation] of run.evacuations) {
+      const then = this.#was.evacuations.get(place)
+      const forMs = then && !then.end ? this.#was.lastAt - then.createdAt : Number.POSITIVE_INFINITY
+      for (const move of run.movesOf(evacuation, forMs).filter(({ user }) => this.#names(user))) {
+        const way = `${move.user} off ${move.from}`
+        const nth = times.get(way) ?? 0
+        times.set(way, nth + 1)
+        ways.set(nth === 0 ? way : `${way} (time ${nth + 1})`, move)
+      }
+    }
+    return ways
+  }
+}
+
+function outcomeOf(move: RecordedMove | undefined): string {
+  return move ? `moved to ${move.to} after ${seconds(move.at - beganAt(evacuationOf(move)))}` : 'not moved'
 }
 
 const evacuationOf = ({ migration }: RecordedMove): RecordedEvacuation => migration?.evacuation as RecordedEvacuation

@@ -46,7 +46,7 @@ export function deriveHistory(entries: readonly JournalEntry[], { policy = null,
   const isWhole = first.seq === 1 && first.type === 'leader.acquired'
   if (!isWhole) assumptions.push(`the journal begins with entry ${first.seq}: cordons, pauses, incidents and users of before are not known`)
   const startedAt = isWhole ? first.at : first.at - warmUpMs
-  const given = policy ?? derivePolicy(entries, recorded, assumptions)
+  const given = leading(policy ?? derivePolicy(entries, recorded, assumptions))
   const pace = {
     checkIntervalMs: given.detect?.checkIntervalMs ?? defaults.checkIntervalMs,
     recoveryThreshold: given.detect?.recoveryThreshold ?? defaults.recoveryThreshold,
@@ -96,6 +96,11 @@ function restarts(entries: readonly JournalEntry[]): Script['acts'] {
     if (!before) return []
     return [{ at: before.at + 1, do: 'engine.is_killed' as const, startsAfterMs: Math.max(1, Math.round(at - before.at) - 10) }]
   })
+}
+
+/** Loads are not recorded, so that the engine cannot choose targets as it did: it is led there by what users prefer. */
+function leading(policy: PolicyInput): PolicyInput {
+  return { ...policy, placement: { ...policy.placement, weights: { ...policy.placement?.weights, preference: 100 } } }
 }
 
 // ------------------------------------------------------------------------------------------------------------- policy
@@ -195,7 +200,7 @@ function rowsOf(
   { evacuations }: Recorded,
   assumptions: string[],
 ): (id: string) => Setup['servers'][number] {
-  const ids = [...first, ...later.map(({ id }) => id)]
+  const ids = [...new Set([...first, ...later.map(({ id }) => id)])]
   const given = new Map((rows ?? []).map((row) => [String(row.id), row]))
   const isFull = evacuations.some(({ unplaced }) => [...unplaced.values()].includes('no_capacity'))
   const roomy = Math.max(10, 2 * users.length)
@@ -259,6 +264,10 @@ function tell(
   assumptions.push(
     `users: ${users.users.length}, by the references in the journal; of them ${users.unnamed} are counted and named nowhere, and get a name. Users of servers that nobody left, regions, needs and tiers are not in the journal: none`,
   )
+  if (users.users.some(({ prefers = [] }) => prefers.length > 0))
+    assumptions.push(
+      'targets: they are chosen by loads, which are not in the journal. So each user prefers the servers to which he was moved, and that preference weighs 100: the replay says nothing of the ranking',
+    )
   if (users.movedByHost > 0)
     assumptions.push(
       `users: ${count(users.movedByHost, 'time')} somebody is seen where no move has brought him: the host moved him, right before`,

@@ -33,6 +33,10 @@ class Servers {
   readonly later: { readonly id: string; readonly at: number }[] = []
   readonly acts: Timed[] = []
   readonly known = new Set<string>()
+  /** Not there in the beginning. */
+  readonly strangers = new Set<string>()
+  readonly #ever = new Set<string>()
+  readonly #wasDown = new Set<string>()
   readonly #pace: Pace
   readonly #ill = new Map<string, { act: Timed; index: number }>()
   #firstListAt: number | null = null
@@ -57,12 +61,20 @@ class Servers {
 
   #added(id: string, at: number): void {
     this.#firstListAt ??= at
-    if (!this.known.has(id) && at > this.#firstListAt + firstListMs) this.later.push({ id, at: at - this.#pace.registryRefreshMs / 2 })
+    if (!this.known.has(id) && at > this.#firstListAt + firstListMs) {
+      this.later.push({ id, at: at - this.#pace.registryRefreshMs / 2 })
+      if (!this.#ever.has(id)) this.strangers.add(id)
+    }
+    this.#know(id)
+  }
+
+  #know(id: string): void {
     this.known.add(id)
+    this.#ever.add(id)
   }
 
   #verdict({ serverId: server, verdict, reasons }: Extract<PintailEvent, { type: 'server.verdict_changed' }>['data'], at: number): void {
-    this.known.add(server)
+    this.#know(server)
     const ill = this.#ill.get(server)
     if (verdict === 'unknown') this.untested++
     if (verdict === 'up' && ill) {
@@ -82,11 +94,9 @@ class Servers {
     this.#ill.set(server, { act, index: this.acts.push(act) - 1 })
   }
 
-  readonly #wasDown = new Set<string>()
-
   /** When the first failing check was sent is known now: it failed about half a check before. */
   #dated(server: string, suspectedAt: number): void {
-    this.known.add(server)
+    this.#know(server)
     const ill = this.#ill.get(server)
     if (!ill) return
     const act = { ...ill.act, at: Math.min(ill.act.at, suspectedAt - this.#pace.checkIntervalMs / 2) }
@@ -103,7 +113,7 @@ export function deriveServers(entries: Iterable<JournalEntry>, pace: Pace): Deri
     const data = entry.data as Readonly<Record<string, unknown>>
     for (const field of ['serverId', 'fromServerId', 'toServerId']) if (typeof data[field] === 'string') named.add(data[field])
   }
-  const { later, acts, lossy, slow, outages, untested } = servers
-  const first = [...named].filter((id) => !later.some((one) => one.id === id))
+  const { later, acts, lossy, slow, outages, untested, strangers } = servers
+  const first = [...named].filter((id) => !strangers.has(id))
   return { first, later, acts, lossy, slow, outages, untested }
 }

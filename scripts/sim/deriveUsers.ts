@@ -43,7 +43,8 @@ class Homes {
     const home = this.#home.get(user)
     if (home === undefined) this.first.set(user, { from: server, at })
     else if (home !== server) {
-      this.acts.push({ at: at - beforeMs, do: 'user.is_moved_by_the_host', user, to: server })
+      const earliest = this.first.get(user)?.at ?? at
+      this.acts.push({ at: Math.max(earliest, at - beforeMs), do: 'user.is_moved_by_the_host', user, to: server })
       this.movedByHost++
     }
     this.#home.set(user, server)
@@ -89,8 +90,9 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
   })
   for (const one of [...left, ...named, ...settled].sort((a, b) => a.at - b.at)) one.do()
 
+  const ways = waysOf(byKey)
   const users: SimUser[] = []
-  const acts = [...homes.acts]
+  const acts: Timed[] = []
   const unnamed: string[] = []
   const requested = new Map<string, readonly string[]>()
   const servers = new Set([...[...homes.first.values()].map(({ from }) => from), ...recorded.evacuations.flatMap(({ from }) => from)])
@@ -99,9 +101,9 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
     const here = [...homes.first].filter(([, seen]) => seen.from === server).sort(([, a], [, b]) => a.at - b.at)
     const atFirst = counted ? counted.connections - arrivals(recorded.moves, server, counted.createdAt) : here.length
     for (const [index, [user, seen]] of here.entries()) {
-      const mobility = mobilityOf(user, recorded)
-      if (index < atFirst || (counted && seen.at <= counted.createdAt)) users.push({ id: user, server, mobility, region: null })
-      else acts.push({ at: seen.at - beforeMs, do: 'user.is_added', user, server, mobility })
+      const known = { server, mobility: mobilityOf(user, recorded), prefers: ways.get(user) ?? [] }
+      if (index < atFirst || (counted && seen.at <= counted.createdAt)) users.push({ id: user, region: null, ...known })
+      else acts.push({ at: seen.at - beforeMs, do: 'user.is_added', user, ...known })
     }
     const missing = ({ connections, users: those }: RecordedEvacuation) => Math.max(0, connections - those.size)
     const requests = recorded.evacuations.filter((one) => one.from[0] === server && !countsAll(one) && missing(one) > 0)
@@ -111,6 +113,8 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
     for (const one of requests) requested.set(one.id, names.slice(0, missing(one)))
     unnamed.push(...names)
   }
+  // Whoever comes, comes before anything else is done with him.
+  acts.push(...homes.acts)
   const { movedByHost } = homes
   const failures = failuresOf(recorded, moveTries)
   return { users, acts, requested, movedByHost, failures, unnamed: unnamed.length, peaks: peaksOf(users, recorded.moves) }
@@ -123,15 +127,28 @@ function mobilityOf(user: string, { evacuations }: Recorded): SimUser['mobility'
   return left.some(({ incident }) => incident !== null) ? 'pinned' : 'failure-only'
 }
 
+/** Where each user was to go, one after the other. */
+function waysOf(moves: readonly RecordedMove[]): Map<string, string[]> {
+  const ways = new Map<string, string[]>()
+  for (const { user, to, end } of moves) {
+    if (end !== 'moved' && end !== 'failed') continue
+    const way = ways.get(user) ?? []
+    ways.set(user, way)
+    if (way.at(-1) !== to) way.push(to)
+  }
+  return ways
+}
+
 function failuresOf({ moves }: Recorded, moveTries: number): Script['failures'] {
-  const failures = new Map<string, { user: string; to: string; calls: number; how: 'rejected' | 'unavailable' | 'unclear' }>()
+  const failures = new Map<string, Script['failures'][number]>()
+  const arrived = new Set(moves.flatMap(({ user, to, end }) => (end === 'moved' ? `${user} ${to}` : [])))
   for (const { user, to, end, isPermanent, isRolledBack } of moves) {
     if (end !== 'failed') continue
     const how = isPermanent ? 'rejected' : isRolledBack ? 'unclear' : 'unavailable'
     const known = failures.get(`${user} ${to}`)
     // A call that is refused for good is not repeated.
     const calls = (known?.calls ?? 0) + (isPermanent ? 1 : moveTries)
-    failures.set(`${user} ${to}`, { user, to, calls, how: known?.how ?? how })
+    failures.set(`${user} ${to}`, { user, to, calls, how: known?.how ?? how, isGivenUp: !arrived.has(`${user} ${to}`) })
   }
   return [...failures.values()]
 }

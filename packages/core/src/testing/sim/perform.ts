@@ -66,8 +66,8 @@ const acts: { readonly [D in Act['do']]: (stage: ScriptStage, act: Of<D>) => Don
     if (!world.unlisted.delete(String(row.id))) world.addServer(row)
     return null
   },
-  'user.is_added': ({ world }, { user: id, server, mobility }) => {
-    world.addUser(id, server, { id, mobility })
+  'user.is_added': ({ world }, { user: id, server, mobility, prefers }) => {
+    world.addUser(id, server, { id, mobility }, prefers)
     return null
   },
   'user.is_moved_by_the_host': (stage, { user, to }) => {

@@ -49,9 +49,9 @@ test('the engine that follows a killed one finds the lease run out', async () =>
 
 test('calls fail as often and in the way that a script says', async () => {
   const failures = ['b', 'c', 'd'].flatMap((to) => [
-    { user: 'u1', to, calls: 9, how: 'rejected' as const },
-    { user: 'u2', to, calls: 3, how: 'unavailable' as const },
-    { user: 'u3', to, calls: 1, how: 'unclear' as const },
+    { user: 'u1', to, calls: 9, how: 'rejected' as const, isGivenUp: true },
+    { user: 'u2', to, calls: 3, how: 'unavailable' as const, isGivenUp: false },
+    { user: 'u3', to, calls: 1, how: 'unclear' as const, isGivenUp: false },
   ])
   const { journal } = await simulate(script([{ at: 10_000, do: 'server.dies', server: 'a' }], { failures }))
   const failed = journal.flatMap(({ type, data }) =>
@@ -107,7 +107,7 @@ test('servers and users come and go as a script says', async () => {
     script([
       { at: 5000, do: 'server.is_added', row: { id: 'e', host: '10.0.0.9', capacity: 5 } },
       { at: 5000, do: 'server.is_removed', server: 'd' },
-      { at: 6000, do: 'user.is_added', user: 'u4', server: 'a', mobility: 'free' },
+      { at: 6000, do: 'user.is_added', user: 'u4', server: 'a', mobility: 'free', prefers: [] },
       { at: 7000, do: 'user.is_moved_by_the_host', user: 'u1', to: 'b' },
       { at: 60_000, do: 'server.dies', server: 'a' },
       { at: 90_000, do: 'server.is_well', server: 'a' },
@@ -117,4 +117,24 @@ test('servers and users come and go as a script says', async () => {
   expect(types.filter((type) => type === 'server.removed')).toHaveLength(1)
   expect(types.filter((type) => type === 'connection.moved')).toHaveLength(3)
   expect(types).toContain('incident.recovered')
+})
+
+test('users prefer one server after the other, and leave out the one that they never get to', async () => {
+  const history = script([
+    { at: 10_000, do: 'server.dies', server: 'a' },
+    { at: 60_000, do: 'operator.drains', server: 'd' },
+  ])
+  const users = history.setup.users.map((user) => ({ ...user, prefers: ['b', 'd', 'c'] }))
+  const failures = users.map(({ id }) => ({ user: id, to: 'b', calls: 1, how: 'rejected' as const, isGivenUp: true }))
+  const policy = { mode: 'auto', placement: { weights: { preference: 100 } } } as const
+  const { journal } = await simulate({
+    ...history,
+    setup: { ...history.setup, users, policy },
+    script: { ...history.script, failures } as Script,
+  })
+  const ways = journal.flatMap(({ type, data }) => {
+    const { fromServerId, toServerId, connectionId } = data as Record<string, string>
+    return /^connection\.move/.test(type) && connectionId === 'u1' ? `${type} ${fromServerId} ${toServerId}` : []
+  })
+  expect(ways).toEqual(['connection.move_failed a b', 'connection.moved a d', 'connection.moved d c'])
 })

@@ -17,7 +17,13 @@ export type Act =
       readonly server: string
     }
   | { readonly do: 'server.is_added'; readonly row: ServerInput & { readonly capacity: number } }
-  | { readonly do: 'user.is_added'; readonly user: string; readonly server: string; readonly mobility: Mobility }
+  | {
+      readonly do: 'user.is_added'
+      readonly user: string
+      readonly server: string
+      readonly mobility: Mobility
+      readonly prefers: readonly string[]
+    }
   | { readonly do: 'user.is_moved_by_the_host'; readonly user: string; readonly to: string }
   /** As by kill -9; the next engine starts so much later, milliseconds, and finds the lease run out. */
   | { readonly do: 'engine.is_killed'; readonly startsAfterMs: number }
@@ -46,6 +52,8 @@ export interface Script {
     readonly to: string
     readonly calls: number
     readonly how: 'rejected' | 'unavailable' | 'unclear'
+    /** He was never brought there after all: from then on he prefers the next server. */
+    readonly isGivenUp: boolean
   }[]
   /** How long the world is watched, milliseconds. */
   readonly endsMs: number

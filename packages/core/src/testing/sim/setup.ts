@@ -12,6 +12,8 @@ export interface SimUser {
   readonly server: string
   readonly mobility: Mobility
   readonly region: string | null
+  /** Servers that he prefers, one after the other: the next one when he has moved, or when a script lets him never get there. */
+  readonly prefers?: readonly string[]
 }
 
 /** A world before anything has gone wrong in it. Plain JSON: with the steps it is the whole of a history. */

@@ -294,7 +294,7 @@ export class Simulation implements Stage, ScriptStage {
   /** Ends where the script does: what is still under way then is nobody's fault. */
   async #perform({ acts, failures, endsMs }: Script): Promise<void> {
     const { world, judge } = this
-    for (const { user, to, calls, how } of failures) world.failures.set(`${user} ${to}`, { calls, how })
+    for (const { user, to, ...failure } of failures) world.failures.set(`${user} ${to}`, failure)
     for (const { at, ...act } of acts)
       world.clock.setTimeout(() => {
         this.#tell(`▲ ${JSON.stringify(act)}`)

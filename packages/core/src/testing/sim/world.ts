@@ -45,6 +45,8 @@ export interface TrueServer {
 export interface TrueUser {
   readonly id: string
   readonly row: ConnectionInput
+  /** Servers that he still prefers, the next one first. */
+  prefers: readonly string[]
   home: string
   /** By server; the key that made it, or null if the host did. */
   readonly grants: Map<string, string | null>
@@ -101,7 +103,10 @@ export class World {
   readonly inFlight = new Set<InFlight>()
   readonly refusing = new Set<string>()
   /** Calls of `move` that fail as a script says, by user and target. */
-  readonly failures = new Map<string, { calls: number; readonly how: 'rejected' | 'unavailable' | 'unclear' }>()
+  readonly failures = new Map<
+    string,
+    { calls: number; readonly how: 'rejected' | 'unavailable' | 'unclear'; readonly isGivenUp: boolean }
+  >()
   /** Servers whose preparation is refused for good. */
   readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
@@ -132,7 +137,8 @@ export class World {
     this.random = seededRandom(setup.seed * 31 + 7)
     this.store = memoryStore()
     for (const row of setup.servers) this.addServer(row)
-    for (const { id, server, mobility, region } of setup.users) this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
+    for (const { id, server, mobility, region, prefers } of setup.users)
+      this.addUser(id, server, { id, mobility, region, meta: { note: secret } }, prefers)
   }
 
   // ------------------------------------------------------------------------------------------------------------ truth
@@ -158,9 +164,9 @@ export class World {
     })
   }
 
-  addUser(id: string, server: string, row: ConnectionInput): void {
+  addUser(id: string, server: string, row: ConnectionInput, prefers: readonly string[] = []): void {
     const grants = new Map<string, string | null>([[server, null]])
-    this.users.set(id, { id, row, home: server, grants, gone: false, touchedAt: this.now, hidden: new Set() })
+    this.users.set(id, { id, row, prefers, home: server, grants, gone: false, touchedAt: this.now, hidden: new Set() })
   }
 
   on(server: string): TrueUser[] {
@@ -239,7 +245,15 @@ export class World {
   }
 
   #rowsOn(id: string): ConnectionInput[] {
-    return this.on(id).map(({ row }) => row)
+    return this.on(id).map((user) => (user.prefers.length > 0 ? { ...user.row, preferredServer: this.#preferred(user) } : user.row))
+  }
+
+  #preferred({ id, prefers }: TrueUser): string | null {
+    const isLeft = (server: string): boolean => {
+      const failure = this.failures.get(`${id} ${server}`)
+      return failure?.isGivenUp === true && failure.calls <= 0
+    }
+    return prefers.find((server) => !isLeft(server)) ?? null
   }
 
   registry(process: Process): ServerRegistry {
@@ -338,6 +352,7 @@ export class World {
     }
     user.home = to
     user.hidden.delete(to)
+    user.prefers = user.prefers.slice(user.prefers.indexOf(to) + 1 || 1)
     this.#done.add(move.key)
     this.judge.granted(move, user)
   }
