@@ -18,7 +18,7 @@ const help = `npm run sim -- [options]
                     or entries of store.readJournal(), one line of JSON each): tell what happened, judge it against the
                     invariants as far as a journal shows them, run the same night with the current engine, and compare
   --policy FILE     with --journal: the policy that was in force, as JSON (a journal does not hold it)
-  --servers FILE    with --journal: rows of the registry as a JSON list; id and capacity above all
+  --servers FILE    with --journal: rows of the registry when it began, as a JSON list: id, capacity, load …
   --no-replay       with --journal: judge it only
   --mutants         break the engine on purpose, in ${mutants.length} ways, and see that each is noticed
   --mutant NAME     the same for one of them; with --seed shows how it is noticed

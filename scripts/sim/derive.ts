@@ -1,14 +1,18 @@
-import type { JournalEntry, Mode, PintailEvent, PolicyInput, ServerInput } from '@pintail/core'
-import type { History, Script, Setup } from '@pintail/core/testing'
+import type { JournalEntry, PintailEvent, PolicyInput, ServerInput } from '@pintail/core'
+import type { History, Script, Setup, SimUser } from '@pintail/core/testing'
+import { derivePolicy, leading, resolved } from './derivePolicy.ts'
 import { type DerivedServers, deriveServers } from './deriveServers.ts'
-import { type DerivedUsers, deriveUsers } from './deriveUsers.ts'
+import { type DerivedUsers, deriveUsers, unnamedUser } from './deriveUsers.ts'
 import { deriveWords } from './deriveWords.ts'
-import { type Recorded, type RecordedEvacuation, type RecordedMove, readRecorded } from './recorded.ts'
+import { type Recorded, readRecorded } from './recorded.ts'
 
 export interface DeriveOptions {
   /** The policy that was in force; null: what the journal shows of it, and the defaults. */
   readonly policy?: PolicyInput | null
-  /** Rows of the registry, by id: capacities above all; null: as few limits as the journal allows. */
+  /**
+   * Rows of the registry when the recording began, by id: above all `capacity`, and `load`, which is filled with users
+   * without a name. Null: as few limits as the journal allows.
+   */
   readonly servers?: readonly ServerInput[] | null
 }
 
@@ -24,14 +28,6 @@ export interface Derived {
 const warmUpMs = 60_000
 /** The script goes on for so long after the last entry, so that what was about to happen happens, milliseconds. */
 const afterMs = 30_000
-const defaults = {
-  checkIntervalMs: 5000,
-  recoveryThreshold: 2,
-  registryRefreshMs: 15_000,
-  moveTries: 3,
-  confirmMs: 7000,
-  cooldownMs: 1_800_000,
-}
 
 const list = (items: readonly string[], most = 8): string =>
   items.length > most ? `${items.slice(0, most).join(', ')} and ${items.length - most} more` : items.join(', ')
@@ -47,13 +43,9 @@ export function deriveHistory(entries: readonly JournalEntry[], { policy = null,
   if (!isWhole) assumptions.push(`the journal begins with entry ${first.seq}: cordons, pauses, incidents and users of before are not known`)
   const startedAt = isWhole ? first.at : first.at - warmUpMs
   const given = leading(policy ?? derivePolicy(entries, recorded, assumptions))
-  const pace = {
-    checkIntervalMs: given.detect?.checkIntervalMs ?? defaults.checkIntervalMs,
-    recoveryThreshold: given.detect?.recoveryThreshold ?? defaults.recoveryThreshold,
-    registryRefreshMs: given.registryRefreshMs ?? defaults.registryRefreshMs,
-  }
-  const servers = deriveServers(entries, pace)
-  const users = deriveUsers(entries, recorded, given.migration?.moveTries ?? defaults.moveTries)
+  const { detect, registryRefreshMs, migration } = resolved(given)
+  const servers = deriveServers(entries, { ...detect, registryRefreshMs })
+  const users = deriveUsers(entries, recorded, migration.moveTries)
   const acts = [...servers.acts, ...users.acts, ...deriveWords(entries, recorded, users.requested), ...restarts(entries)]
   const row = rowsOf(servers, users, rows, recorded, assumptions)
   for (const { id, at } of servers.later) acts.push({ at, do: 'server.is_added', row: row(id) })
@@ -62,7 +54,7 @@ export function deriveHistory(entries: readonly JournalEntry[], { policy = null,
   const setup: Setup = {
     seed: 1,
     servers: servers.first.map(row),
-    users: users.users,
+    users: [...users.users, ...background(users, rows)],
     policy: given,
     ...surroundings(entries, recorded, given.migration?.concurrency !== undefined, assumptions),
     guards: false,
@@ -98,99 +90,6 @@ function restarts(entries: readonly JournalEntry[]): Script['acts'] {
   })
 }
 
-/** Loads are not recorded, so that the engine cannot choose targets as it did: it is led there by what users prefer. */
-function leading(policy: PolicyInput): PolicyInput {
-  return { ...policy, placement: { ...policy.placement, weights: { ...policy.placement?.weights, preference: 100 } } }
-}
-
-// ------------------------------------------------------------------------------------------------------------- policy
-
-/** What the journal shows of the policy: modes, how long a failure takes to be confirmed, whether and when users go home. */
-function derivePolicy(entries: readonly JournalEntry[], recorded: Recorded, assumptions: string[]): PolicyInput {
-  const modes: Record<string, Mode> = {}
-  for (const entry of entries) {
-    const { type, data } = entry as PintailEvent
-    if (type === 'decision.made') modes[data.reason] ??= data.mode
-  }
-  const mode: PolicyInput['mode'] = { default: 'auto', ...modes }
-  const detect = deriveDetection(recorded)
-  const failback = deriveFailback(entries, recorded)
-  const pace = derivePace(recorded)
-  assumptions.push(
-    `policy: the journal does not hold it. Modes as decided (${list(Object.entries(modes).map(([reason, word]) => `${reason} ${word}`)) || 'none: auto'}), ` +
-      `${detect.why}, ${pace.why}, failback ${failback.strategy}; all else are defaults. --policy FILE gives the real one`,
-  )
-  return { mode, detect: detect.detect, migration: pace.migration, failback }
-}
-
-/** How many moves were open at once, where more were waiting, and whether a server was asked for again soon. */
-function derivePace({ evacuations, moves }: Recorded): { readonly migration: NonNullable<PolicyInput['migration']>; readonly why: string } {
-  const most = mostOpen(moves)
-  const largest = Math.max(0, ...evacuations.map(({ end, connections }) => end?.moved ?? connections))
-  // As many intents are kept ahead as there are calls under way.
-  const limit = largest > most && most > 0 ? { concurrency: Math.max(1, Math.ceil(most / 2)) } : {}
-  const optional = evacuations.filter(({ incident, reason, isHomeward }) => !incident && !isHomeward && reason !== 'manual')
-  const isSoon = ({ from, createdAt }: RecordedEvacuation) =>
-    moves.some(
-      (move) => move.end === 'moved' && from.includes(move.from) && move.at < createdAt && move.at > createdAt - defaults.cooldownMs,
-    )
-  const cooldown = optional.some(isSoon) ? { cooldownMs: 0 } : {}
-  const why = [
-    ...('concurrency' in limit ? [`${limit.concurrency} moves at once, because never more than ${most} were open`] : ['default pace']),
-    ...('cooldownMs' in cooldown ? ['no cooldown, because a server was asked for again soon'] : []),
-  ]
-  return { migration: { ...limit, ...cooldown }, why: why.join(', ') }
-}
-
-function mostOpen(moves: readonly RecordedMove[]): number {
-  const changes = moves.flatMap(({ startedAt, at, end }) =>
-    startedAt === null || end === null
-      ? []
-      : [
-          { at: startedAt, by: 1 },
-          { at, by: -1 },
-        ],
-  )
-  let [open, most] = [0, 0]
-  for (const { by } of changes.sort((a, b) => a.at - b.at || a.by - b.by)) {
-    open += by
-    most = Math.max(most, open)
-  }
-  return most
-}
-
-function deriveDetection({ incidents }: Recorded): { readonly detect: NonNullable<PolicyInput['detect']>; readonly why: string } {
-  const took = incidents.map(({ suspectedAt, openedAt }) => openedAt - suspectedAt).filter((ms) => ms > 0)
-  const least = took.length > 0 ? Math.round(Math.min(...took)) : null
-  if (least === null || Math.abs(least - defaults.confirmMs) <= 3000) return { detect: {}, why: 'default detection' }
-  if (least <= 60_000)
-    return { detect: { confirm: { durationMs: least } }, why: `a failure is confirmed after ${least / 1000} s, as fastest recorded` }
-  const checkIntervalMs = Math.round(least / 2)
-  return {
-    detect: { confirm: null, checkIntervalMs },
-    why: `no fast confirmation and a check every ${checkIntervalMs / 1000} s, as the fastest recorded failure has it`,
-  }
-}
-
-function deriveFailback(entries: readonly JournalEntry[], { incidents, evacuations }: Recorded): NonNullable<PolicyInput['failback']> {
-  const batches = entries.flatMap((entry) => {
-    const { type, at, data } = entry as PintailEvent
-    return type === 'failback.changed' ? [{ at, ...data }] : []
-  })
-  const [begun] = batches
-  if (!begun) return { strategy: 'never' }
-  const going = batches.filter(({ connections }) => connections > 0)
-  const recovery = incidents.find(({ id }) => id === begun.incidentId)?.endedAt
-  const stableMs = recovery && going[0] ? { stableMs: Math.max(0, Math.round(going[0].at - recovery) - 1000) } : {}
-  const own = going.filter(({ incidentId }) => incidentId === going[0]?.incidentId)
-  if (own.length < 2) return { strategy: 'immediate', ...stableMs }
-  const [one, two] = own as [(typeof own)[0], (typeof own)[0]]
-  const away = evacuations.find(({ incident }) => incident?.id === one.incidentId)?.end?.moved ?? 0
-  const ended = evacuations.find(({ id }) => id === one.evacuationId)?.end?.at ?? one.at
-  const batchPercent = away > 0 ? Math.min(100, Math.max(1, Math.floor((100 * one.connections) / away))) : 10
-  return { strategy: 'gradual', ...stableMs, batchPercent, batchIntervalMs: Math.max(0, Math.round(two.at - ended) - 1000) }
-}
-
 // ---------------------------------------------------------------------------------------------- servers, panel, registry
 
 function rowsOf(
@@ -222,6 +121,20 @@ function rowsOf(
       capacity: row.capacity ?? (isFull ? (peaks.get(id) ?? 0) : roomy),
     }
   }
+}
+
+/** Users of whom only the load of their server tells. */
+function background({ users }: DerivedUsers, rows: DeriveOptions['servers']): SimUser[] {
+  return (rows ?? []).flatMap(({ id, load }) => {
+    const server = String(id)
+    const more = Math.max(0, (load ?? 0) - users.filter((user) => user.server === server).length)
+    return Array.from({ length: more }, (_, index) => ({
+      id: `${unnamedUser}${server}-load-${index + 1}`,
+      server,
+      mobility: 'free' as const,
+      region: null,
+    }))
+  })
 }
 
 function surroundings(
@@ -262,7 +175,7 @@ function tell(
     )
   if (untested > 0) assumptions.push(`probing: ${count(untested, 'verdict')} became unknown; why the prober could not test is not replayed`)
   assumptions.push(
-    `users: ${users.users.length}, by the references in the journal; of them ${users.unnamed} are counted and named nowhere, and get a name. Users of servers that nobody left, regions, needs and tiers are not in the journal: none`,
+    `users: ${users.users.length}, by the references in the journal; of them ${users.unnamed} are counted and named nowhere, and get a name. Users of servers that nobody left are there as far as --servers FILE names a load; regions, needs and tiers are not in the journal: none`,
   )
   if (users.users.some(({ prefers = [] }) => prefers.length > 0))
     assumptions.push(

@@ -71,7 +71,9 @@ class Words {
     const isAll = [...evacuation.unplaced.values()].includes('pinned')
     const users = isAll ? null : [...evacuation.users, ...(this.#requested.get(evacuation.id) ?? [])]
     const { reason, status } = evacuation as { readonly reason: 'manual'; readonly status: string }
-    this.acts.push({ at: at - leadMs, do: 'operator.requests', servers: evacuation.from, users, reason, approved: status === 'running' })
+    // Only a plan may be carried out that places nobody yet.
+    const approved = data.migrations === 0 ? null : status === 'running'
+    this.acts.push({ at: at - leadMs, do: 'operator.requests', servers: evacuation.from, users, reason, approved })
   }
 
   // --------------------------------------------------------------------------------------------------------- approvals

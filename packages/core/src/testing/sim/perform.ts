@@ -20,11 +20,16 @@ type Of<D extends Act['do'], A = Act> = A extends { readonly do: infer K } ? (D 
 /** Null: it is done. A text: why it cannot be. Otherwise what an operator asks of whoever leads. */
 type Done = Ask | string | null
 
+/** A person who speaks of something waits until it is there: checks come a little later in one run than in another. */
+const waits = { times: 20, everyMs: 1000 }
+
 /** Does what an act says. */
-export function perform(stage: ScriptStage, act: Act): void {
+export function perform(stage: ScriptStage, act: Act, times = 0): void {
   const does = acts[act.do] as (stage: ScriptStage, act: Act) => Done
   const done = does(stage, act)
-  if (typeof done === 'string') stage.refused(act, done)
+  const mayCome = typeof done === 'string' && act.do.startsWith('operator.') && times < waits.times
+  if (mayCome) stage.world.clock.setTimeout(() => perform(stage, act, times + 1), waits.everyMs)
+  else if (typeof done === 'string') stage.refused(act, done)
   else if (done !== null) stage.ask(done, (why) => stage.refused(act, why))
 }
 
@@ -135,7 +140,7 @@ const acts: { readonly [D in Act['do']]: (stage: ScriptStage, act: Of<D>) => Don
 
 function request({ servers, users, reason, approved }: Of<'operator.requests'>): Ask {
   const [only] = servers
-  if (servers.length === 1 && only !== undefined) {
+  if (servers.length === 1 && only !== undefined && approved !== null) {
     const asked = { serverId: only, reason, autoApprove: approved, ...(users && { connectionIds: [...users] }) }
     return ({ migrations }) => migrations.create(asked)
   }

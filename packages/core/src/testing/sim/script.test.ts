@@ -91,7 +91,7 @@ test('what cannot be done, or is refused, is told with its reason', async () => 
       { at: 5000, do: 'server.dies', server: 'nowhere' },
       { at: 6000, do: 'operator.acknowledges', server: 'a' },
       { at: 7000, do: 'operator.cancels', what: { evacuation: { server: 'a', nth: 3 } } },
-      { at: 8000, do: 'operator.drains', server: 'nowhere' },
+      { at: 60_000, do: 'operator.drains', server: 'nowhere' },
     ]),
   )
   expect(refused.map(({ act, why }) => [act.do, why])).toEqual([

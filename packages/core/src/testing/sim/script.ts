@@ -35,7 +35,8 @@ export type Act =
       /** Null: everybody there. */
       readonly users: readonly string[] | null
       readonly reason: MigrationReason
-      readonly approved: boolean
+      /** Null: a plan of it is carried out, and the policy says whether it has to be approved. */
+      readonly approved: boolean | null
     }
   | { readonly do: 'operator.approves' | 'operator.cancels'; readonly what: { readonly evacuation: NthOn } | { readonly migration: NthOn } }
   | { readonly do: 'operator.schedules'; readonly migration: NthOn; readonly startsAt: number }
