@@ -5,6 +5,7 @@ import { errorText } from '@pintail/core'
 import { type Finding, judgeJournal, type SimResult, simulate, traceRules } from '@pintail/core/testing'
 import { type Comparison, compareRuns } from './compare.ts'
 import { type Derived, deriveHistory } from './derive.ts'
+import { resolved } from './derivePolicy.ts'
 import { unnamedUser } from './deriveUsers.ts'
 import { type JournalFile, readJournalFile } from './journalFile.ts'
 import { tellStory } from './story.ts'
@@ -87,6 +88,13 @@ function readJson(path: string, isRight: (value: unknown) => boolean, what: stri
   return value
 }
 
+/** @throws Error if it is none that an engine takes */
+function readPolicy(path: string): PolicyInput {
+  const policy = readJson(path, isObject, 'a policy: an object') as PolicyInput
+  resolved(policy)
+  return policy
+}
+
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isRows = (value: unknown): boolean => Array.isArray(value) && value.every((row) => isObject(row) && 'id' in row)
 
@@ -96,7 +104,7 @@ export async function traceJournal({ journal, policy, servers, replay: replays, 
   let known: { readonly policy: PolicyInput | null; readonly servers: readonly ServerInput[] | null }
   try {
     known = {
-      policy: policy === null ? null : (readJson(policy, isObject, 'a policy: an object') as PolicyInput),
+      policy: policy === null ? null : readPolicy(policy),
       servers: servers === null ? null : (readJson(servers, isRows, 'a list of server rows, each with an id') as ServerInput[]),
     }
     file = await readJournalFile(journal)

@@ -4,6 +4,7 @@ import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
 import type { JournalEntry } from '../../ports.ts'
 import { seededRandom } from '../random.ts'
+import { judgeJournal } from '../trace/index.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
 import { Judge } from './judge.ts'
 import type { FaultKind, Phase, Step, Violation } from './kinds.ts'
@@ -267,6 +268,7 @@ export class Simulation implements Stage, ScriptStage {
       await (script ? this.#perform(script) : this.#fromTroubleToCalm())
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
+      await this.#audit()
     } finally {
       process.off('unhandledRejection', unhandled)
     }
@@ -316,10 +318,17 @@ export class Simulation implements Stage, ScriptStage {
       judge.strays()
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
+      await this.#audit()
     } finally {
       process.off('unhandledRejection', unhandled)
     }
     return judge.violations
+  }
+
+  /** Whatever happened, the journal of it must bear an auditor who has nothing else. */
+  async #audit(): Promise<void> {
+    for (const { invariant, rule, seq, message } of judgeJournal(await this.world.journal()))
+      this.judge.report(invariant, `the journal breaks ${rule} with entry ${seq}: ${message}`)
   }
 
   /** The engine that leads, or one that is there. */
