@@ -231,6 +231,17 @@ async function checkMutants(options: Options): Promise<number> {
   return missed > 0 ? 1 : 0
 }
 
+function readHistory(path: string): History | null {
+  try {
+    const history = JSON.parse(readFileSync(path, 'utf8')) as Partial<History> | null
+    if (history?.setup && history.steps) return history as History
+    console.error(`${path} holds no history: it needs setup and steps`)
+  } catch (error) {
+    console.error(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return null
+}
+
 const options = read(process.argv.slice(2))
 if (typeof options === 'string') {
   const isHelp = options === help
@@ -240,7 +251,8 @@ if (typeof options === 'string') {
 } else if (options.trace !== null) {
   process.exitCode = await traceJournal({ ...options.trace, folder: failuresFolder })
 } else if (options.history !== null) {
-  process.exitCode = await one(JSON.parse(readFileSync(options.history, 'utf8')) as History, options.history, options.record)
+  const history = readHistory(options.history)
+  process.exitCode = history ? await one(history, options.history, options.record) : 2
 } else if (options.seed !== null && options.mutant === null) {
   process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options.record)
 } else if (options.mutants) {

@@ -43,9 +43,10 @@ export function deriveHistory(entries: readonly JournalEntry[], { policy = null,
   if (!isWhole) assumptions.push(`the journal begins with entry ${first.seq}: cordons, pauses, incidents and users of before are not known`)
   const startedAt = isWhole ? first.at : first.at - warmUpMs
   const given = leading(policy ?? derivePolicy(entries, recorded, assumptions))
-  const { detect, registryRefreshMs, migration } = resolved(given)
+  const known = resolved(given)
+  const { detect, registryRefreshMs } = known
   const servers = deriveServers(entries, { ...detect, registryRefreshMs })
-  const users = deriveUsers(entries, recorded, migration.moveTries)
+  const users = deriveUsers(entries, recorded, known)
   const acts = [...servers.acts, ...users.acts, ...deriveWords(entries, recorded, users.requested), ...restarts(entries)]
   const row = rowsOf(servers, users, rows, recorded, assumptions)
   for (const { id, at } of servers.later) acts.push({ at, do: 'server.is_added', row: row(id) })
@@ -94,7 +95,7 @@ function restarts(entries: readonly JournalEntry[]): Script['acts'] {
 
 function rowsOf(
   { first, later }: DerivedServers,
-  { users, peaks }: DerivedUsers,
+  { users, room }: DerivedUsers,
   rows: DeriveOptions['servers'],
   { evacuations }: Recorded,
   assumptions: string[],
@@ -118,7 +119,7 @@ function rowsOf(
       id,
       host: hosts.get(id) ?? '10.255.0.1',
       status: 'online',
-      capacity: row.capacity ?? (isFull ? (peaks.get(id) ?? 0) : roomy),
+      capacity: row.capacity ?? (isFull ? (room.get(id) ?? 0) : roomy),
     }
   }
 }

@@ -37,7 +37,7 @@ export function derivePolicy(entries: readonly JournalEntry[], recorded: Recorde
     if (type === 'decision.made') modes[data.reason] ??= data.mode
   }
   const mode: PolicyInput['mode'] = { default: 'auto', ...modes }
-  const detect = deriveDetection(recorded)
+  const detect = deriveDetection(entries, recorded)
   const failback = deriveFailback(entries, recorded)
   const pace = derivePace(recorded)
   const guards = deriveGuards(entries)
@@ -110,18 +110,37 @@ function mostOpen(moves: readonly RecordedMove[]): number {
   return most
 }
 
-function deriveDetection({ incidents }: Recorded): { readonly detect: NonNullable<PolicyInput['detect']>; readonly why: string } {
+/** A failure was confirmed after the fastest that is recorded, and not before the longest suspicion that was cleared. */
+function deriveDetection(
+  entries: readonly JournalEntry[],
+  { incidents }: Recorded,
+): { readonly detect: NonNullable<PolicyInput['detect']>; readonly why: string } {
   const took = incidents.map(({ suspectedAt, openedAt }) => openedAt - suspectedAt).filter((ms) => ms > 0)
-  const least = took.length > 0 ? Math.round(Math.min(...took)) : null
-  if (least === null || Math.abs(least - (defaults.detect.confirm?.durationMs ?? 0)) <= sameMs)
-    return { detect: {}, why: 'default detection' }
+  const fastest = took.length > 0 ? Math.round(Math.min(...took)) : null
+  const cleared = longestCleared(entries)
+  const byDefault = defaults.detect.confirm?.durationMs ?? 0
+  const least = fastest ?? (cleared > byDefault ? cleared + sameMs : null)
+  if (least === null || Math.abs(least - byDefault) <= sameMs) return { detect: {}, why: 'default detection' }
+  const how = fastest === null ? 'because a suspicion of nearly that length was cleared' : 'as fastest recorded'
   if (least <= densestMs)
-    return { detect: { confirm: { durationMs: least } }, why: `a failure is confirmed after ${least / 1000} s, as fastest recorded` }
+    return { detect: { confirm: { durationMs: least } }, why: `a failure is confirmed after ${least / 1000} s, ${how}` }
   const checkIntervalMs = Math.round(least / 2)
-  return {
-    detect: { confirm: null, checkIntervalMs },
-    why: `no fast confirmation and a check every ${checkIntervalMs / 1000} s, as the fastest recorded failure has it`,
+  return { detect: { confirm: null, checkIntervalMs }, why: `no fast confirmation and a check every ${checkIntervalMs / 1000} s, ${how}` }
+}
+
+function longestCleared(entries: readonly JournalEntry[]): number {
+  const since = new Map<string, number>()
+  let longest = 0
+  for (const entry of entries) {
+    const { type, at, data } = entry as PintailEvent
+    if (type === 'leader.acquired') since.clear()
+    if (type !== 'server.verdict_changed') continue
+    const began = since.get(data.serverId)
+    if (data.verdict === 'up' && began !== undefined) longest = Math.max(longest, Math.round(at - began))
+    if (data.verdict === 'suspect') since.set(data.serverId, at)
+    else since.delete(data.serverId)
   }
+  return longest
 }
 
 function deriveFailback(entries: readonly JournalEntry[], { incidents, evacuations }: Recorded): NonNullable<PolicyInput['failback']> {

@@ -1,4 +1,4 @@
-import type { JournalEntry, PintailEvent } from '@pintail/core'
+import type { JournalEntry, PintailEvent, Policy } from '@pintail/core'
 import type { Script, SimUser } from '@pintail/core/testing'
 import type { Recorded, RecordedEvacuation, RecordedMove } from './recorded.ts'
 
@@ -15,8 +15,8 @@ export interface DerivedUsers {
   readonly requested: ReadonlyMap<string, readonly string[]>
   /** Users that the journal shows on a server on which no move has brought them. */
   readonly movedByHost: number
-  /** The most users that a server is known to have carried, by server. */
-  readonly peaks: ReadonlyMap<string, number>
+  /** How many users fitted on a server at least, by server. */
+  readonly room: ReadonlyMap<string, number>
 }
 
 /** So begin the names of those who are counted and not named. */
@@ -75,7 +75,10 @@ function arrivals(moves: readonly RecordedMove[], server: string, before: number
  * Who was where when the recording began: who is named, and on the servers whose users were counted as many more as that.
  * Whoever is named beyond that count has come later.
  */
-export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded, moveTries: number): DerivedUsers {
+export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded, { migration, placement }: Policy): DerivedUsers {
+  const { moveTries } = migration
+  const { fillLimit } = placement
+  const evacuations = new Map(recorded.evacuations.map((one) => [one.id, one]))
   const homes = new Homes()
   const byKey = [...recorded.moves].sort((a, b) => (a.startedAt ?? a.at) - (b.startedAt ?? b.at))
   const named = byKey.map((move) => ({
@@ -85,7 +88,7 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
   const settled = recorded.moves.map((move) => ({ at: move.at, do: () => homes.settle(move) }))
   const left = [...entries].flatMap((entry) => {
     const { type, at, data } = entry as PintailEvent
-    if (type !== 'connection.unplaced' || (recorded.evacuations.find(({ id }) => id === data.evacuationId)?.from.length ?? 1) > 1) return []
+    if (type !== 'connection.unplaced' || (evacuations.get(data.evacuationId ?? '')?.from.length ?? 1) > 1) return []
     return [{ at, do: () => homes.see(data.connectionId, data.serverId, at) }]
   })
   for (const one of [...left, ...named, ...settled].sort((a, b) => a.at - b.at)) one.do()
@@ -117,7 +120,7 @@ export function deriveUsers(entries: Iterable<JournalEntry>, recorded: Recorded,
   acts.push(...homes.acts)
   const { movedByHost } = homes
   const failures = failuresOf(recorded, moveTries)
-  return { users, acts, requested, movedByHost, failures, unnamed: unnamed.length, peaks: peaksOf(users, recorded.moves) }
+  return { users, acts, requested, movedByHost, failures, unnamed: unnamed.length, room: roomOf(users, recorded.moves, fillLimit) }
 }
 
 /** Pinned is who was left for that; if only where there was time for it, he may have been movable in a failure. */
@@ -153,18 +156,17 @@ function failuresOf({ moves }: Recorded, moveTries: number): Script['failures'] 
   return [...failures.values()]
 }
 
-function peaksOf(users: readonly SimUser[], moves: readonly RecordedMove[]): Map<string, number> {
+/** As many as it is known to have carried; who came when there was time left the rest of the fill limit free. */
+function roomOf(users: readonly SimUser[], moves: readonly RecordedMove[], fillLimit: number): Map<string, number> {
   const now = new Map<string, number>()
   for (const { server } of users) now.set(server, (now.get(server) ?? 0) + 1)
-  const peaks = new Map(now)
-  const change = (server: string, by: number): void => {
-    const load = (now.get(server) ?? 0) + by
-    now.set(server, load)
-    peaks.set(server, Math.max(peaks.get(server) ?? 0, load))
+  const room = new Map(now)
+  for (const { from, to, migration } of moves.filter(({ end }) => end === 'moved').sort((a, b) => a.at - b.at)) {
+    const load = (now.get(to) ?? 0) + 1
+    now.set(to, load)
+    now.set(from, (now.get(from) ?? 0) - 1)
+    const needed = migration?.evacuation?.incident ? load : Math.ceil(load / fillLimit)
+    room.set(to, Math.max(room.get(to) ?? 0, needed))
   }
-  for (const { from, to } of moves.filter(({ end }) => end === 'moved').sort((a, b) => a.at - b.at)) {
-    change(from, -1)
-    change(to, 1)
-  }
-  return peaks
+  return room
 }

@@ -62,6 +62,8 @@ async function replay(
 ): Promise<{ result: SimResult; comparison: Comparison }> {
   console.log('\nWhat the journal does not hold is assumed:')
   for (const assumption of derived.assumptions) console.log(`  - ${assumption}`)
+  const minutes = Math.round((derived.history.script?.endsMs ?? 0) / 60_000)
+  process.stderr.write(`replaying ${count(minutes, 'minute')} …\n`)
   const result = await simulate(derived.history)
   writeFileSync(file, `${JSON.stringify(derived.history, null, 1)}\n`)
   const comparison = compareRuns(entries, result.journal, (user) => !user.startsWith(unnamedUser))
@@ -119,6 +121,7 @@ export async function traceJournal({ journal, policy, servers, replay: replays, 
     const part = file.journals.length > 1 ? `-${index + 1}` : ''
     console.log(`\n${tellStory(entries).join('\n')}\n`)
     const found = judgeJournal(entries)
+    if (found.length === 0) console.log('✓ no rule is broken, as far as a journal shows it')
     showFindings(found)
     findings.push(...found)
     if (!replays) continue

@@ -106,7 +106,10 @@ const acts: { readonly [D in Act['do']]: (stage: ScriptStage, act: Of<D>) => Don
     const incident = incidentOn(judge, server)
     return incident ? (engine) => engine.incidents.overrideGuard(incident.id, { forMs }) : 'it has no open incident'
   },
-  'operator.requests': (_, act) => request(act),
+  'operator.requests': ({ world }, act) => {
+    const users = act.users?.filter((id) => act.servers.includes(world.users.get(id)?.home ?? '')) ?? null
+    return users?.length === 0 ? 'none of those users is there' : request({ ...act, users })
+  },
   'operator.approves': ({ judge }, { what }) => {
     const found = recordOf(judge, what)
     if (!found) return 'there is none such'

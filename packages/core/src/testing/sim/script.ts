@@ -32,7 +32,7 @@ export type Act =
   | {
       readonly do: 'operator.requests'
       readonly servers: readonly string[]
-      /** Null: everybody there. */
+      /** Those of them who are there; null: everybody. */
       readonly users: readonly string[] | null
       readonly reason: MigrationReason
       /** Null: a plan of it is carried out, and the policy says whether it has to be approved. */

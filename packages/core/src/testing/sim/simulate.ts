@@ -37,6 +37,8 @@ interface Engine {
 
 /** How many steps a world may take: a loop without end is a defect, and must not hang the campaign. */
 const mostSteps = 400_000
+/** And for each second of each server in a script, which may be a night of a large fleet. */
+const stepsPerSecond = 10
 
 /** One history, run to its end. */
 export class Simulation implements Stage, ScriptStage {
@@ -349,12 +351,14 @@ export class Simulation implements Stage, ScriptStage {
   /** Lets virtual time pass, milliseconds. */
   async advance(ms: number): Promise<void> {
     const end = this.world.now + ms
-    while (this.world.now < end && this.world.calls < mostSteps) {
+    const { setup, script } = this.history
+    const most = mostSteps + (script ? (setup.servers.length * script.endsMs * stepsPerSecond) / 1000 : 0)
+    while (this.world.now < end && this.world.calls < most) {
       await this.world.clock.advance(Math.min(5000, end - this.world.now))
       // The first break tells the most; what follows is often only its consequence.
       if (this.judge.violations.length >= 20) return
     }
-    if (this.world.calls >= mostSteps) this.judge.report('progress', `more than ${mostSteps} calls: something goes round in circles`)
+    if (this.world.calls >= most) this.judge.report('progress', `more than ${most} calls: something goes round in circles`)
   }
 
   #heal(): void {
