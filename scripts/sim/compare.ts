@@ -102,7 +102,7 @@ class Comparing {
       return void this.#differ(what, told(was), told(is))
     }
     this.#differ(`${what}: reason`, was.reason, is.reason)
-    const forMs = was.end ? Number.POSITIVE_INFINITY : this.#was.lastAt - was.createdAt
+    const forMs = was.end ? Number.POSITIVE_INFINITY : this.#was.lastAt - was.createdAt + toleranceMs
     const ends = ({ end, createdAt }: RecordedEvacuation) => (end && end.at - createdAt <= forMs ? end.how : 'open at the end')
     this.#differ(what, ends(was), ends(is))
     const moved = (run: Run, one: RecordedEvacuation) => `${new Set(run.movesOf(one, forMs).map(({ user }) => user)).size} moved`
@@ -148,7 +148,7 @@ class Comparing {
     const times = new Map<string, number>()
     for (const [place, evacuation] of run.evacuations) {
       const then = this.#was.evacuations.get(place)
-      const forMs = then && !then.end ? this.#was.lastAt - then.createdAt : Number.POSITIVE_INFINITY
+      const forMs = then && !then.end ? this.#was.lastAt - then.createdAt + toleranceMs : Number.POSITIVE_INFINITY
       for (const move of run.movesOf(evacuation, forMs).filter(({ user }) => this.#names(user))) {
         const way = `${move.user} off ${move.from}`
         const nth = times.get(way) ?? 0

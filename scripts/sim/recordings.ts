@@ -8,7 +8,7 @@ export interface Recording {
   readonly log: readonly LogEntry[]
 }
 
-async function record(options: FleetOptions, play: (fleet: Fleet) => Promise<Fleet>): Promise<Recording> {
+export async function record(options: FleetOptions, play: (fleet: Fleet) => Promise<Fleet>): Promise<Recording> {
   const log: LogEntry[] = []
   const { replace = () => ({}), ...rest } = options
   const sink = { write: (entry: LogEntry) => void log.push(entry) }
