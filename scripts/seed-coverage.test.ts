@@ -29,6 +29,8 @@ const files: Record<string, string> = {
   'src/one.ts': 'export const one = 1',
   'src/one.test.ts': "test('one is one', () => {})\ntest.skip('one is two', () => {})",
   'lab/wire.lab.ts': "test.skipIf(!root)('a cable is a cable', () => {})",
+  'src/all.test.ts': "const folder = new URL('./all/', import.meta.url)",
+  'src/all/one-stays-one.ts': "export const it = scenario('one stays one', {}, async () => {})",
 }
 const read = (path: string): string | null => files[path] ?? null
 
@@ -62,6 +64,7 @@ describe('the small document', () => {
       row('done', "`src/one.ts`, `lab/wire.lab.ts › 'a cable is a cable'`: both", '004-02'),
       row('later: stores', '`GET /one` and `src/one.ts` are there', '004-03'),
       row("host's", 'its own books say so \\| its platform does', '004-04'),
+      row('done', "`src/all.test.ts › 'one stays one'`", '004-05'),
     ]
     expect(problemsOf(good.join('\n'))).toEqual([])
   })
@@ -82,6 +85,11 @@ describe('the small document', () => {
     ['a test file without a test', row('done', '`src/one.test.ts`'), '004-01: src/one.test.ts is a test file: name the test in it'],
     ['a test that is not there', row('done', "`src/one.test.ts › 'one is'`"), "004-01: src/one.test.ts has no test 'one is' that runs"],
     ['a skipped test', row('done', "`src/one.test.ts › 'one is two'`"), "004-01: src/one.test.ts has no test 'one is two' that runs"],
+    [
+      'a scenario that is not there',
+      row('done', "`src/all.test.ts › 'one is two'`"),
+      "004-01: src/all.test.ts has no test 'one is two' that runs",
+    ],
     ['a test in no test file', row('done', "`src/one.ts › 'one'`"), "004-01: src/one.ts is no test file: it can have no test 'one'"],
     [
       'a name without quotes',

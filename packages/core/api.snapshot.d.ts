@@ -592,13 +592,15 @@ export interface JournalPage {
     readonly oldestSeq: number;
     readonly lastSeq: number;
 }
+export interface StoreBatch {
+    readonly token: Token;
+    readonly batch: number;
+    readonly writes: readonly StoreWrite[];
+    readonly journal: readonly JournalDraft[];
+}
 export interface MigrationStore {
     readonly name: string;
-    commit(batch: {
-        readonly token: Token;
-        readonly writes: readonly StoreWrite[];
-        readonly journal: readonly JournalDraft[];
-    }, ctx: CallContext): PromiseLike<{
+    commit(batch: StoreBatch, ctx: CallContext): PromiseLike<{
         readonly lastSeq: number;
     }>;
     get<K extends StoreKind>(kind: K, id: string, ctx: CallContext): PromiseLike<StoreRecords[K] | null>;
@@ -1028,8 +1030,8 @@ export { type SimResult, simulate } from "./simulate.js";
 
 // ─── dist/testing/sim/judge.d.ts
 import type { PauseTarget } from "../../index.js";
-import type { ServerInput, StoreWrite } from "../../ports.js";
-import type { DecisionRecord, Evacuation, Incident, Migration, Move, MoveRecord, PendingRevoke, ServerStatus } from "../../vocabulary.js";
+import type { ConnectionInput, ServerInput, StoreWrite } from "../../ports.js";
+import type { DecisionRecord, Evacuation, Incident, Migration, Move, MoveRecord, PendingRevoke, Plan, ServerStatus } from "../../vocabulary.js";
 import type { Invariant, Violation } from "./kinds.js";
 import type { Process } from "./process.js";
 import type { TrueServer, TrueUser, Witness, World } from "./world.js";
@@ -1050,9 +1052,10 @@ export declare class Judge implements Witness {
     constructor(world: World);
     report(invariant: Invariant, message: string): void;
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
-    counted(process: Process, server: string, load: number, at: number): void;
+    counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
     moveStarted(process: Process, move: Move): void;
+    executed(plan: Plan, made: readonly Migration[]): void;
     granted({ from, to, key, reason }: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
     wasBlind: boolean;
@@ -1432,7 +1435,7 @@ export interface TrueUser {
 }
 export interface Witness {
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
-    counted(process: Process, server: string, load: number, at: number): void;
+    counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
     moveStarted(process: Process, move: Move): void;
     granted(move: Move, user: TrueUser): void;
@@ -1846,6 +1849,7 @@ export type MoveState = {
     readonly at: number;
     readonly permanent: boolean;
     readonly error: string;
+    readonly residue?: true;
 } | {
     readonly state: "skipped";
     readonly at: number;

@@ -106,20 +106,31 @@ function checkReference(reference: string, read: ReadFile): string | null {
   const isTestFile = /\.(test|lab)\.ts$/.test(path)
   if (name === undefined) return isTestFile ? `${path} is a test file: name the test in it` : null
   if (!isTestFile) return `${path} is no test file: it can have no test '${name}'`
-  return testNamesOf(source, path).has(name) ? null : `${path} has no test '${name}' that runs`
+  return testNamesOf(source, path).has(name) || isScenario(source, path, name, read) ? null : `${path} has no test '${name}' that runs`
+}
+
+/** `x.test.ts` may run the scenarios of its folder `./x/`: one a file, named after its rule. */
+function isScenario(source: string, path: string, name: string, read: ReadFile): boolean {
+  const folder = path.replace(/\.test\.ts$/, '')
+  const file = `${name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')}.ts`
+  const scenario = source.includes(`'./${folder.split('/').at(-1)}/'`) ? read(`${folder}/${file}`) : null
+  return scenario !== null && testNamesOf(scenario, file, ['scenario']).has(name)
 }
 
 const runsNever = ['skip', 'todo', 'fails']
 
 /** The literal names of all `test(…)` and `it(…)` with a body, also of `test.skipIf(…)(…)`; never of those that are always skipped. */
-export function testNamesOf(source: string, path = 'file.test.ts'): Set<string> {
+export function testNamesOf(source: string, path = 'file.test.ts', words: readonly string[] = ['test', 'it']): Set<string> {
   const names = new Set<string>()
   const visit = (node: ts.Node): void => {
     if (ts.isCallExpression(node)) {
       const callee = calleeOf(node)
       if (callee.some((word) => runsNever.includes(word)) && ['test', 'it', 'describe'].includes(callee[0] ?? '')) return
       const [first, ...rest] = node.arguments
-      if (['test', 'it'].includes(callee[0] ?? '') && rest.length > 0 && first && ts.isStringLiteralLike(first)) names.add(first.text)
+      if (words.includes(callee[0] ?? '') && rest.length > 0 && first && ts.isStringLiteralLike(first)) names.add(first.text)
     }
     ts.forEachChild(node, visit)
   }

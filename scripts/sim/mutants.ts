@@ -24,8 +24,8 @@ export const mutants: readonly Mutant[] = [
     name: 'rollback-onto-a-dead-server',
     breaks: 'whoever has moved off a dead server is brought back to it when the target fails',
     file: 'engine/books.ts',
-    find: "    return verdict === 'unknown' ? null : verdict !== 'down'\n",
-    replace: "    return verdict === 'unknown' ? null : true\n",
+    find: "    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.has(id))\n",
+    replace: '    return true\n',
   },
   {
     name: 'revoke-before-grant',

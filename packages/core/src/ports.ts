@@ -326,18 +326,27 @@ export interface JournalPage {
   readonly lastSeq: number
 }
 
+export interface StoreBatch {
+  readonly token: Token
+  /** Rises by one with each batch of a token, from 1. */
+  readonly batch: number
+  readonly writes: readonly StoreWrite[]
+  readonly journal: readonly JournalDraft[]
+}
+
 /**
  * Where the state and the journal live.
  * `commit` is atomic: all writes and all entries, or none. It rejects with `conflict` if a version does not match,
  * with `fenced` if a higher token has committed, with `unavailable` if nothing was written; any other throw is
- * ambiguous. Records are plain JSON, are never changed in place, and come back equal.
+ * ambiguous, and the same batch comes again. Records are plain JSON, are never changed in place, and come back equal.
  */
 export interface MigrationStore {
   readonly name: string
-  commit(
-    batch: { readonly token: Token; readonly writes: readonly StoreWrite[]; readonly journal: readonly JournalDraft[] },
-    ctx: CallContext,
-  ): PromiseLike<{ readonly lastSeq: number }>
+  /**
+   * A batch that is not newer than the last one kept, by its token and then its number, is there already: nothing is
+   * written a second time, however late it comes, and the answer is as for the first time.
+   */
+  commit(batch: StoreBatch, ctx: CallContext): PromiseLike<{ readonly lastSeq: number }>
   get<K extends StoreKind>(kind: K, id: string, ctx: CallContext): PromiseLike<StoreRecords[K] | null>
   /** All records of a kind, oldest first; of moves only those of one migration where `migrationId` is given. */
   list<K extends StoreKind>(kind: K, filter: { readonly migrationId?: string }, ctx: CallContext): Listing<StoreRecords[K]>

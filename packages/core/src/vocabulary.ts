@@ -306,7 +306,8 @@ export type MoveState =
   | { readonly state: 'moved'; readonly at: number; readonly startedAt: number; readonly undelivered?: true }
   /** Being brought back to a living source, because the target failed. */
   | { readonly state: 'undoing'; readonly since: number; readonly startedAt: number; readonly why: string; readonly undelivered?: true }
-  | { readonly state: 'failed'; readonly at: number; readonly permanent: boolean; readonly error: string }
+  /** `residue`: it is not known to be undone, and may have left something on the target, or the user himself. */
+  | { readonly state: 'failed'; readonly at: number; readonly permanent: boolean; readonly error: string; readonly residue?: true }
   | { readonly state: 'skipped'; readonly at: number; readonly why: string }
 
 /** One connection's part of a migration; it settles singly. */

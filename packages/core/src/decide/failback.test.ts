@@ -129,15 +129,17 @@ test('the cooldown of a source counts its migrations, and not those of the same 
 })
 
 test('a user is away where he was moved to, and is not called away again for a day once he has come home', () => {
-  const move = (user: string, at: number, state: 'moved' | 'skipped' = 'moved') =>
-    ({ connection: { id: user }, state: { state, at } }) as unknown as MoveRecord
+  const move = (user: string, at: number, state: 'moved' | 'failed' | 'skipped' = 'moved', more = {}) =>
+    ({ connection: { id: user }, state: { state, at, ...more } }) as unknown as MoveRecord
   const went = [
-    { to: id<ServerId>('s2'), moves: [move('a', 0), move('b', 0), move('c', 0, 'skipped')] },
+    { to: id<ServerId>('s2'), moves: [...['a', 'b', 'f', 'g'].map((user) => move(user, 0)), move('c', 0, 'skipped')] },
     { to: id<ServerId>('s3'), moves: [move('d', 0), move('e', 0)] },
   ]
-  const cameHome = [move('b', 10), move('d', 10, 'skipped'), move('e', 1 - homeOnceMs)]
+  const unclear = move('f', 10, 'failed', { residue: true })
+  const cameHome = [move('b', 10), move('d', 10, 'skipped'), move('e', 1 - homeOnceMs), unclear, move('g', 10, 'failed')]
   expect([...movedAway(went, cameHome, 1)]).toEqual([
     ['a', 's2'],
+    ['g', 's2'],
     ['d', 's3'],
     ['e', 's3'],
   ])

@@ -155,7 +155,11 @@ export function movedAway(
 ): Map<ConnectionId, ServerId> {
   const away = new Map<ConnectionId, ServerId>()
   for (const { to, moves } of went) for (const { connection, state } of moves) if (state.state === 'moved') away.set(connection.id, to)
-  for (const { connection, state } of cameHome) if (state.state === 'moved' && state.at > now - homeOnceMs) away.delete(connection.id)
+  for (const { connection, state } of cameHome) {
+    // Whoever may have got there after all is not brought there a second time either.
+    const came = state.state === 'moved' || (state.state === 'failed' && state.residue)
+    if (came && state.at > now - homeOnceMs) away.delete(connection.id)
+  }
   return away
 }
 

@@ -32,6 +32,8 @@ export interface PlacementInput {
   readonly arrived?: ReadonlyMap<ServerId, number>
   /** Targets that have refused a connection before. */
   readonly refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
+  /** Where a plan that somebody has looked at sends them: it stays so, as long as there is room for it. */
+  readonly keep?: ReadonlyMap<ConnectionId, ServerId>
   readonly targets: readonly Target[]
   readonly policy: PlacementPolicy
   readonly targetsPerConnection: number
@@ -50,6 +52,9 @@ const keptCandidates = 20
 interface Work {
   readonly cohort: Cohort
   readonly targets: readonly Target[]
+  /** Whose target is given, and is not found anew. */
+  readonly kept: Map<ServerId, Connection[]>
+  readonly free: Connection[]
   readonly flow: Map<ServerId, number>
   left: number
 }
@@ -68,13 +73,13 @@ export function place(input: PlacementInput): PlacementOutput {
   const open = input.targets.filter((target) => excludeTarget(target, context) === null)
   const works = group(input).map((cohort): Work => {
     const targets = isFixed(cohort, input) ? [] : open.filter((target) => excludeForCohort(cohort, target.server) === null)
-    return { cohort, targets, flow: new Map(), left: cohort.connections.length }
+    return { cohort, targets, kept: new Map(), free: [], flow: new Map(), left: 0 }
   })
+  const arrivals = keep(works, input)
   // Higher tiers first; within a tier those with the fewest choices, so that others do not take them away.
   works.sort(
     (a, b) => b.cohort.sample.tier - a.cohort.sample.tier || a.targets.length - b.targets.length || compareIds(a.cohort.key, b.cohort.key),
   )
-  const arrivals = new Map<ServerId, number>()
   const limits = reason === 'server-down' ? [policy.fillLimit, 1] : [policy.fillLimit]
   for (const fill of limits) {
     const room = new Map(
@@ -89,6 +94,27 @@ export function place(input: PlacementInput): PlacementOutput {
     }
   }
   return settle(works, input, context)
+}
+
+/** Takes the places of those whose target is given. Returns how many arrive where by that. */
+function keep(works: readonly Work[], input: PlacementInput): Map<ServerId, number> {
+  const arrivals = new Map<ServerId, number>()
+  for (const work of works) {
+    const byId = new Map(work.targets.map((target) => [target.server.id, target]))
+    for (const connection of work.cohort.connections) {
+      const target = byId.get(input.keep?.get(connection.id) ?? ('' as ServerId))
+      const id = target?.server.id
+      const taken = (id && arrivals.get(id)) ?? 0
+      if (target && id && roomOf(target, 1, input.policy, input.arrived?.get(id)) > taken) {
+        arrivals.set(id, taken + 1)
+        const list = work.kept.get(id)
+        if (list) list.push(connection)
+        else work.kept.set(id, [connection])
+      } else work.free.push(connection)
+    }
+    work.left = work.free.length
+  }
+  return arrivals
 }
 
 /** How many more connections a target takes: within its fill limit, its host's headroom and the limit of arrivals. */
@@ -221,18 +247,22 @@ function settle(works: readonly Work[], input: PlacementInput, context: RankingC
   for (const work of works) {
     const { cohort, flow } = work
     let from = 0
-    const shares = [...flow].filter(([, count]) => count > 0).sort(([a], [b]) => compareIds(a, b))
-    for (const [id, count] of shares) {
+    const shares: (readonly [ServerId, number])[] = []
+    for (const id of [...new Set([...flow.keys(), ...work.kept.keys()])].sort(compareIds)) {
+      const found = work.free.slice(from, from + (flow.get(id) ?? 0))
+      from += found.length
+      const arriving = [...(work.kept.get(id) ?? []), ...found]
+      if (arriving.length === 0) continue
+      shares.push([id, arriving.length])
       const list = placed.get(id) ?? []
-      for (const connection of cohort.connections.slice(from, from + count)) list.push(connection)
+      for (const connection of arriving) list.push(connection)
       placed.set(id, list)
-      from += count
     }
     const candidates = rank(cohort, input.targets, context)
     const exclusions: Partial<Record<ExclusionCode, number>> = {}
     for (const candidate of candidates)
       if ('excluded' in candidate) exclusions[candidate.excluded] = (exclusions[candidate.excluded] ?? 0) + 1
-    const left = cohort.connections.slice(from)
+    const left = work.free.slice(from)
     const [code, message] = whyUnplaced(work, input, exclusions)
     for (const connection of left) unplaced.push({ connectionId: connection.id, code, message })
     cohorts.push({

@@ -14,6 +14,20 @@ import type {
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
 
+/** Who goes where. */
+export type Assignments = ReadonlyMap<ConnectionId, ServerId>
+
+/** What is kept of a plan that was looked at, so that exactly that can be carried out. */
+export interface Looked {
+  readonly basis: Plan['basis']
+  readonly assignments: Assignments
+}
+
+export const lookedAt = ({ basis, placements }: Pick<Plan, 'basis' | 'placements'>): Looked => ({
+  basis,
+  assignments: new Map(placements.flatMap(({ toServerId, connections }) => connections.map(({ id }) => [id, toServerId] as const))),
+})
+
 /** A server that is to be left, and who is there. */
 export interface Source {
   readonly server: Server
@@ -27,6 +41,8 @@ export interface PlanScope {
   readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
   readonly onlyConnections?: readonly ConnectionId[] | null
   readonly toServerId?: ServerId | null
+  /** What somebody has looked at already: whoever is in it still goes where it says. */
+  readonly keep?: Assignments
   /** Who needs no plan any more. */
   readonly settled?: ReadonlySet<ConnectionId>
   /** How many each target has got from this evacuation already. */
@@ -48,7 +64,14 @@ export interface PlanWorld {
 }
 
 export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanScope = {}): Plan {
-  const { onlyConnections = null, toServerId = null, settled = new Set(), refusals = new Map(), arrived = new Map() } = scope
+  const {
+    onlyConnections = null,
+    toServerId = null,
+    settled = new Set(),
+    refusals = new Map(),
+    arrived = new Map(),
+    keep = new Map(),
+  } = scope
   const { sources, policy, now, coverage } = world
   const wanted = onlyConnections && new Set(onlyConnections)
   const moving: Unplaced[] = []
@@ -72,6 +95,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     connections,
     refusals,
     arrived,
+    keep,
     targets: world.targets,
     policy: policy.placement,
     targetsPerConnection: policy.migration.targetsPerConnection,
@@ -139,15 +163,22 @@ function textOf(world: PlanWorld, id: string): string {
   ].join(', ')
 }
 
-/** What has changed for a plan, in words: its own targets are looked at, not those that newcomers would get. */
-export function changesSince(planned: Plan['basis'], fresh: Plan, world: PlanWorld): string[] {
-  const isNow = (key: string): string | undefined => {
-    if (key.startsWith(target)) return textOf(world, key.slice(target.length))
-    return key === room && planned[room] !== forAll ? planned[room] : fresh.basis[key]
-  }
-  const keys = [...Object.keys(planned), ...Object.keys(fresh.basis).filter((key) => key.startsWith(source))]
-  return [...new Set(keys)]
-    .filter((key) => planned[key] !== isNow(key))
+/**
+ * What has changed for a plan, in words: its own targets are looked at, not those that newcomers would get, and whether all
+ * those in it that are still there can still go where it says.
+ */
+export function changesSince(planned: Looked, fresh: Plan, world: PlanWorld): string[] {
+  const { basis, assignments } = planned
+  const isNow = (key: string): string | undefined => (key.startsWith(target) ? textOf(world, key.slice(target.length)) : fresh.basis[key])
+  const keys = [...Object.keys(basis), ...Object.keys(fresh.basis).filter((key) => key.startsWith(source))]
+  const changes = [...new Set(keys)]
+    .filter((key) => key !== room && basis[key] !== isNow(key))
     .sort()
-    .map((key) => `${key}: was ${planned[key] ?? 'not in the plan'}, is ${isNow(key) ?? 'not in the plan'}`)
+    .map((key) => `${key}: was ${basis[key] ?? 'not in the plan'}, is ${isNow(key) ?? 'not in the plan'}`)
+  const now = lookedAt(fresh).assignments
+  const left = new Set(fresh.unplaced.flatMap(({ connectionId, code }) => (code === 'being_moved' ? [] : connectionId)))
+  const moved = new Map<ServerId, number>()
+  for (const [id, to] of assignments) if (left.has(id) || (now.has(id) && now.get(id) !== to)) moved.set(to, (moved.get(to) ?? 0) + 1)
+  for (const [id, count] of moved) changes.push(`room on ${id}: ${count} of those planned for it would have no place there now`)
+  return changes
 }

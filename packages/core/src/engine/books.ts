@@ -126,7 +126,14 @@ export class Books {
   lives(id: ServerId): boolean | null {
     const verdict = this.servers.get(id)?.detector.verdict
     if (verdict === undefined) return this.listedAt === 0 ? null : false
-    return verdict === 'unknown' ? null : verdict !== 'down'
+    if (verdict === 'unknown') return null
+    // A new leader has checked it once only: whoever was down, and does not answer, is down still.
+    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.has(id))
+  }
+
+  /** Whether it is down beyond doubt: while a guard holds its incident, that may be the prober's failure and not its own. */
+  isDead(id: ServerId): boolean {
+    return this.lives(id) === false && this.incidents.get(id)?.heldBy.length === 0
   }
 
   isCordoned(id: ServerId): boolean {

@@ -34,7 +34,7 @@ import type { Books, ServerBook } from './books.ts'
 import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
-import type { Looked, Planner } from './planner.ts'
+import type { Planner } from './planner.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */
 const storeCallMs = 10_000
@@ -158,7 +158,7 @@ export class Evacuator {
   }
 
   /** Carries out a plan that a person asked for, if the world is still the one that it was made for. */
-  async execute(plan: Plan, sources: readonly ServerBook[], looked: Looked = plan): Promise<Evacuation> {
+  async execute(plan: Plan, sources: readonly ServerBook[], looked: string | Plan = plan): Promise<Evacuation> {
     const { books, hostGuards } = this.#parts
     await hostGuards.ask()
     await this.#askCooldown(plan)
@@ -170,12 +170,10 @@ export class Evacuator {
   }
 
   /** The same plan by what is so now. @throws PintailError `plan_stale` if it is another one */
-  async fresh(plan: Plan, sources: readonly ServerBook[], looked: Looked): Promise<Plan> {
+  async fresh(plan: Plan, sources: readonly ServerBook[], looked: string | Plan): Promise<Plan> {
     const { planner } = this.#parts
-    const gathered = await planner.gather(sources)
-    const fresh = planner.plan(gathered, plan.reason, plan)
-    planner.compare(looked, fresh, gathered)
-    return fresh
+    const { onlyConnections, toServerId } = plan
+    return planner.again(looked, await planner.gather(sources), plan.reason, { onlyConnections, toServerId })
   }
 
   async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
@@ -205,8 +203,8 @@ export class Evacuator {
     if (!retryOf) await this.#askCooldown({ reason, fromServerIds: [serverId] })
     this.#askGuards(serverId, reason)
     this.#askBusy([serverId])
-    const plan = planner.plan(gathered, reason, { onlyConnections: connectionIds, toServerId })
-    if (fingerprint !== null) planner.compare({ fingerprint }, plan, gathered)
+    const scope = { onlyConnections: connectionIds, toServerId }
+    const plan = fingerprint === null ? planner.plan(gathered, reason, scope) : planner.again(fingerprint, gathered, reason, scope)
     if (plan.placements.length === 0)
       throw new PintailError('nothing_to_move', whyNobody(plan), { remedy: 'plan() shows each server with its reason.' })
     const { writes } = await this.#go(plan, autoApprove, triggeredBy, { notes, retryOf })
@@ -326,8 +324,9 @@ export class Evacuator {
       await journal.commit(made.writes, made.events)
       return this.#hooks.wake()
     }
-    // After its end too, and as long as a failed move may yet bring somebody back here.
-    if (ended || this.#hooks.owesTo(evacuation.fromServerIds)) return lookLater()
+    const isNamed = planner.coverage === 'assigned' && gathered.listed.some((part) => part.connections.some((one) => holding.has(one.id)))
+    // After its end too, as long as a failed move may yet bring somebody back here, or as long as they are listed here yet.
+    if (ended || isNamed || this.#hooks.owesTo(evacuation.fromServerIds)) return lookLater()
     const next: Evacuation = {
       ...evacuation,
       moved: moved.size,
@@ -356,7 +355,8 @@ export class Evacuator {
     const avoided = new Map<ConnectionId, Set<ServerId>>()
     const add = (map: Map<ConnectionId, Set<ServerId>>, connection: ConnectionId, server: ServerId) =>
       map.set(connection, (map.get(connection) ?? new Set<ServerId>()).add(server))
-    const lately = this.#parts.clock.now() - this.#parts.books.policy.migration.retryUnplacedMs
+    const { planner, clock, books } = this.#parts
+    const lately = clock.now() - books.policy.migration.retryUnplacedMs
     for (const { id, status, toServerId, reason } of migrations)
       for (const { connection, state } of this.#parts.books.movesOf(id)) {
         const isRefused = state.state === 'failed' && state.permanent
@@ -364,7 +364,8 @@ export class Evacuator {
         if (state.state === 'moved') {
           moved.add(connection.id)
           arrived.set(toServerId, (arrived.get(toServerId) ?? 0) + 1)
-          if (state.at > lately) holding.add(connection.id)
+          // A list of who was active lately names whoever has moved for some time yet.
+          if (state.at > lately || planner.coverage === 'active') holding.add(connection.id)
           // Whoever is listed on the source all the same has not moved, whatever the mover said (Marzban#1828).
           else for (const map of [refused, avoided]) add(map, connection.id, toServerId)
         }

@@ -28,6 +28,7 @@ export class Journal {
   readonly #lost: (error: unknown) => void
   #waiting: Waiting[] = []
   #flushing: Promise<void> | null = null
+  #batch = 0
   /** Why nothing can be written now; null: all is well. Read by whoever is about to act. */
   trouble: string | null = null
   lastSeq = 0
@@ -75,23 +76,17 @@ export class Journal {
 
   async #write(writes: readonly StoreWrite[], journal: readonly EventDraft[]): Promise<number> {
     const token = this.#token
+    const batch = ++this.#batch
     for (let tries = 0; ; tries++) {
       try {
         const { lastSeq } = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) =>
-          this.#store.commit({ token, writes, journal }, ctx),
+          this.#store.commit({ token, batch, writes, journal }, ctx),
         )
         this.trouble = null
         return lastSeq
       } catch (error) {
-        if (isPintailError(error, 'fenced') || isPintailError(error, 'aborted')) throw error
-        if (isPintailError(error, 'conflict')) {
-          // After an ambiguous answer a conflict may be our own write, which did arrive.
-          const first = writes[0]
-          const kept = tries > 0 && first ? await this.#isKept(first) : false
-          if (!kept) throw error
-          this.trouble = null
-          return (await this.#lastSeq()) ?? this.lastSeq
-        }
+        if (isPintailError(error) && ['fenced', 'aborted', 'conflict'].includes(error.code)) throw error
+        // Whether it was kept or not: a store keeps no batch twice.
         this.trouble = errorText(error)
         if (tries === 0)
           this.#bus.warn({
@@ -102,16 +97,6 @@ export class Journal {
         await sleep(this.#clock, Math.min(10_000, 100 * 2 ** tries), this.#stopped)
       }
     }
-  }
-
-  async #isKept({ kind, id, value }: StoreWrite): Promise<boolean> {
-    const kept = await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) => this.#store.get(kind, id, ctx))
-    return value === null ? kept === null : kept?.version === value.version
-  }
-
-  async #lastSeq(): Promise<number | null> {
-    const query = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
-    return (await callOut(this.#clock, storeTimeoutMs, this.#stopped, 'the store', (ctx) => this.#store.readJournal(query, ctx))).lastSeq
   }
 }
 

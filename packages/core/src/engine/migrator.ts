@@ -41,6 +41,8 @@ export interface MigratorHooks {
   token(timeoutMs: number): Token | null
   /** Rises with each call that changes something. */
   epoch(): number
+  /** Makes sure that it is known how many are on this server now; false: that cannot be known. */
+  counted(id: ServerId): Promise<boolean>
   /** A migration has reached a terminal state. */
   ended(migration: Migration): void
 }
@@ -230,7 +232,8 @@ export class Migrator {
       moved: count(moves, 'moved'),
       failed: count(moves, 'failed'),
       skipped: count(moves, 'skipped'),
-      residue: new Set(migration.residue),
+      // What a former leader has left behind is in the moves only.
+      residue: new Set([...migration.residue, ...moves.flatMap(({ state, connection }) => ('residue' in state ? connection.id : []))]),
       resumed: new Map(),
       isLeftOpen: false,
       told: 0,
@@ -281,6 +284,8 @@ export class Migrator {
     if (sample === null) return { message: `target ${run.to.id} could not be probed before the move`, retry: true }
     const { passed, reason } = judgeCheck(sample, this.#books.policy.detect)
     if (!passed) return { message: `target ${run.to.id} failed a fresh check: ${reason.message}`, retry: true }
+    // A plan that waited for its approval was made by a count of then.
+    if (!(await this.#hooks.counted(run.to.id))) return { message: `the connections of ${run.to.id} could not be counted`, retry: true }
     try {
       await this.#call('prepare', (ctx) => this.#mover.prepare?.(run.from, run.to, ctx))
       return null
@@ -400,7 +405,8 @@ export class Migrator {
     // A server is gone, so that nobody can be asked what became of these.
     const unclear = run ? [] : moves.filter(({ state }) => state.state === 'moving' || state.state === 'undoing')
     for (const { connection } of unclear) this.#books.confirm(migration.toServerId, connection.id, at)
-    for (const record of unclear) skipped.push(this.#writeMove(record, { state: 'failed', at, permanent: false, error: why }))
+    for (const record of unclear)
+      skipped.push(this.#writeMove(record, { state: 'failed', at, permanent: false, error: why, residue: true }))
     const residue = [...(run?.residue ?? migration.residue), ...unclear.map(({ connection }) => connection.id)]
     const owed = run ? this.#revoker.owe(migration, this.#movedOf(run)) : []
     const rolledBack = moves.some(({ attempt }) => attempt > 1)
@@ -762,7 +768,7 @@ export class Migrator {
 
   /**
    * Rollback looks at the source. If it lives, those whom this migration has moved to the failed target come home; if it
-   * is dead, they stay where they are. Whoever is on his way elsewhere already is left to that.
+   * is dead, they stay where they are. Nobody is on his way elsewhere already: a user belongs to his migration until it ends.
    */
   async #undo(run: Run): Promise<void> {
     const { id } = run.migration
@@ -777,7 +783,7 @@ export class Migrator {
     const writes: StoreWrite[] = []
     for (const record of this.#books.movesOf(run.migration.id)) {
       const { state } = record
-      if (state.state !== 'moved' || this.#books.claimOf(record.connection.id) !== null) continue
+      if (state.state !== 'moved') continue
       const { startedAt, undelivered } = state
       if (!this.#mover.rollback) run.residue.add(record.connection.id)
       else
@@ -870,7 +876,8 @@ export class Migrator {
         this.#books.reserve(run.from.id, connectionId)
         this.#books.confirm(run.from.id, connectionId, at)
       }
-      write = this.#writeMove(record, { state: 'failed', at, permanent, error }, { attempt: record.attempt + (rolledBack ? 1 : 0) })
+      const left: MoveState = { state: 'failed', at, permanent, error, ...(residue && { residue }) }
+      write = this.#writeMove(record, left, { attempt: record.attempt + (rolledBack ? 1 : 0) })
       events.push({ type: 'connection.move_failed', at, data: { ...data, permanent, rolledBack, error } }, ...(told ? [told] : []))
       // A call without an answer may still take effect, after its rollback too: a target that does not refuse it is looked at again.
       const { timeoutMs, moveTries, backoffMs: pause } = this.#books.policy.migration
@@ -892,18 +899,24 @@ export class Migrator {
   /** Starts none of these. Whom a former leader may have been moving still is given up in order; the others are free. */
   async #drop(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
     const unclear = (record: MoveRecord): boolean => run.resumed.has(record.connection.id)
-    await this.#skip(
-      run,
-      records.filter((record) => !unclear(record)),
-      why,
-    )
-    await each(records.filter(unclear), this.#books.policy.migration.concurrencyPerTarget, async (record) => {
-      const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
-      if (token === null) return this.#settle(run, record, { end: 'open' })
-      const { isClean } = run.resumed.get(record.connection.id) ?? { isClean: false }
-      const outcome = await this.#giveUp(this.#moveOf(run, record, token), why, isClean, false, this.#clock.now())
-      await this.#settle(run, record, outcome)
-    })
+    // Until all are clear the run is not over, whoever drops them.
+    run.inFlight++
+    try {
+      await this.#skip(
+        run,
+        records.filter((record) => !unclear(record)),
+        why,
+      )
+      await each(records.filter(unclear), this.#books.policy.migration.concurrencyPerTarget, async (record) => {
+        const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
+        if (token === null) return this.#settle(run, record, { end: 'open' })
+        const { isClean } = run.resumed.get(record.connection.id) ?? { isClean: false }
+        const outcome = await this.#giveUp(this.#moveOf(run, record, token), why, isClean, false, this.#clock.now())
+        await this.#settle(run, record, outcome)
+      })
+    } finally {
+      this.#ended(run)
+    }
   }
 
   async #skip(run: Run, records: readonly MoveRecord[], why: string): Promise<void> {
@@ -940,7 +953,7 @@ export class Migrator {
       attempt: record.attempt,
       fencingToken,
       epoch: 0,
-      sourceAlive: this.#books.servers.get(run.from.id)?.detector.verdict !== 'down',
+      sourceAlive: !this.#books.isDead(run.from.id),
     }
   }
 

@@ -242,7 +242,7 @@ export class Engine implements Pintail {
     if (this.#stopped) throw new PintailError('stopped', 'this engine was stopped')
     if (!this.#term)
       throw new PintailError('not_leader', 'another engine leads, or none can be asked', {
-        remedy: 'Ask the leader; status() says who it is.',
+        remedy: 'Ask the engine whose status() says "leading".',
       })
     return this.#term
   }
@@ -276,12 +276,18 @@ export class Engine implements Pintail {
     return [...new Set(refs.map(serverId))].map((id) => term.books.servers.get(id) ?? fail(notFound('server', id)))
   }
 
-  async plan(request: PlanRequest): Promise<Plan> {
-    const term = await this.#leader()
+  async #plan(term: Term, request: PlanRequest): Promise<Plan> {
     const gathered = await term.planner.gather(await this.#sources(term, request.drain))
     const onlyConnections = request.connections?.map((id) => String(id) as ConnectionId) ?? null
     const toServerId = request.to === undefined ? null : ((await this.#sources(term, [request.to]))[0] as ServerBook).server.id
     return term.planner.plan(gathered, request.reason ?? 'manual', { onlyConnections, toServerId })
+  }
+
+  async plan(request: PlanRequest): Promise<Plan> {
+    const term = await this.#leader()
+    const plan = await this.#plan(term, request)
+    term.planner.remember(plan)
+    return plan
   }
 
   async execute(plan: Plan): Promise<Evacuation> {
@@ -292,18 +298,18 @@ export class Engine implements Pintail {
   async drain(server: ServerRef, { fingerprint }: { readonly fingerprint?: string } = {}): Promise<Evacuation> {
     const request: PlanRequest = { drain: [server], reason: 'maintenance' }
     if (fingerprint !== undefined) {
-      const plan = await this.plan(request)
       const term = await this.#leader()
+      const plan = await this.#plan(term, request)
       const sources = await this.#sources(term, request.drain)
       // Compared before the cordon too: a refused drain has done nothing.
-      await term.evacuator.fresh(plan, sources, { fingerprint })
+      await term.evacuator.fresh(plan, sources, fingerprint)
       await this.cordon(server)
-      return term.evacuator.execute(plan, sources, { fingerprint })
+      return term.evacuator.execute(plan, sources, fingerprint)
     }
     await this.cordon(server)
     for (let tries = 1; ; tries++) {
       try {
-        return await this.execute(await this.plan(request))
+        return await this.execute(await this.#plan(await this.#leader(), request))
       } catch (error) {
         // Whoever has not seen a plan wants the server empty: what another request has taken meanwhile is planned around.
         if (tries >= 5 || !isPintailError(error, 'plan_stale')) throw error

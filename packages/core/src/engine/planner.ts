@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { changesSince, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
+import { changesSince, type Looked, lookedAt, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
 import { errorText, PintailError, stalePlan } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
 import { parseConnection, problemText } from '../rows.ts'
@@ -13,15 +13,12 @@ const listTimeoutMs = 30_000
 /** Servers whose connections are counted at once. */
 const countAtOnce = 16
 /** Plans that can still be carried out by their fingerprint alone after the world around them has moved on. */
-const basesKept = 256
+const plansKept = 16
 
 export interface Listed {
   readonly connections: readonly Connection[]
   readonly coverage: Coverage
 }
-
-/** A plan that somebody has looked at: itself, or its fingerprint alone. */
-export type Looked = Pick<Plan, 'fingerprint'> & Partial<Plan>
 
 /** What the registry said for a plan. */
 export interface Gathered {
@@ -36,7 +33,7 @@ export class Planner {
   readonly #bus: Bus
   readonly #clock: Clock
   readonly #stopped: AbortSignal
-  readonly #bases = new Map<string, Plan['basis']>()
+  readonly #looked = new Map<string, Looked>()
 
   constructor(registry: ServerRegistry, books: Books, bus: Bus, clock: Clock, stopped: AbortSignal) {
     this.#registry = registry
@@ -46,6 +43,11 @@ export class Planner {
     this.#stopped = stopped
   }
 
+  /** What the registry's lists of connections hold: everybody, or who was active lately. */
+  get coverage(): Coverage['kind'] {
+    return this.#registry.coverage ?? 'assigned'
+  }
+
   /**
    * Everybody on a server, each once. Unavailable is not empty: then the list kept from before the failure is given,
    * and says so.
@@ -53,7 +55,7 @@ export class Planner {
    */
   async list(book: ServerBook): Promise<Listed> {
     const { server } = book
-    const kind = this.#registry.coverage ?? 'assigned'
+    const kind = this.coverage
     const asOf = this.#clock.now()
     try {
       const rows = await callOut(this.#clock, listTimeoutMs, this.#stopped, 'the registry', (ctx) =>
@@ -77,6 +79,10 @@ export class Planner {
         this.#bus.warn({ code: 'invalid_row', message, serverId: server.id, count: this.#books.skippedRows })
       }
       book.remembered = { connections: [...connections.values()], at: asOf }
+      if (server.load === null) {
+        book.counted = { load: connections.size, at: asOf }
+        this.#books.absorb(server.id, asOf)
+      }
       return { connections: book.remembered.connections, coverage: { kind, asOf, remembered: false } }
     } catch (error) {
       if (this.#stopped.aborted) throw error
@@ -96,6 +102,22 @@ export class Planner {
     }
   }
 
+  /** Counts a server whose load the registry does not tell; false: that could not be done. */
+  count(book: ServerBook): Promise<boolean> {
+    return this.list(book).then(
+      ({ coverage }) => !coverage.remembered,
+      () => false,
+    )
+  }
+
+  /** The same, unless the registry tells the load itself, or the last count is as young as its last list. */
+  async recount(id: ServerId): Promise<boolean> {
+    const book = this.#books.servers.get(id)
+    const { registryRefreshMs } = this.#books.policy
+    if (!book || book.server.load !== null) return true
+    return (book.counted !== null && this.#clock.now() - book.counted.at < registryRefreshMs) || this.count(book)
+  }
+
   /** Where the registry tells no load, the connections of each possible target are counted. */
   async #count(sources: ReadonlySet<ServerId>): Promise<void> {
     const open = [...this.#books.servers.values()].filter(
@@ -103,18 +125,8 @@ export class Planner {
     )
     const next = async (): Promise<void> => {
       for (let book = open.pop(); book; book = open.pop()) {
-        const at = this.#clock.now()
-        try {
-          const { connections, coverage } = await this.list(book)
-          if (coverage.remembered) book.counted = null
-          else {
-            book.counted = { load: connections.length, at }
-            this.#books.absorb(book.server.id, at)
-          }
-        } catch {
-          // Unknown is not zero: it is excluded as `load_unknown`, and `list` has warned or the plan will say so.
-          book.counted = null
-        }
+        // Unknown is not zero: it is excluded as `load_unknown`, and `list` has warned or the plan will say so.
+        if (!(await this.count(book))) book.counted = null
       }
     }
     await Promise.all(Array.from({ length: countAtOnce }, next))
@@ -132,23 +144,31 @@ export class Planner {
    * the same room.
    */
   plan(gathered: Gathered, reason: MigrationReason, scope: PlanScope = {}): Plan {
-    const plan = makePlan(this.#world(gathered), reason, scope)
-    this.#bases.delete(plan.fingerprint)
-    this.#bases.set(plan.fingerprint, plan.basis)
-    for (const oldest of this.#bases.keys()) {
-      if (this.#bases.size <= basesKept) break
-      this.#bases.delete(oldest)
-    }
-    return plan
+    return makePlan(this.#world(gathered), reason, scope)
   }
 
-  /** @throws PintailError `plan_stale` if what the looked-at plan rests on has changed; of one forgotten, nothing may have */
-  compare(planned: Looked, fresh: Plan, gathered: Gathered): void {
-    if (planned.fingerprint === fresh.fingerprint) return
-    const basis = planned.basis ?? this.#bases.get(planned.fingerprint)
-    if (basis === undefined) throw stalePlan()
-    const changes = changesSince(basis, fresh, this.#world(gathered))
+  /** Keeps of a plan that is being looked at what its fingerprint alone does not say. */
+  remember(plan: Plan): void {
+    this.#looked.delete(plan.fingerprint)
+    this.#looked.set(plan.fingerprint, lookedAt(plan))
+    for (const oldest of this.#looked.keys()) {
+      if (this.#looked.size <= plansKept) break
+      this.#looked.delete(oldest)
+    }
+  }
+
+  /**
+   * The plan that was looked at, by what is so now: whoever has left is skipped, whoever has come is planned beside, all
+   * others go where it says.
+   * @throws PintailError `plan_stale` if they cannot any more; of a plan that is remembered no more nothing may have changed
+   */
+  again(plan: string | Plan, gathered: Gathered, reason: MigrationReason, scope: PlanScope): Plan {
+    const looked = typeof plan === 'string' ? this.#looked.get(plan) : lookedAt(plan)
+    const fresh = this.plan(gathered, reason, { ...scope, ...(looked && { keep: looked.assignments }) })
+    if (!looked && fresh.fingerprint !== plan) throw stalePlan()
+    const changes = looked ? changesSince(looked, fresh, this.#world(gathered)) : []
     if (changes.length > 0) throw stalePlan(changes.map((message) => ({ path: 'plan', message })))
+    return fresh
   }
 
   #world({ sources, listed }: Gathered): PlanWorld {
@@ -160,7 +180,7 @@ export class Planner {
         return { server, isDown: detector.verdict === 'down', connections: listed[index]?.connections ?? [] }
       }),
       coverage: {
-        kind: this.#registry.coverage ?? 'assigned',
+        kind: this.coverage,
         asOf: Math.min(now, ...listed.map(({ coverage }) => coverage.asOf)),
         remembered: listed.some(({ coverage }) => coverage.remembered),
       },

@@ -290,14 +290,14 @@ export class Responder {
   }
 
   /** Tells a guard once when it begins to forbid; the incident tells each change of its own reasons. */
-  async #deny(denials: readonly GuardDenial[], { server }: ServerBook, incident: Incident | null): Promise<void> {
+  async #deny(denials: readonly GuardDenial[], { server }: ServerBook, incident: Incident | null, isNews = true): Promise<void> {
     const at = this.#parts.clock.now()
     const events: EventDraft[] = []
     this.#allow(server.id, denials)
     for (const denial of denials) {
       const whom = this.#denying.get(denial.guard) ?? new Set()
       this.#denying.set(denial.guard, whom)
-      if (whom.size === 0)
+      if (whom.size === 0 && isNews)
         events.push({
           type: 'guard.denied',
           at,
@@ -358,7 +358,8 @@ export class Responder {
   async #hold(book: ServerBook, incident: Incident, denials: readonly GuardDenial[]): Promise<void> {
     const nameOf = (denial?: GuardDenial) => `${denial?.guard} ${denial?.values?.name}`
     const same = denials.length === incident.heldBy.length && denials.every((one, index) => nameOf(one) === nameOf(incident.heldBy[index]))
-    if (same) return
+    // Told before, perhaps by another leader.
+    if (same) return this.#deny(denials, book, incident, false)
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, heldBy: denials }, [
       { type: 'incident.held', at, data: { incidentId: incident.id, serverId: incident.serverId, guards: denials } },

@@ -158,6 +158,7 @@ export class Term {
         forbidden,
         token,
         epoch,
+        counted: (id) => this.planner.recount(id),
         ended: () => this.responder.wake(),
       },
       stopping,

@@ -15,17 +15,20 @@ const move = (id: string, expected: number): StoreWrite => ({
   value: { id, version: expected + 1 } as MoveRecord,
 })
 
+let batches = 0
+const next = (): number => ++batches
+
 test('what was committed comes back equal, in the order of its first commit', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [write('b', 0), write('a', 0)], journal: [] }, ctx)
-  await store.commit({ token: token(1), writes: [write('b', 1)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('b', 0), write('a', 0)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('b', 1)], journal: [] }, ctx)
   expect(await store.get('migration', 'a', ctx)).toEqual(migration('a', 1))
   expect(await store.list('migration', {}, ctx)).toEqual([migration('b', 2), migration('a', 1)])
 })
 
 test('a record of one kind is none of another, and a missing one is null', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [write('a', 0)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)
   expect(await store.get('evacuation', 'a', ctx)).toBeNull()
   expect(await store.get('migration', '__proto__', ctx)).toBeNull()
   expect(await store.list('evacuation', {}, ctx)).toEqual([])
@@ -34,7 +37,7 @@ test('a record of one kind is none of another, and a missing one is null', async
 test('hostile ids are ids like any other', async () => {
   const store = memoryStore()
   for (const id of ['__proto__', 'constructor', 'toString', '']) {
-    await store.commit({ token: token(1), writes: [write(id, 0)], journal: [] }, ctx)
+    await store.commit({ token: token(1), batch: next(), writes: [write(id, 0)], journal: [] }, ctx)
     expect(await store.get('migration', id, ctx)).toEqual(migration(id, 1))
   }
   expect(({} as Record<string, unknown>).version).toBeUndefined()
@@ -47,9 +50,14 @@ test.each([
   ['a record that should be there', 'c', 1],
 ])('a conflict writes nothing at all, neither records nor journal: %s', async (_, id, expected) => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [write('a', 0), write('b', 0)], journal: [draft('one')] }, ctx)
-  await store.commit({ token: token(1), writes: [write('b', 1)], journal: [draft('two')] }, ctx)
-  const batch = { token: token(1), writes: [write('new', 0), write(id, expected), write('newer', 0)], journal: [draft('lost')] }
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 0), write('b', 0)], journal: [draft('one')] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('b', 1)], journal: [draft('two')] }, ctx)
+  const batch = {
+    token: token(1),
+    batch: next(),
+    writes: [write('new', 0), write(id, expected), write('newer', 0)],
+    journal: [draft('lost')],
+  }
   await expect(store.commit(batch, ctx)).rejects.toMatchObject({ code: 'conflict' })
   expect(await store.list('migration', {}, ctx)).toEqual([migration('a', 1), migration('b', 2)])
   expect((await store.readJournal({ after: 0, limit: 100 }, ctx)).entries.map(({ type }) => type)).toEqual(['one', 'two'])
@@ -57,39 +65,48 @@ test.each([
 
 test('a deletion needs the version too, and after it the record begins anew', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [write('a', 0)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)
   const remove = (expected: number): StoreWrite => ({ kind: 'migration', id: 'a', expected, value: null })
-  await expect(store.commit({ token: token(1), writes: [remove(2)], journal: [] }, ctx)).rejects.toMatchObject({ code: 'conflict' })
-  await store.commit({ token: token(1), writes: [remove(1)], journal: [] }, ctx)
+  await expect(store.commit({ token: token(1), batch: next(), writes: [remove(2)], journal: [] }, ctx)).rejects.toMatchObject({
+    code: 'conflict',
+  })
+  await store.commit({ token: token(1), batch: next(), writes: [remove(1)], journal: [] }, ctx)
   expect(await store.get('migration', 'a', ctx)).toBeNull()
-  await store.commit({ token: token(1), writes: [write('a', 0)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)
   expect(await store.get('migration', 'a', ctx)).toEqual(migration('a', 1))
 })
 
 test('a token lower than one that has committed is fenced, and writes nothing', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(5), writes: [], journal: [draft('leader.acquired')] }, ctx)
-  await expect(store.commit({ token: token(4), writes: [write('a', 0)], journal: [draft('late')] }, ctx)).rejects.toMatchObject({
+  await store.commit({ token: token(5), batch: next(), writes: [], journal: [draft('leader.acquired')] }, ctx)
+  await expect(
+    store.commit({ token: token(4), batch: next(), writes: [write('a', 0)], journal: [draft('late')] }, ctx),
+  ).rejects.toMatchObject({
     code: 'fenced',
   })
   expect(await store.get('migration', 'a', ctx)).toBeNull()
   expect((await store.readJournal({ after: 0, limit: 100 }, ctx)).lastSeq).toBe(1)
-  await store.commit({ token: token(5), writes: [write('a', 0)], journal: [] }, ctx)
+  await store.commit({ token: token(5), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)
 })
 
 test('a higher token whose commit was refused fences nobody', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [write('a', 0)], journal: [] }, ctx)
-  await expect(store.commit({ token: token(9), writes: [write('a', 0)], journal: [] }, ctx)).rejects.toMatchObject({ code: 'conflict' })
-  await store.commit({ token: token(1), writes: [write('a', 1)], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)
+  await expect(store.commit({ token: token(9), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)).rejects.toMatchObject({
+    code: 'conflict',
+  })
+  await store.commit({ token: token(1), batch: next(), writes: [write('a', 1)], journal: [] }, ctx)
 })
 
 test('moves are listed by their migration, and by no other whose id begins alike', async () => {
   const store = memoryStore()
   const writes = [move('m1/c1', 0), move('m1/c2', 0), move('m10/c1', 0), move('m1/c/with/slashes', 0)]
-  await store.commit({ token: token(1), writes, journal: [] }, ctx)
-  await store.commit({ token: token(1), writes: [move('m1/c1', 1)], journal: [] }, ctx)
-  await store.commit({ token: token(1), writes: [{ kind: 'move', id: 'm1/c2', expected: 1, value: null }], journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes, journal: [] }, ctx)
+  await store.commit({ token: token(1), batch: next(), writes: [move('m1/c1', 1)], journal: [] }, ctx)
+  await store.commit(
+    { token: token(1), batch: next(), writes: [{ kind: 'move', id: 'm1/c2', expected: 1, value: null }], journal: [] },
+    ctx,
+  )
   const of = async (migrationId: string) =>
     ((await store.list('move', { migrationId }, ctx)) as MoveRecord[]).map(({ id, version }) => `${id} ${version}`)
   expect(await of('m1')).toEqual(['m1/c1 2', 'm1/c/with/slashes 1'])
@@ -101,16 +118,19 @@ test('moves are listed by their migration, and by no other whose id begins alike
 test('the journal rises by one from 1, over commits of many entries and of none', async () => {
   const store = memoryStore()
   expect(await store.readJournal({ after: 0, limit: 10 }, ctx)).toEqual({ entries: [], oldestSeq: 1, lastSeq: 0 })
-  expect(await store.commit({ token: token(1), writes: [], journal: [draft('a'), draft('b')] }, ctx)).toEqual({ lastSeq: 2 })
-  expect(await store.commit({ token: token(1), writes: [write('a', 0)], journal: [] }, ctx)).toEqual({ lastSeq: 2 })
-  expect(await store.commit({ token: token(1), writes: [], journal: [draft('c')] }, ctx)).toEqual({ lastSeq: 3 })
+  expect(await store.commit({ token: token(1), batch: next(), writes: [], journal: [draft('a'), draft('b')] }, ctx)).toEqual({ lastSeq: 2 })
+  expect(await store.commit({ token: token(1), batch: next(), writes: [write('a', 0)], journal: [] }, ctx)).toEqual({ lastSeq: 2 })
+  expect(await store.commit({ token: token(1), batch: next(), writes: [], journal: [draft('c')] }, ctx)).toEqual({ lastSeq: 3 })
   const { entries } = await store.readJournal({ after: 0, limit: 10 }, ctx)
   expect(entries.map(({ seq, type }) => `${seq} ${type}`)).toEqual(['1 a', '2 b', '3 c'])
 })
 
 test('a page of the journal begins after the cursor and is no longer than asked for', async () => {
   const store = memoryStore()
-  await store.commit({ token: token(1), writes: [], journal: Array.from({ length: 10 }, (_, index) => draft(`${index + 1}`)) }, ctx)
+  await store.commit(
+    { token: token(1), batch: next(), writes: [], journal: Array.from({ length: 10 }, (_, index) => draft(`${index + 1}`)) },
+    ctx,
+  )
   const seqs = async (after: number, limit: number) => (await store.readJournal({ after, limit }, ctx)).entries.map(({ seq }) => seq)
   expect(await seqs(3, 4)).toEqual([4, 5, 6, 7])
   expect(await seqs(8, 100)).toEqual([9, 10])
@@ -122,7 +142,12 @@ test('the oldest entries go when the journal is full; the others keep their numb
   const store = memoryStore({ journalLimit: 1000 })
   for (let count = 0; count < 30; count++)
     await store.commit(
-      { token: token(1), writes: [], journal: Array.from({ length: 100 }, (_, index) => draft(`${count * 100 + index + 1}`)) },
+      {
+        token: token(1),
+        batch: next(),
+        writes: [],
+        journal: Array.from({ length: 100 }, (_, index) => draft(`${count * 100 + index + 1}`)),
+      },
       ctx,
     )
   const { entries, oldestSeq, lastSeq } = await store.readJournal({ after: 0, limit: 10_000 }, ctx)
@@ -141,3 +166,15 @@ test.each([0, 999, -1, 1500.5, Number.NaN, Number.POSITIVE_INFINITY, 100_000_001
     expect(() => memoryStore({ journalLimit })).toThrow(expect.objectContaining({ code: 'invalid_argument' }))
   },
 )
+
+test('a batch that comes twice is kept once, also when it comes after a newer one', async () => {
+  const store = memoryStore()
+  const first = { token: token(1), batch: 1, writes: [write('a', 0)], journal: [draft('one')] }
+  expect(await store.commit(first, ctx)).toEqual({ lastSeq: 1 })
+  expect(await store.commit(first, ctx)).toEqual({ lastSeq: 1 })
+  await store.commit({ token: token(1), batch: 2, writes: [write('a', 1)], journal: [draft('two')] }, ctx)
+  expect(await store.commit(first, ctx)).toEqual({ lastSeq: 2 })
+  expect(await store.get('migration', 'a', ctx)).toMatchObject({ version: 2 })
+  await store.commit({ token: token(2), batch: 1, writes: [], journal: [draft('three')] }, ctx)
+  expect((await store.readJournal({ after: 0, limit: 9 }, ctx)).entries.map(({ type }) => type)).toEqual(['one', 'two', 'three'])
+})

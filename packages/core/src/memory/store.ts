@@ -19,6 +19,7 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
   let journal: JournalEntry[] = []
   let dropped = 0
   let highest = 0
+  let newest = 0
 
   const table = <K extends StoreKind>(kind: K): Map<string, StoreRecords[K]> => {
     const found = tables.get(kind) ?? new Map()
@@ -28,13 +29,15 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
 
   return {
     name: 'memory',
-    async commit({ token, writes, journal: drafts }) {
+    async commit({ token, batch, writes, journal: drafts }) {
       if (token < highest) throw new PintailError('fenced', `token ${token} is older than ${highest}`)
+      if (token === highest && batch <= newest) return { lastSeq: dropped + journal.length }
       for (const { kind, id, expected } of writes) {
         const version = table(kind).get(id)?.version ?? 0
         if (version !== expected) throw new PintailError('conflict', `${kind} ${id} is at version ${version}, not ${expected}`)
       }
       highest = token
+      newest = batch
       for (const { kind, id, expected, value } of writes) {
         if (kind === 'move' && (expected === 0 || value === null)) {
           const owner = id.slice(0, id.indexOf('/'))

@@ -1,6 +1,6 @@
 import { isTerminal, transitions } from '../../decide/migration.ts'
 import type { PauseTarget } from '../../index.ts'
-import type { ServerInput, StoreWrite } from '../../ports.ts'
+import type { ConnectionInput, ServerInput, StoreWrite } from '../../ports.ts'
 import type {
   DecisionRecord,
   Evacuation,
@@ -10,6 +10,7 @@ import type {
   Move,
   MoveRecord,
   PendingRevoke,
+  Plan,
   ServerStatus,
 } from '../../vocabulary.ts'
 import type { Invariant, Violation } from './kinds.ts'
@@ -22,6 +23,9 @@ interface Told {
   readonly at: number
   readonly load: number | null
   readonly capacity: number | null
+  readonly status: string | null
+  /** Who is known to be counted in that load; of a stale number nobody. */
+  readonly users: ReadonlySet<string>
 }
 
 interface Grant {
@@ -49,6 +53,8 @@ export class Judge implements Witness {
   lastMoveAt = 0
   readonly #world: World
   readonly #told = new Map<Process, Map<string, Told>>()
+  /** Who was in the newest list of a server's connections, right or wrong. */
+  readonly #lastRows = new Map<string, ReadonlySet<string>>()
   /** When the newest honest server list reached a process. */
   readonly #listedAt = new Map<Process, number>()
   readonly #holders = new Map<Process, string>()
@@ -85,17 +91,20 @@ export class Judge implements Witness {
     // What a frozen process is told it hears later.
     if (isHonest && !process.frozen) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
-    // Where no load is told, the newest count of connections stands.
-    for (const { id, load = null, capacity = null } of rows)
-      told.set(
-        String(id),
-        load === null ? { at: told.get(String(id))?.at ?? at, load: told.get(String(id))?.load ?? null, capacity } : { at, load, capacity },
-      )
+    for (const { id, load = null, capacity = null, status = null } of rows) {
+      const users = new Set(isHonest ? this.#world.on(String(id)).map((user) => user.id) : [])
+      // Where no load is told, the newest count of connections stands.
+      const { at: countedAt = at, load: count = null, users: counted = users } = told.get(String(id)) ?? {}
+      const heard = { capacity, status }
+      told.set(String(id), load === null ? { ...heard, at: countedAt, load: count, users: counted } : { ...heard, at, load, users })
+    }
   }
 
-  counted(process: Process, server: string, load: number, at: number): void {
+  counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void {
+    this.#lastRows.set(server, new Set(rows.map(({ id }) => String(id))))
     const told = this.#told.get(process)?.get(server)
-    if (told && !this.#world.setup.registry.tellsLoad) this.#told.get(process)?.set(server, { ...told, at, load })
+    if (!told || this.#world.setup.registry.tellsLoad) return
+    this.#told.get(process)?.set(server, { ...told, at, load: rows.length, users: this.#lastRows.get(server) ?? new Set() })
   }
 
   leads(process: Process, holder: string, token: number): void {
@@ -169,11 +178,33 @@ export class Judge implements Witness {
     for (const { user, at } of this.#grants.get(to.id) ?? []) if (at > told.at && world.users.get(user)?.home === to.id) ours.add(user)
     for (const { move } of world.inFlight) if (move.to.id === to.id) ours.add(move.connection.id)
     const headroom = world.setup.policy.placement?.hostHeadroom ?? 0
-    if (told.load + ours.size + headroom > told.capacity)
+    // Whoever was there when they were counted, and is tried once more, needs one place, not two.
+    const coming = [...ours].filter((id) => !told.users.has(id)).length
+    if (told.load + coming + headroom > told.capacity)
       this.report(
         'I2',
-        `${connection.id} is moved to ${to.id}: ${told.load} there, ${ours.size} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`,
+        `${connection.id} is moved to ${to.id}: ${told.load} there, ${coming} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`,
       )
+  }
+
+  /** I6: what was shown is what is done, for all who are still there and whom nothing else moves. */
+  executed(plan: Plan, made: readonly Migration[]): void {
+    const mine = new Set(made.map(({ id }) => id))
+    const target = new Map(made.map(({ id, toServerId }) => [id, toServerId]))
+    const done = new Map<string, string>()
+    const others = new Set<string>()
+    for (const { migrationId, connection } of this.moves.values()) {
+      if (mine.has(migrationId)) done.set(connection.id, target.get(migrationId) ?? '')
+      else others.add(connection.id)
+    }
+    for (const { fromServerId, toServerId, connections } of plan.placements) {
+      for (const { id } of connections) {
+        if (done.get(id) === toServerId) continue
+        // Who was not listed any more has left, and who was moved by anything else may have been claimed by it.
+        if (!done.has(id) && (!this.#lastRows.get(fromServerId)?.has(id) || others.has(id))) continue
+        this.report('I6', `${id} was planned for ${toServerId}, and is sent to ${done.get(id) ?? 'nobody'}`)
+      }
+    }
   }
 
   granted({ from, to, key, reason }: Move, user: TrueUser): void {
@@ -220,7 +251,7 @@ export class Judge implements Witness {
       if (user.touchedAt < world.now - 60_000) this.report('I1', `${user.id} loses his home ${from.id}: the grant is taken back there`)
       return
     }
-    if (!user.grants.has(user.home) && user.touchedAt < (record ? startOf(record) : 0) - world.startedAt)
+    if (!user.grants.has(user.home) && user.touchedAt < (record ? startOf(record) : 0) - world.startedAt - this.skewMs)
       this.report('I1', `${user.id} is left without any grant: ${from.id} is taken back, ${to.id} was never given`)
     const migration = record && this.migrations.get(record.migrationId)
     const source = world.servers.get(from.id)
@@ -304,6 +335,11 @@ export class Judge implements Witness {
   statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
     const seenAt = this.#listedAt.get(process) ?? 0
     if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
+    // A registry that has gone back to what was before his word is believed: nobody could know better.
+    if (this.#told.get(process)?.get(server.id)?.status !== server.status) return
+    // With this policy he has left it to us; what must stay out of service is cordoned or in maintenance.
+    const isLeftToUs = this.#world.setup.policy.failback?.adoptInactive === true && !this.cordoned.has(server.id)
+    if (isLeftToUs && server.status === 'offline' && status === 'online') return
     this.report('I14', `the status ${server.status} of ${server.id}, set by an operator, is overwritten with ${status}`)
   }
 

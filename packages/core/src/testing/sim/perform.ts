@@ -72,7 +72,8 @@ const acts: { readonly [D in Act['do']]: (stage: ScriptStage, act: Of<D>) => Don
     return null
   },
   'user.is_added': ({ world }, { user: id, server, mobility, prefers }) => {
-    world.addUser(id, server, { id, mobility }, prefers)
+    world.addUser(id, server, { id, mobility })
+    world.preferences.set(id, prefers)
     return null
   },
   'user.is_moved_by_the_host': (stage, { user, to }) => {

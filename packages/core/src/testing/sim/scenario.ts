@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Pintail, PintailEvent, PintailEvents } from '../../index.ts'
-import type { ConnectionInput, JournalEntry, ServerInput } from '../../ports.ts'
-import type { Migration, Mobility, Move, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
+import type { ConnectionInput, GuardState, JournalEntry, ServerInput } from '../../ports.ts'
+import type { Json, Migration, Mobility, Move, PolicyInput, ServerReport, ServerStatus } from '../../vocabulary.ts'
+import { toWire } from '../../wire.ts'
 import { inject } from './faults.ts'
 import type { FaultKind, Violation } from './kinds.ts'
 import type { Setup } from './setup.ts'
@@ -26,6 +27,10 @@ export interface ScenarioWorld {
   readonly panel?: Partial<Setup['panel']>
   /** Default: tells its load, sets a status. */
   readonly registry?: Partial<Setup['registry']>
+  /** A guard source of the host, which allows everything until it is told to forbid. Default false. */
+  readonly guards?: boolean
+  /** Somebody who tells users where they are now. Default false. */
+  readonly notifier?: boolean
   /** Default 1. */
   readonly engines?: number
   readonly seed?: number
@@ -41,7 +46,9 @@ export interface Scenario {
 export class Stage {
   readonly #sim: Simulation
   readonly events: PintailEvent[] = []
-  /** What was asked of the mover, oldest first. */
+  /** What has reached the users, oldest first. */
+  readonly delivered: { readonly user: string; readonly server: string; readonly access: Json }[] = []
+  /** What was asked of the mover and of the notifier, oldest first. */
   readonly calls: { readonly name: MoverCall; readonly move: Move | null; readonly at: number }[] = []
   /** `level: message` of every log line. */
   readonly lines: string[] = []
@@ -51,6 +58,7 @@ export class Stage {
     sim.onEvent = (event) => this.events.push(event)
     sim.onLine = (level, message) => this.lines.push(`${level}: ${message}`)
     sim.world.onCall = (name, move) => this.calls.push({ name, move, at: sim.world.now })
+    sim.world.onDelivery = ({ connection, to }, access) => this.delivered.push({ user: connection.id, server: to.id, access })
   }
 
   // -------------------------------------------------------------------------------------------------- what is done
@@ -67,6 +75,13 @@ export class Stage {
   /** Whoever leads now. */
   get engine(): Pintail {
     return this.#sim.engine()
+  }
+
+  /** One that waits to lead. */
+  get standby(): Pintail {
+    const found = this.#sim.standby()
+    assert.ok(found, 'there is only one engine in this world')
+    return found
   }
 
   kill(server: string): void {
@@ -138,6 +153,11 @@ export class Stage {
     this.#sim.watch(status, then)
   }
 
+  /** Later, in virtual time. */
+  after(seconds: number, then: () => void): void {
+    this.#sim.world.clock.setTimeout(then, seconds * 1000)
+  }
+
   addUser(id: string, server: string): void {
     this.#sim.world.addUser(id, server, { id })
   }
@@ -203,6 +223,22 @@ export class Stage {
     for (const server of servers) this.#sim.world.unprepared.add(server)
   }
 
+  /** From now on the host's guard forbids, under this name: the optional reasons off all servers, or what is said. */
+  forbid(name: string, what: Pick<GuardState, 'forbids' | 'servers'> = {}): void {
+    this.#sim.world.forbidden.set(name, { name, active: true, message: `the host says ${name}`, ...what })
+  }
+
+  /** What was forbidden under this name is allowed again. */
+  allow(name: string): void {
+    this.#sim.world.forbidden.delete(name)
+  }
+
+  /** The registry says something else of this server from now on. */
+  row(server: string, patch: Partial<ServerInput>): void {
+    const it = this.server(server)
+    it.row = { ...it.row, ...patch } as TrueServer['row']
+  }
+
   /** The leading engine is stopped as by a deployment, and another one is started. */
   redeploy(): void {
     this.#sim.restart()
@@ -241,9 +277,27 @@ export class Stage {
     return this.events.flatMap((event) => (event.type === type ? [event.data as PintailEvents[T]] : []))
   }
 
+  /** The data of all events of one type as they go over the wire, oldest first. */
+  wired(type: keyof PintailEvents): Record<string, unknown>[] {
+    return this.events.flatMap((event) => (event.type === type ? [{ ...toWire(event).data }] : []))
+  }
+
   /** Migrations as the store has them, oldest first. */
   get migrations(): Migration[] {
     return [...this.#sim.judge.migrations.values()]
+  }
+
+  /** One of them. */
+  migration(index = 0): Migration {
+    const found = this.migrations[index]
+    assert.ok(found, `there are only ${this.migrations.length} migrations`)
+    return found
+  }
+
+  /** `old → new` of every change of a migration's state, oldest first; of one migration or of all. */
+  steps(id?: string): string[] {
+    const changes = this.told('migration.status_changed').filter((change) => id === undefined || change.id === id)
+    return changes.map(({ oldStatus, newStatus }) => `${oldStatus} → ${newStatus}`)
   }
 
   get decisions() {
@@ -303,6 +357,17 @@ export class Stage {
   /** Effective moves of the panel so far. */
   get moved(): number {
     return this.#sim.judge.moved
+  }
+
+  /** What became of calls that were made at once: the answers, and the refusals. */
+  async atOnce<T>(
+    ...calls: readonly Promise<T>[]
+  ): Promise<{ readonly answers: T[]; readonly refusals: { code: string; message: string }[] }> {
+    const settled = await this.answer(Promise.allSettled(calls))
+    return {
+      answers: settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
+      refusals: settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
+    }
   }
 
   /** A refusal with its code, or a failed assertion. */
@@ -372,6 +437,8 @@ function setupOf({
   policy,
   panel,
   registry,
+  guards = false,
+  notifier = false,
   engines = 1,
   seed = 1,
 }: ScenarioWorld): Setup {
@@ -395,8 +462,8 @@ function setupOf({
       ...panel,
     },
     registry: { tellsLoad: true, setsStatus: true, mixesIds: false, ...registry },
-    guards: false,
-    notifier: false,
+    guards,
+    notifier,
     engines,
     rudeListeners: false,
     troubleMs: 0,

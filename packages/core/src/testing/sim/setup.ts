@@ -35,6 +35,8 @@ export interface Setup {
     readonly setsStatus: boolean
     /** A database driver that gives `3` in one answer and `"3"` in the next. */
     readonly mixesIds: boolean
+    /** `active`: its lists of connections name who was active within an hour, also those who have left since. */
+    readonly coverage?: 'active'
   }
   /** A guard of the host that can forbid, for those that have one. */
   readonly guards: boolean
@@ -98,8 +100,8 @@ export function historyOf(seed: number): History {
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
-  // A target that fails while many are still on their way to it.
-  const isSlow = chance(0.2)
+  // A target that fails while many are still on their way to it from a dead server.
+  const isSlow = chance(0.3)
   const setup: Setup = {
     seed,
     servers,
@@ -143,7 +145,7 @@ export function historyOf(seed: number): History {
       confirmation: one(['accepted', 'applied', 'seen']),
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
     },
-    registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4) },
+    registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4), ...(seed % 13 === 0 && { coverage: 'active' }) },
     guards: chance(0.4) || first.kind.startsWith('guards.'),
     notifier: chance(0.3) || first.kind.startsWith('notifier.'),
     engines: one([1, 1, 2, 3]),
@@ -158,15 +160,16 @@ export function historyOf(seed: number): History {
     pick: random(),
     lastsMs: Math.round(1000 * 2 ** (random() * 8)),
   })
+  const often = one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps'] as const)
   const something: Step = {
-    ...drawn(one(['server.dies', 'server.dies', 'operator.drains', 'server.flaps']), null, 0),
+    ...drawn(isSlow ? 'server.dies' : often, null, 0),
     at: between(20, 60) * 1000,
   }
   const steps = [something, { ...drawn(first.kind, first.phase, 0), at: 0 }]
   const many = between(2, 9)
   for (let index = 0; index < many; index++)
     steps.push(drawn(one(faultKinds), chance(0.6) ? one(phases.filter((phase) => phase !== 'quiet')) : null, 10_000))
-  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0 })
+  if (isSlow) steps.push({ ...drawn('target.dies', 'transferring', 0), at: 0, lastsMs: 180_000 })
   if (chance(0.1)) {
     // Somebody takes a server out of service by hand while it is down, and then it comes back.
     const at = between(60, 300) * 1000

@@ -215,7 +215,7 @@ export class Simulation implements Stage, ScriptStage {
 
   hostMoves(user: TrueUser, to: string): void {
     user.grants.delete(user.home)
-    user.home = to
+    this.world.rehome(user, to)
     user.grants.set(to, null)
     user.touchedAt = this.world.now
   }
@@ -340,6 +340,12 @@ export class Simulation implements Stage, ScriptStage {
     const found = engine ?? this.#engines[0]
     if (!found) throw new Error('no engine runs in this world')
     return found.pintail
+  }
+
+  /** One that lives and does not lead. */
+  standby(): Pintail | null {
+    const leader = this.leader()
+    return this.#engines.find(({ process }) => !process.dead && process !== leader)?.pintail ?? null
   }
 
   async #stopped(engine: Engine): Promise<void> {
@@ -468,7 +474,7 @@ export class Simulation implements Stage, ScriptStage {
           seen?.verdict.verdict === 'up' &&
           !seen.cordoned &&
           seen.penalty < 3 &&
-          world.on(target.id).length + headroom < target.row.capacity
+          (setup.registry.tellsLoad ? world.on(target.id) : world.rowsOn(target.id)).length + headroom < target.row.capacity
         )
       })
       if (room.length > 0)

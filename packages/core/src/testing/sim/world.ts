@@ -5,6 +5,7 @@ import type {
   ConnectionInput,
   ConnectionMover,
   GuardSource,
+  GuardState,
   JournalDraft,
   JournalEntry,
   LeaseStore,
@@ -17,7 +18,7 @@ import type {
   ServerRegistry,
   StoreWrite,
 } from '../../ports.ts'
-import type { Move, ServerStatus, Token } from '../../vocabulary.ts'
+import type { Json, Move, ServerStatus, Token } from '../../vocabulary.ts'
 import { type FakeClock, fakeClock } from '../clock.ts'
 import { seededRandom } from '../random.ts'
 import type { FaultKind } from './kinds.ts'
@@ -45,14 +46,14 @@ export interface TrueServer {
 export interface TrueUser {
   readonly id: string
   readonly row: ConnectionInput
-  /** Servers that he still prefers, the next one first. */
-  prefers: readonly string[]
   home: string
   /** By server; the key that made it, or null if the host did. */
   readonly grants: Map<string, string | null>
   gone: boolean
   /** When the host or the world last interfered with his access: from then on nothing is our fault. */
   touchedAt: number
+  /** When he last left a server, by the host's books. */
+  readonly leftAt: Map<string, number>
   /** Servers on which a grant of his may exist that no engine can know of. */
   readonly hidden: Set<string>
 }
@@ -60,7 +61,7 @@ export interface TrueUser {
 /** Who hears what engines ask of the world. */
 export interface Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
-  counted(process: Process, server: string, load: number, at: number): void
+  counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void
   leads(process: Process, holder: string, token: number): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
@@ -88,7 +89,8 @@ interface LeaseState {
 
 const wellFor = 1
 
-export type MoverCall = 'prepare' | 'move' | 'complete' | 'locate' | 'verify' | 'rollback'
+/** Calls of the mover, and `deliver` of the notifier. */
+export type MoverCall = 'prepare' | 'move' | 'complete' | 'locate' | 'verify' | 'rollback' | 'deliver'
 
 /** The truth, and the ports through which engines see and change it. */
 export class World {
@@ -107,6 +109,8 @@ export class World {
     string,
     { calls: number; readonly how: 'rejected' | 'unavailable' | 'unclear'; readonly isGivenUp: boolean }
   >()
+  /** Servers that a user still prefers, the next one first. */
+  readonly preferences = new Map<string, readonly string[]>()
   /** Servers whose preparation is refused for good. */
   readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
@@ -118,11 +122,16 @@ export class World {
   readonly unlisted = new Set<string>()
   /** Servers whose connections cannot be listed. */
   readonly unlistable = new Set<string>()
+  /** What the host forbids, by name, beside the fault `guards.forbid`. */
+  readonly forbidden = new Map<string, GuardState>()
   judge!: Witness
+  #lastBatch = { token: 0, batch: 0 }
   /** The first committed migration of each state tells in which phase the engine is. */
   onPhase: (status: string) => void = () => {}
   /** Hears every call of the mover before anything comes of it. */
   onCall: (name: MoverCall, move: Move | null) => void = () => {}
+  /** Hears what has reached a user. */
+  onDelivery: (move: Move, access: Json) => void = () => {}
   calls = 0
   readonly #until = new Map<FaultKind, number>()
   readonly #done = new Set<string>()
@@ -137,8 +146,10 @@ export class World {
     this.random = seededRandom(setup.seed * 31 + 7)
     this.store = memoryStore()
     for (const row of setup.servers) this.addServer(row)
-    for (const { id, server, mobility, region, prefers } of setup.users)
-      this.addUser(id, server, { id, mobility, region, meta: { note: secret } }, prefers)
+    for (const { id, server, mobility, region, prefers = [] } of setup.users) {
+      this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
+      this.preferences.set(id, prefers)
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------------ truth
@@ -164,9 +175,9 @@ export class World {
     })
   }
 
-  addUser(id: string, server: string, row: ConnectionInput, prefers: readonly string[] = []): void {
+  addUser(id: string, server: string, row: ConnectionInput): void {
     const grants = new Map<string, string | null>([[server, null]])
-    this.users.set(id, { id, row, prefers, home: server, grants, gone: false, touchedAt: this.now, hidden: new Set() })
+    this.users.set(id, { id, row, home: server, grants, gone: false, touchedAt: this.now, leftAt: new Map(), hidden: new Set() })
   }
 
   on(server: string): TrueUser[] {
@@ -199,7 +210,7 @@ export class World {
     if (kind === 'registry.is_stale')
       this.#stale = {
         servers: this.#rows(),
-        connections: new Map([...this.servers.keys()].map((id) => [id, this.#rowsOn(id)])),
+        connections: new Map([...this.servers.keys()].map((id) => [id, this.rowsOn(id)])),
       }
   }
 
@@ -244,16 +255,30 @@ export class World {
       }))
   }
 
-  #rowsOn(id: string): ConnectionInput[] {
-    return this.on(id).map((user) => (user.prefers.length > 0 ? { ...user.row, preferredServer: this.#preferred(user) } : user.row))
+  /** In the host's books a user has another home from now on. */
+  rehome(user: TrueUser, to: string): void {
+    user.leftAt.set(user.home, this.now)
+    user.home = to
   }
 
-  #preferred({ id, prefers }: TrueUser): string | null {
+  /** Whom the registry names when it is asked for the connections of a server. */
+  rowsOn(id: string): ConnectionInput[] {
+    const rows = this.on(id).map((user) => this.#rowOf(user))
+    if (this.setup.registry.coverage !== 'active') return rows
+    // As VPN Duck does it: whoever was active there within the last hour, wherever he is now.
+    const left = [...this.users.values()].filter(
+      ({ gone, home, leftAt }) => !gone && home !== id && (leftAt.get(id) ?? -1) > this.now - 3_600_000,
+    )
+    return [...rows, ...left.map((user) => this.#rowOf(user))]
+  }
+
+  #rowOf({ id, row }: TrueUser): ConnectionInput {
     const isLeft = (server: string): boolean => {
       const failure = this.failures.get(`${id} ${server}`)
       return failure?.isGivenUp === true && failure.calls <= 0
     }
-    return prefers.find((server) => !isLeft(server)) ?? null
+    const preferredServer = this.preferences.get(id)?.find((server) => !isLeft(server))
+    return preferredServer === undefined ? row : { ...row, preferredServer }
   }
 
   registry(process: Process): ServerRegistry {
@@ -264,6 +289,7 @@ export class World {
       if (this.strikes('registry.hangs')) await this.wait(120_000)
     }
     return {
+      ...(this.setup.registry.coverage && { coverage: this.setup.registry.coverage }),
       listServers: () =>
         process.call(async () => {
           const at = this.now
@@ -285,9 +311,9 @@ export class World {
           trouble()
           if (this.unlistable.has(server.id)) throw new Error('relation "access" is locked')
           const stale = this.strikes('registry.is_stale') && this.#stale
-          let rows = stale ? (stale.connections.get(server.id) ?? []) : this.#rowsOn(server.id)
+          let rows = stale ? (stale.connections.get(server.id) ?? []) : this.rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
-          this.judge.counted(process, server.id, rows.length, stale ? at : this.now)
+          this.judge.counted(process, server.id, rows, stale ? at : this.now)
           return rows
         }),
       ...(this.setup.registry.setsStatus && {
@@ -350,9 +376,10 @@ export class World {
       user.hidden.add(to)
       throw new Error('the panel broke down half-way')
     }
-    user.home = to
+    this.rehome(user, to)
     user.hidden.delete(to)
-    user.prefers = user.prefers.slice(user.prefers.indexOf(to) + 1 || 1)
+    const prefers = this.preferences.get(user.id) ?? []
+    this.preferences.set(user.id, prefers.slice(prefers.indexOf(to) + 1 || 1))
     this.#done.add(move.key)
     this.judge.granted(move, user)
   }
@@ -376,6 +403,7 @@ export class World {
           this.inFlight.add(flight)
           try {
             await this.#move(flight, timeoutMs)
+            return { server: move.to.id, profile: `${move.connection.id} at ${move.to.id}` }
           } finally {
             this.inFlight.delete(flight)
           }
@@ -438,7 +466,7 @@ export class World {
           user.grants.delete(move.to.id)
           user.hidden.delete(move.to.id)
           if (user.home !== move.to.id) return
-          user.home = move.from.id
+          this.rehome(user, move.from.id)
           if (!user.grants.has(move.from.id)) user.grants.set(move.from.id, move.key)
         })
     return mover
@@ -530,6 +558,10 @@ export class World {
         process.call(async () => {
           await slow()
           const { lastSeq } = await store.commit(batch, ctx)
+          // What comes a second time is answered, and not kept again.
+          const last = this.#lastBatch
+          if (batch.token < last.token || (batch.token === last.token && batch.batch <= last.batch)) return { lastSeq }
+          this.#lastBatch = batch
           this.judge.committed(batch)
           for (const { kind, value } of batch.writes)
             if (kind === 'migration' && value !== null) this.onPhase((value as { readonly status: string }).status)
@@ -600,20 +632,23 @@ export class World {
             throw new Error('no such host')
           }
           const active = this.strikes('guards.forbid', 1)
-          this.judge.forbade(process, active)
-          return [{ name: 'scaling', active, message: 'the fleet is scaling' }]
+          const said = [...this.forbidden.values()]
+          this.judge.forbade(process, active || said.some(({ forbids, servers }) => !forbids && !servers))
+          return [{ name: 'scaling', active, message: 'the fleet is scaling' }, ...said]
         }),
     }
   }
 
   notifier(process: Process): ClientNotifier {
     return {
-      deliver: (move) =>
+      deliver: (move, access) =>
         process.call(async () => {
+          this.onCall('deliver', move)
           await this.#latency(5, 200)
           if (this.strikes('notifier.fails')) throw new Error('no route to the client')
           this.judge.delivered(move)
-        }),
+          this.onDelivery(move, access)
+        }, 'deliver'),
     }
   }
 
