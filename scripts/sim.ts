@@ -5,13 +5,21 @@ import { faultKinds, type History, historyOf, phases, shrink, simulate } from '@
 import { writeReport } from './lib/report.ts'
 import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
 import { mutants } from './sim/mutants.ts'
+import { type TraceOptions, traceJournal } from './sim/trace.ts'
 
 const help = `npm run sim -- [options]
 
   --seeds N         run N seeds (default 200)
   --from S          the first of them (default 1)
   --seed N          run one seed, and show what happened in it; the same seed is always the same world
-  --history FILE    run a history that was shrunk and written down before
+  --history FILE    run a history that was written down before: shrunk, or derived from a journal
+  --record FILE     with --seed or --history: write the journal of that world to FILE, one line of JSON an entry
+  --journal FILE    read the recorded journal of a real engine (what a LogSink was given, e.g. by @pintail/adapters/jsonl,
+                    or entries of store.readJournal(), one line of JSON each): tell what happened, judge it against the
+                    invariants as far as a journal shows them, run the same night with the current engine, and compare
+  --policy FILE     with --journal: the policy that was in force, as JSON (a journal does not hold it)
+  --servers FILE    with --journal: rows of the registry when it began, as a JSON list: id, capacity, load …
+  --no-replay       with --journal: judge it only
   --mutants         break the engine on purpose, in ${mutants.length} ways, and see that each is noticed
   --mutant NAME     the same for one of them; with --seed shows how it is noticed
   --coverage        the table of faults and phases
@@ -19,7 +27,9 @@ const help = `npm run sim -- [options]
   --workers N       processors to use (default: all)
   --help            this
 
-Exit status: 0 nothing broke, 1 an invariant broke or a mutant was not noticed, 2 the question was not understood.`
+Exit status: 0 nothing broke, 1 an invariant broke or a mutant was not noticed, 2 the question was not understood or a
+file could not be read (each bad line of a journal is named, and the rest is read). Differences between a recording and
+its replay are no failure: the engine, the policy and what a journal does not hold may be the reason.`
 
 const failuresFolder = '.sim'
 const mutantSeeds = 200
@@ -29,6 +39,8 @@ interface Options {
   readonly from: number
   readonly seed: number | null
   readonly history: string | null
+  readonly record: string | null
+  readonly trace: Omit<TraceOptions, 'folder'> | null
   readonly mutants: boolean
   readonly mutant: string | null
   readonly coverage: boolean
@@ -47,6 +59,11 @@ function read(args: readonly string[]): Options | string {
         from: { type: 'string' },
         seed: { type: 'string' },
         history: { type: 'string' },
+        record: { type: 'string' },
+        journal: { type: 'string' },
+        policy: { type: 'string' },
+        servers: { type: 'string' },
+        replay: { type: 'boolean' },
         mutants: { type: 'boolean' },
         mutant: { type: 'string' },
         coverage: { type: 'boolean' },
@@ -71,6 +88,11 @@ function read(args: readonly string[]): Options | string {
       problems.push(`--${name} must be a whole number from ${least} on, not ${JSON.stringify(text)}`)
     return value
   }
+  const { journal, policy = null, servers = null, replay = true, record = null } = values
+  const trace = journal === undefined ? null : { journal, policy, servers, replay }
+  for (const name of ['policy', 'servers', 'replay'] as const)
+    if (values[name] !== undefined && trace === null) problems.push(`--${name === 'replay' ? 'no-replay' : name} goes with --journal`)
+  if (record !== null && values.seed === undefined && values.history === undefined) problems.push('--record goes with --seed or --history')
   const { history = null, mutant = null, coverage = false, shrink: shrinks = true } = values
   const options = {
     seeds: whole('seeds', 1) ?? 200,
@@ -78,6 +100,8 @@ function read(args: readonly string[]): Options | string {
     seed: whole('seed', 0),
     workers: whole('workers', 1),
     history,
+    record,
+    trace,
     mutant,
     coverage,
     mutants: values.mutants ?? false,
@@ -90,7 +114,7 @@ function read(args: readonly string[]): Options | string {
 
 const round = (value: number, digits = 1): string => value.toFixed(digits)
 
-function describe({ setup, steps }: History): string {
+function describe({ setup, steps, script }: History): string {
   const { servers, users, panel, registry, engines, policy } = setup
   const lines = [
     `  ${servers.length} server${servers.length === 1 ? '' : 's'}, ${users.length} user${users.length === 1 ? '' : 's'}, ${engines} engine${engines === 1 ? '' : 's'}, mode ${JSON.stringify(policy.mode)}`,
@@ -98,11 +122,13 @@ function describe({ setup, steps }: History): string {
   ]
   for (const { at, phase, kind, lastsMs } of steps)
     lines.push(`  ${`${round(at / 1000)} s`.padStart(10)}  ${kind}${phase ? ` at the next ${phase}` : ''}, for ${round(lastsMs / 1000)} s`)
+  if (script) lines.push(`  ${script.acts.length} acts of a script, ${round(script.endsMs / 60_000)} minutes`)
   return lines.join('\n')
 }
 
-async function one(history: History, title: string): Promise<number> {
-  const { violations, trace, steps, moves, crashes, virtualMs } = await simulate(history, true)
+async function one(history: History, title: string, record: string | null): Promise<number> {
+  const { violations, trace, steps, moves, crashes, virtualMs, journal } = await simulate(history, true)
+  if (record !== null) writeFileSync(record, journal.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   console.log(`${title}\n${describe(history)}\n`)
   for (const line of trace) console.log(line.length > 400 ? `${line.slice(0, 400)}…` : line)
   console.log()
@@ -205,16 +231,30 @@ async function checkMutants(options: Options): Promise<number> {
   return missed > 0 ? 1 : 0
 }
 
+function readHistory(path: string): History | null {
+  try {
+    const history = JSON.parse(readFileSync(path, 'utf8')) as Partial<History> | null
+    if (history?.setup && history.steps) return history as History
+    console.error(`${path} holds no history: it needs setup and steps`)
+  } catch (error) {
+    console.error(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return null
+}
+
 const options = read(process.argv.slice(2))
 if (typeof options === 'string') {
   const isHelp = options === help
   if (isHelp) console.log(help)
   else console.error(`${options}\nnpm run sim -- --help says what can be asked.`)
   process.exitCode = isHelp ? 0 : 2
+} else if (options.trace !== null) {
+  process.exitCode = await traceJournal({ ...options.trace, folder: failuresFolder })
 } else if (options.history !== null) {
-  process.exitCode = await one(JSON.parse(readFileSync(options.history, 'utf8')) as History, options.history)
+  const history = readHistory(options.history)
+  process.exitCode = history ? await one(history, options.history, options.record) : 2
 } else if (options.seed !== null && options.mutant === null) {
-  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`)
+  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options.record)
 } else if (options.mutants) {
   process.exitCode = await checkMutants(options)
 } else {

@@ -995,7 +995,8 @@ export { type FakeClock, fakeClock } from "./clock.js";
 export { type ContractRule, connectionMoverContract, type KitOptions, type LogExtra, type LogHarness, logSinkContract, type MoverExtra, type MoverHarness, type RegistryExtra, type RegistryHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
-export { type FaultKind, faultKinds, type History, historyOf, type Invariant, type Phase, phases, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
+export { type Act, type ActScope, type FaultKind, faultKinds, type History, historyOf, type Invariant, type NthOn, type Phase, phases, type Script, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
+export { type Finding, type JournalLine, judgeJournal, parseJournalLine, type TraceRule, traceRules } from "./trace/index.js";
 
 // ─── dist/testing/random.d.ts
 import type { Random } from "../ports.js";
@@ -1022,6 +1023,7 @@ export type Ask = (engine: Pintail) => Promise<unknown>;
 
 // ─── dist/testing/sim/index.d.ts
 export { type FaultKind, faultKinds, type Invariant, type Phase, phases, type Step, type Violation } from "./kinds.js";
+export type { Act, ActScope, NthOn, Script } from "./script.js";
 export { type History, historyOf, type Setup, type SimUser } from "./setup.js";
 export { type Shrunk, shrink } from "./shrink.js";
 export { type SimResult, simulate } from "./simulate.js";
@@ -1167,6 +1169,21 @@ export interface Violation {
     readonly message: string;
 }
 
+// ─── dist/testing/sim/perform.d.ts
+import type { Ask } from "./faults.js";
+import type { Judge } from "./judge.js";
+import type { Act } from "./script.js";
+import type { TrueUser, World } from "./world.js";
+export interface ScriptStage {
+    readonly world: World;
+    readonly judge: Judge;
+    ask(work: Ask, refused?: (why: string) => void): void;
+    replace(startsAfterMs: number): void;
+    hostMoves(user: TrueUser, to: string): void;
+    refused(act: Act, why: string): void;
+}
+export declare function perform(stage: ScriptStage, act: Act, times?: number): void;
+
 // ─── dist/testing/sim/process.d.ts
 import type { Clock } from "../../ports.js";
 import type { FakeClock } from "../clock.js";
@@ -1195,16 +1212,99 @@ export declare class Process {
 }
 export {};
 
+// ─── dist/testing/sim/script.d.ts
+import type { ServerInput } from "../../ports.js";
+import type { MigrationReason, Mobility } from "../../vocabulary.js";
+export interface NthOn {
+    readonly server: string;
+    readonly nth: number;
+}
+export type ActScope = "all" | {
+    readonly server: string;
+} | {
+    readonly evacuation: NthOn;
+} | {
+    readonly migration: NthOn;
+};
+export type Act = {
+    readonly do: "server.dies" | "server.loses_packets" | "server.slows" | "server.is_well" | "server.is_removed";
+    readonly server: string;
+} | {
+    readonly do: "server.is_added";
+    readonly row: ServerInput & {
+        readonly capacity: number;
+    };
+} | {
+    readonly do: "user.is_added";
+    readonly user: string;
+    readonly server: string;
+    readonly mobility: Mobility;
+    readonly prefers: readonly string[];
+} | {
+    readonly do: "user.is_moved_by_the_host";
+    readonly user: string;
+    readonly to: string;
+} | {
+    readonly do: "engine.is_killed";
+    readonly startsAfterMs: number;
+} | {
+    readonly do: "operator.cordons" | "operator.uncordons" | "operator.drains" | "operator.acknowledges";
+    readonly server: string;
+} | {
+    readonly do: "operator.overrides_the_guard";
+    readonly server: string;
+    readonly forMs: number;
+} | {
+    readonly do: "operator.requests";
+    readonly servers: readonly string[];
+    readonly users: readonly string[] | null;
+    readonly reason: MigrationReason;
+    readonly approved: boolean | null;
+} | {
+    readonly do: "operator.approves" | "operator.cancels";
+    readonly what: {
+        readonly evacuation: NthOn;
+    } | {
+        readonly migration: NthOn;
+    };
+} | {
+    readonly do: "operator.schedules";
+    readonly migration: NthOn;
+    readonly startsAt: number;
+} | {
+    readonly do: "operator.pauses";
+    readonly scope: ActScope;
+    readonly forMs: number | null;
+} | {
+    readonly do: "operator.resumes";
+    readonly scope: ActScope;
+};
+export interface Script {
+    readonly acts: readonly (Act & {
+        readonly at: number;
+    })[];
+    readonly failures: readonly {
+        readonly user: string;
+        readonly to: string;
+        readonly calls: number;
+        readonly how: "rejected" | "unavailable" | "unclear";
+        readonly isGivenUp: boolean;
+    }[];
+    readonly endsMs: number;
+}
+
 // ─── dist/testing/sim/setup.d.ts
 import type { ServerInput } from "../../ports.js";
 import type { Mobility, PolicyInput } from "../../vocabulary.js";
 import { type Step } from "./kinds.js";
+import type { Script } from "./script.js";
 export declare const secret = "hunter2";
 export interface SimUser {
     readonly id: string;
     readonly server: string;
     readonly mobility: Mobility;
     readonly region: string | null;
+    readonly prefers?: readonly string[];
 }
 export interface Setup {
     readonly seed: number;
@@ -1234,6 +1334,7 @@ export interface Setup {
 export interface History {
     readonly setup: Setup;
     readonly steps: readonly Step[];
+    readonly script?: Script;
 }
 export declare function historyOf(seed: number): History;
 
@@ -1249,10 +1350,13 @@ export declare function shrink(history: History, violation: Violation, told?: (h
 
 // ─── dist/testing/sim/simulate.d.ts
 import type { PauseTarget, Pintail, PintailEvent } from "../../index.js";
+import type { JournalEntry } from "../../ports.js";
 import { type Ask, type Stage } from "./faults.js";
 import { Judge } from "./judge.js";
 import type { FaultKind, Phase, Violation } from "./kinds.js";
+import { type ScriptStage } from "./perform.js";
 import { Process } from "./process.js";
+import type { Act } from "./script.js";
 import { type History } from "./setup.js";
 import { type TrueUser, World } from "./world.js";
 export interface SimResult {
@@ -1267,8 +1371,14 @@ export interface SimResult {
     readonly moves: number;
     readonly virtualMs: number;
     readonly trace: readonly string[];
+    readonly refused: readonly {
+        readonly at: number;
+        readonly act: Act;
+        readonly why: string;
+    }[];
+    readonly journal: readonly JournalEntry[];
 }
-export declare class Simulation implements Stage {
+export declare class Simulation implements Stage, ScriptStage {
     #private;
     readonly history: History;
     readonly world: World;
@@ -1276,9 +1386,11 @@ export declare class Simulation implements Stage {
     onEvent: (event: PintailEvent) => void;
     onLine: (level: string, message: string, data: object) => void;
     constructor(history: History, traced?: boolean);
+    replace(startsAfterMs: number): void;
+    refused(act: Act, why: string): void;
     leader(): Process | null;
     restart(): void;
-    ask(work: Ask): void;
+    ask(work: Ask, refused?: (why: string) => void): void;
     resume(scope: PauseTarget, key: string): void;
     hostMoves(user: TrueUser, to: string): void;
     watch(status: string, then: () => void): void;
@@ -1290,7 +1402,7 @@ export declare class Simulation implements Stage {
 export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
-import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
 import type { Move, ServerStatus } from "../../vocabulary.js";
 import { type FakeClock } from "../clock.js";
 import type { FaultKind } from "./kinds.js";
@@ -1314,6 +1426,7 @@ export interface TrueServer {
 export interface TrueUser {
     readonly id: string;
     readonly row: ConnectionInput;
+    prefers: readonly string[];
     home: string;
     readonly grants: Map<string, string | null>;
     gone: boolean;
@@ -1361,6 +1474,11 @@ export declare class World {
     readonly lease: LeaseState;
     readonly inFlight: Set<InFlight>;
     readonly refusing: Set<string>;
+    readonly failures: Map<string, {
+        calls: number;
+        readonly how: "rejected" | "unavailable" | "unclear";
+        readonly isGivenUp: boolean;
+    }>;
     readonly unprepared: Set<string>;
     readonly logged: Set<string>;
     leaseLost: boolean;
@@ -1376,11 +1494,12 @@ export declare class World {
     addServer(row: ServerInput & {
         readonly capacity: number;
     }): void;
-    addUser(id: string, server: string, row: ConnectionInput): void;
+    addUser(id: string, server: string, row: ConnectionInput, prefers?: readonly string[]): void;
     on(server: string): TrueUser[];
     isWell({ alive, slowMs, lossy }: TrueServer): boolean;
     noteHealth(server: TrueServer): void;
     wellSince(server: TrueServer, since: number): boolean;
+    journal(): Promise<readonly JournalEntry[]>;
     open(kind: FaultKind, lastsMs: number): void;
     closeAll(): void;
     share: number | null;
@@ -1396,6 +1515,128 @@ export declare class World {
     log(process: Process): LogSink;
 }
 export {};
+
+// ─── dist/testing/trace/entries.d.ts
+import type { PintailEvent } from "../../index.js";
+import type { JournalEntry } from "../../ports.js";
+export declare function eventOf(entry: JournalEntry): PintailEvent;
+export type JournalLine = {
+    readonly ok: true;
+    readonly entry: JournalEntry | null;
+    readonly isLog: boolean;
+} | {
+    readonly ok: false;
+    readonly isTorn: boolean;
+    readonly problem: string;
+};
+export declare function parseJournalLine(line: string): JournalLine;
+
+// ─── dist/testing/trace/index.d.ts
+export { type JournalLine, parseJournalLine } from "./entries.js";
+export { judgeJournal } from "./judge.js";
+export { type Finding, type TraceRule, traceRules } from "./rules.js";
+
+// ─── dist/testing/trace/judge.d.ts
+import type { JournalEntry } from "../../ports.js";
+import { type Finding } from "./rules.js";
+export declare function judgeJournal(entries: Iterable<JournalEntry>): readonly Finding[];
+
+// ─── dist/testing/trace/rules.d.ts
+import type { Invariant } from "../sim/kinds.js";
+export declare const traceRules: {
+    readonly "journal.order": readonly [
+        "I4",
+        "numbers rise by one: no entry is missing, and none comes out of turn"
+    ];
+    readonly "journal.twice": readonly [
+        "I4",
+        "nothing that was done is told twice"
+    ];
+    readonly "leader.token": readonly [
+        "I3",
+        "tokens never go back, and each move carries that of the leader"
+    ];
+    readonly "incident.verdict": readonly [
+        "I8",
+        "an incident is opened for a server that was judged down"
+    ];
+    readonly "incident.single": readonly [
+        "I4",
+        "a server has one incident at a time, and each ends once"
+    ];
+    readonly "decision.missing": readonly [
+        "I8",
+        "a decision comes before what it decides, with the same reason"
+    ];
+    readonly "decision.figures": readonly [
+        "I6",
+        "what was decided is what was begun, connection for connection"
+    ];
+    readonly "migration.transition": readonly [
+        "I4",
+        "each change of state is in the table of transitions, and begins where the last one ended"
+    ];
+    readonly "migration.figures": readonly [
+        "I4",
+        "what a record sums up is what its moves tell"
+    ];
+    readonly "evacuation.end": readonly [
+        "I4",
+        "an evacuation ends once, and after its last migration"
+    ];
+    readonly "move.intent": readonly [
+        "I4",
+        "an intent comes before each outcome, and while its migration transfers"
+    ];
+    readonly "move.settled": readonly [
+        "I4",
+        "each intent has at most one outcome, and nothing completes with one open"
+    ];
+    readonly "move.key": readonly [
+        "I4",
+        "the key of a move rises with a confirmed rollback, and only then"
+    ];
+    readonly "move.single": readonly [
+        "I4",
+        "a user is in at most one open move"
+    ];
+    readonly "move.ends": readonly [
+        "I1",
+        "a move goes from the source of its migration to its target, and to no home that the user has already"
+    ];
+    readonly "move.after_recovery": readonly [
+        "I9",
+        "after the recovery no move of that incident starts"
+    ];
+    readonly "move.against_word": readonly [
+        "I14",
+        "nothing starts that is paused or cancelled, or that goes to a cordoned server"
+    ];
+    readonly "target.damped": readonly [
+        "I10",
+        "a server that has failed too often is no target"
+    ];
+    readonly "home.once": readonly [
+        "I10",
+        "a user is brought home to one server at most once a day"
+    ];
+    readonly "revoke.early": readonly [
+        "I1",
+        "an old grant is taken back after the move only, and never at home"
+    ];
+    readonly "residue.listed": readonly [
+        "I7",
+        "a failed migration that lists residue does not claim that all was rolled back"
+    ];
+};
+export type TraceRule = keyof typeof traceRules;
+export interface Finding {
+    readonly rule: TraceRule;
+    readonly invariant: Invariant;
+    readonly seq: number;
+    readonly at: number;
+    readonly message: string;
+}
 
 // ─── dist/time.d.ts
 import type { CallContext, Clock, Listing, Random } from "./ports.js";

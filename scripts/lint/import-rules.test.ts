@@ -113,6 +113,10 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', '../index.ts', './fleet.ts', 'node:assert/strict'],
     forbidden: ['../engine/monitor.ts', '../decide/guard.ts', '../memory/store.ts', 'vitest', 'fast-check'],
   },
+  'core/src/testing/trace/judge.ts': {
+    allowed: ['./rules.ts', '../sim/kinds.ts', '../../index.ts', '../../errors.ts', '../../decide/migration.ts'],
+    forbidden: ['../sim/simulate.ts', '../fleet.ts', '../../engine/journal.ts', '../../decide/guard.ts', 'node:fs'],
+  },
   'core/src/testing/contracts/mover.ts': {
     allowed: ['../../vocabulary.ts', '../../ports.ts', '../../errors.ts', '../../rows.ts', './rule.ts', 'node:assert/strict'],
     forbidden: ['../../index.ts', '../../engine/monitor.ts', '../../memory/mover.ts', '../fleet.ts', 'vitest', '@pintail/adapters/jsonl'],

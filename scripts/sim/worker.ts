@@ -9,7 +9,7 @@ export interface WorkerInput {
 }
 export type Job = { readonly seed: number }
 export type Answer =
-  | { readonly seed: number; readonly result: Omit<SimResult, 'trace'>; readonly ms: number }
+  | { readonly seed: number; readonly result: Omit<SimResult, 'trace' | 'journal'>; readonly ms: number }
   | { readonly seed: number; readonly error: string }
 
 const { mutant: name } = workerData as WorkerInput
@@ -31,7 +31,7 @@ const { historyOf, simulate } = await import('@pintail/core/testing')
 parentPort?.on('message', async ({ seed }: Job) => {
   const begun = performance.now()
   try {
-    const { trace: _, ...result } = await simulate(historyOf(seed))
+    const { trace: _, journal: __, ...result } = await simulate(historyOf(seed))
     parentPort?.postMessage({ seed, result, ms: performance.now() - begun } satisfies Answer)
   } catch (error) {
     parentPort?.postMessage({ seed, error: String(error instanceof Error ? error.stack : error) } satisfies Answer)

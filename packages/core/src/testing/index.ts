@@ -16,13 +16,17 @@ export {
 export { createFleet, type Fleet, type FleetOptions, type Health } from './fleet.ts'
 export { seededRandom } from './random.ts'
 export {
+  type Act,
+  type ActScope,
   type FaultKind,
   faultKinds,
   type History,
   historyOf,
   type Invariant,
+  type NthOn,
   type Phase,
   phases,
+  type Script,
   type Setup,
   type Shrunk,
   type SimResult,
@@ -32,3 +36,4 @@ export {
   simulate,
   type Violation,
 } from './sim/index.ts'
+export { type Finding, type JournalLine, judgeJournal, parseJournalLine, type TraceRule, traceRules } from './trace/index.ts'

@@ -2,6 +2,7 @@ import type { ServerInput } from '../../ports.ts'
 import type { Mobility, PolicyInput } from '../../vocabulary.ts'
 import { seededRandom } from '../random.ts'
 import { type FaultKind, faultKinds, type Phase, phases, type Step } from './kinds.ts'
+import type { Script } from './script.ts'
 
 /** Stands in the adapter's own JSON and must never be seen anywhere else. */
 export const secret = 'hunter2'
@@ -11,6 +12,8 @@ export interface SimUser {
   readonly server: string
   readonly mobility: Mobility
   readonly region: string | null
+  /** Servers that he prefers, one after the other: the next one when he has moved, or when a script lets him never get there. */
+  readonly prefers?: readonly string[]
 }
 
 /** A world before anything has gone wrong in it. Plain JSON: with the steps it is the whole of a history. */
@@ -51,6 +54,8 @@ export interface Setup {
 export interface History {
   readonly setup: Setup
   readonly steps: readonly Step[]
+  /** What happens at which time, as it was recorded somewhere: then nothing else does, and nothing is healed in the end. */
+  readonly script?: Script
 }
 
 const minute = 60_000

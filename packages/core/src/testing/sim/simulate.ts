@@ -2,11 +2,15 @@ import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
+import type { JournalEntry } from '../../ports.ts'
 import { seededRandom } from '../random.ts'
+import { judgeJournal } from '../trace/index.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
 import { Judge } from './judge.ts'
 import type { FaultKind, Phase, Step, Violation } from './kinds.ts'
+import { perform, type ScriptStage } from './perform.ts'
 import { Process } from './process.ts'
+import type { Act, Script } from './script.ts'
 import { type History, secret } from './setup.ts'
 import { type TrueUser, World } from './world.ts'
 
@@ -20,6 +24,10 @@ export interface SimResult {
   readonly virtualMs: number
   /** What the engines told, for a reader: time and text. */
   readonly trace: readonly string[]
+  /** What a script asked for and nobody did, with the reason. */
+  readonly refused: readonly { readonly at: number; readonly act: Act; readonly why: string }[]
+  /** Every entry of the journal that the engines have written. */
+  readonly journal: readonly JournalEntry[]
 }
 
 interface Engine {
@@ -29,9 +37,11 @@ interface Engine {
 
 /** How many steps a world may take: a loop without end is a defect, and must not hang the campaign. */
 const mostSteps = 400_000
+/** And for each second of each server in a script, which may be a night of a large fleet. */
+const stepsPerSecond = 10
 
 /** One history, run to its end. */
-export class Simulation implements Stage {
+export class Simulation implements Stage, ScriptStage {
   readonly history: History
   readonly world: World
   readonly judge: Judge
@@ -40,6 +50,7 @@ export class Simulation implements Stage {
   readonly #struck: { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[] = []
   readonly #trace: string[] = []
   readonly #traced: boolean
+  readonly #refused: { readonly at: number; readonly act: Act; readonly why: string }[] = []
   readonly #watched: { readonly status: string; readonly then: () => void }[] = []
   /** Hears every event of every engine. */
   onEvent: (event: PintailEvent) => void = () => {}
@@ -106,9 +117,34 @@ export class Simulation implements Stage {
 
   /** A supervisor starts it again after a while. */
   #again(process: Process): void {
+    this.#drop(process)
+    this.world.clock.setTimeout(() => this.#start(), 1000 + this.world.random() * 20_000)
+  }
+
+  #drop(process: Process): void {
     const index = this.#engines.findIndex((engine) => engine.process === process)
     if (index >= 0) this.#engines.splice(index, 1)
-    this.world.clock.setTimeout(() => this.#start(), 1000 + this.world.random() * 20_000)
+  }
+
+  /** The leader is killed, and another one starts so much later; the lease has run out by then. */
+  replace(startsAfterMs: number): void {
+    const process = this.leader()
+    if (!process) return
+    process.onDeath = () => {
+      this.#crashes++
+      this.#tell(`${process.name} is killed`)
+      this.#drop(process)
+    }
+    process.kill()
+    this.world.clock.setTimeout(() => {
+      this.world.lease.holder = null
+      this.#start()
+    }, startsAfterMs)
+  }
+
+  refused(act: Act, why: string): void {
+    this.#refused.push({ at: Math.round(this.world.now), act, why })
+    this.#tell(`${act.do} is refused: ${why}`)
   }
 
   leader(): Process | null {
@@ -151,13 +187,15 @@ export class Simulation implements Stage {
   // ---------------------------------------------------------------------------------------------------------- operators
 
   /** A person asks whoever leads. What is refused is refused; what is cut off is unknown. */
-  ask(work: Ask): void {
+  ask(work: Ask, refused: (why: string) => void = () => {}): void {
     const process = this.leader()
     const engine = this.#engines.find((one) => one.process === process)
-    if (!engine) return
-    work(engine.pintail).catch((error) => {
-      if (!isRefusal(error)) this.judge.report('I13', `an operator's call fails with ${errorText(error)}`)
-    })
+    const failed = (error: unknown): void => {
+      if (isRefusal(error)) refused(errorText(error))
+      else this.judge.report('I13', `an operator's call fails with ${errorText(error)}`)
+    }
+    if (engine) work(engine.pintail).catch(failed)
+    else refused('no engine runs')
   }
 
   /** Until it is heard: nobody forgets a pause that he has made. */
@@ -218,7 +256,7 @@ export class Simulation implements Stage {
 
   async run(): Promise<SimResult> {
     const { world, judge } = this
-    const { setup, steps } = this.history
+    const { setup, steps, script } = this.history
     const unhandled = (reason: unknown): void => judge.report('I13', `an unhandled rejection: ${errorText(reason)}`)
     process.on('unhandledRejection', unhandled)
     try {
@@ -229,12 +267,10 @@ export class Simulation implements Stage {
           if (step.phase === null || step.phase === this.#phase) this.#strike(step)
           else this.#armed.push(step)
         }, step.at)
-      await this.advance(setup.troubleMs)
-      this.#heal()
-      await this.advance(setup.calmMs)
-      await this.#verdict()
+      await (script ? this.#perform(script) : this.#fromTroubleToCalm())
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
+      await this.#audit()
     } finally {
       process.off('unhandledRejection', unhandled)
     }
@@ -246,7 +282,30 @@ export class Simulation implements Stage {
       moves: judge.moved,
       virtualMs: world.now,
       trace: this.#trace,
+      refused: this.#refused,
+      journal: await world.journal(),
     }
+  }
+
+  async #fromTroubleToCalm(): Promise<void> {
+    const { troubleMs, calmMs } = this.history.setup
+    await this.advance(troubleMs)
+    this.#heal()
+    await this.advance(calmMs)
+    await this.#verdict()
+  }
+
+  /** Ends where the script does: what is still under way then is nobody's fault. */
+  async #perform({ acts, failures, endsMs }: Script): Promise<void> {
+    const { world, judge } = this
+    for (const { user, to, ...failure } of failures) world.failures.set(`${user} ${to}`, failure)
+    for (const { at, ...act } of acts)
+      world.clock.setTimeout(() => {
+        this.#tell(`▲ ${JSON.stringify(act)}`)
+        perform(this, act)
+      }, at)
+    await this.advance(endsMs)
+    judge.strays()
   }
 
   /** Plays a scenario in this world: engines run, the judge watches, and at the end all of them are stopped. */
@@ -261,10 +320,17 @@ export class Simulation implements Stage {
       judge.strays()
       for (const engine of this.#engines.splice(0)) await this.#stopped(engine)
       await world.clock.settle()
+      await this.#audit()
     } finally {
       process.off('unhandledRejection', unhandled)
     }
     return judge.violations
+  }
+
+  /** Whatever happened, the journal of it must bear an auditor who has nothing else. */
+  async #audit(): Promise<void> {
+    for (const { invariant, rule, seq, message } of judgeJournal(await this.world.journal()))
+      this.judge.report(invariant, `the journal breaks ${rule} with entry ${seq}: ${message}`)
   }
 
   /** The engine that leads, or one that is there. */
@@ -291,12 +357,14 @@ export class Simulation implements Stage {
   /** Lets virtual time pass, milliseconds. */
   async advance(ms: number): Promise<void> {
     const end = this.world.now + ms
-    while (this.world.now < end && this.world.calls < mostSteps) {
+    const { setup, script } = this.history
+    const most = mostSteps + (script ? (setup.servers.length * script.endsMs * stepsPerSecond) / 1000 : 0)
+    while (this.world.now < end && this.world.calls < most) {
       await this.world.clock.advance(Math.min(5000, end - this.world.now))
       // The first break tells the most; what follows is often only its consequence.
       if (this.judge.violations.length >= 20) return
     }
-    if (this.world.calls >= mostSteps) this.judge.report('progress', `more than ${mostSteps} calls: something goes round in circles`)
+    if (this.world.calls >= most) this.judge.report('progress', `more than ${most} calls: something goes round in circles`)
   }
 
   #heal(): void {
@@ -369,7 +437,7 @@ export class Simulation implements Stage {
           `the grant of ${revoke.move.connection.id} on ${revoke.serverId} is not taken back since ${Math.round(revoke.dueAt - world.startedAt)}`,
         )
     }
-    const kept = (await world.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
+    const kept = await world.journal()
     const lost = kept.filter(({ seq, at }) => !world.logged.has(`journal-${seq}`) && at - world.startedAt < world.now - 120_000)
     if (lost.length > 0) judge.report('I4', `${lost.length} entries of the journal never reached the log, the first: ${lost[0]?.type}`)
 

@@ -7,6 +7,7 @@ import type {
   GuardSource,
   GuardState,
   JournalDraft,
+  JournalEntry,
   LeaseStore,
   Located,
   LogSink,
@@ -103,6 +104,13 @@ export class World {
   readonly lease: LeaseState = { holder: null, token: 0, until: 0 }
   readonly inFlight = new Set<InFlight>()
   readonly refusing = new Set<string>()
+  /** Calls of `move` that fail as a script says, by user and target. */
+  readonly failures = new Map<
+    string,
+    { calls: number; readonly how: 'rejected' | 'unavailable' | 'unclear'; readonly isGivenUp: boolean }
+  >()
+  /** Servers that a user still prefers, the next one first. */
+  readonly preferences = new Map<string, readonly string[]>()
   /** Servers whose preparation is refused for good. */
   readonly unprepared = new Set<string>()
   readonly logged = new Set<string>()
@@ -138,7 +146,10 @@ export class World {
     this.random = seededRandom(setup.seed * 31 + 7)
     this.store = memoryStore()
     for (const row of setup.servers) this.addServer(row)
-    for (const { id, server, mobility, region } of setup.users) this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
+    for (const { id, server, mobility, region, prefers = [] } of setup.users) {
+      this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
+      this.preferences.set(id, prefers)
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------------ truth
@@ -185,6 +196,11 @@ export class World {
   /** Whether it has been well since then. */
   wellSince(server: TrueServer, since: number): boolean {
     return this.isWell(server) && server.sickAt + wellFor < since
+  }
+
+  /** Every entry that the store has kept. */
+  async journal(): Promise<readonly JournalEntry[]> {
+    return (await this.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
   }
 
   // ------------------------------------------------------------------------------------------------------- fault windows
@@ -247,13 +263,22 @@ export class World {
 
   /** Whom the registry names when it is asked for the connections of a server. */
   rowsOn(id: string): ConnectionInput[] {
-    const rows = this.on(id).map(({ row }) => row)
+    const rows = this.on(id).map((user) => this.#rowOf(user))
     if (this.setup.registry.coverage !== 'active') return rows
     // As VPN Duck does it: whoever was active there within the last hour, wherever he is now.
     const left = [...this.users.values()].filter(
       ({ gone, home, leftAt }) => !gone && home !== id && (leftAt.get(id) ?? -1) > this.now - 3_600_000,
     )
-    return [...rows, ...left.map(({ row }) => row)]
+    return [...rows, ...left.map((user) => this.#rowOf(user))]
+  }
+
+  #rowOf({ id, row }: TrueUser): ConnectionInput {
+    const isLeft = (server: string): boolean => {
+      const failure = this.failures.get(`${id} ${server}`)
+      return failure?.isGivenUp === true && failure.calls <= 0
+    }
+    const preferredServer = this.preferences.get(id)?.find((server) => !isLeft(server))
+    return preferredServer === undefined ? row : { ...row, preferredServer }
   }
 
   registry(process: Process): ServerRegistry {
@@ -353,6 +378,8 @@ export class World {
     }
     this.rehome(user, to)
     user.hidden.delete(to)
+    const prefers = this.preferences.get(user.id) ?? []
+    this.preferences.set(user.id, prefers.slice(prefers.indexOf(to) + 1 || 1))
     this.#done.add(move.key)
     this.judge.granted(move, user)
   }
@@ -447,6 +474,11 @@ export class World {
 
   async #move(flight: InFlight, timeoutMs: number): Promise<void> {
     const { move } = flight
+    const failure = this.failures.get(`${move.connection.id} ${move.to.id}`)
+    if (failure && failure.calls-- > 0) {
+      await this.#latency(5, 50)
+      throw failure.how === 'unclear' ? new Error('failed as recorded') : new PintailError(failure.how, 'failed as recorded')
+    }
     if (this.strikes('mover.is_unavailable')) {
       await this.#latency(5, 50)
       throw new PintailError('unavailable', 'the panel is restarting')
