@@ -95,6 +95,8 @@ export class Judge implements Witness {
       const users = new Set(isHonest ? this.#world.on(String(id)).map((user) => user.id) : [])
       // Where no load is told, the newest count of connections stands.
       const { at: countedAt = at, load: count = null, users: counted = users } = told.get(String(id)) ?? {}
+      // An answer that comes after the one to a later question was given up long ago.
+      if (countedAt > at && told.has(String(id))) continue
       const heard = { capacity, status }
       told.set(String(id), load === null ? { ...heard, at: countedAt, load: count, users: counted } : { ...heard, at, load, users })
     }
@@ -176,7 +178,8 @@ export class Judge implements Witness {
     if (world.users.get(connection.id)?.home === to.id) return
     const ours = new Set<string>([connection.id])
     for (const { user, at } of this.#grants.get(to.id) ?? []) if (at > told.at && world.users.get(user)?.home === to.id) ours.add(user)
-    for (const { move } of world.inFlight) if (move.to.id === to.id) ours.add(move.connection.id)
+    for (const { move } of world.inFlight)
+      if (move.to.id === to.id && world.users.get(move.connection.id)?.home !== to.id) ours.add(move.connection.id)
     const headroom = world.setup.policy.placement?.hostHeadroom ?? 0
     // Whoever was there when they were counted, and is tried once more, needs one place, not two.
     const coming = [...ours].filter((id) => !told.users.has(id)).length
