@@ -1323,6 +1323,7 @@ export interface Setup {
         readonly tellsLoad: boolean;
         readonly setsStatus: boolean;
         readonly mixesIds: boolean;
+        readonly coverage?: "active";
     };
     readonly guards: boolean;
     readonly notifier: boolean;
@@ -1397,13 +1398,14 @@ export declare class Simulation implements Stage, ScriptStage {
     run(): Promise<SimResult>;
     play(act: () => Promise<void>): Promise<readonly Violation[]>;
     engine(): Pintail;
+    standby(): Pintail | null;
     advance(ms: number): Promise<void>;
 }
 export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
-import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
-import type { Move, ServerStatus } from "../../vocabulary.js";
+import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, GuardState, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { Json, Move, ServerStatus } from "../../vocabulary.js";
 import { type FakeClock } from "../clock.js";
 import type { FaultKind } from "./kinds.js";
 import type { Process } from "./process.js";
@@ -1426,11 +1428,11 @@ export interface TrueServer {
 export interface TrueUser {
     readonly id: string;
     readonly row: ConnectionInput;
-    prefers: readonly string[];
     home: string;
     readonly grants: Map<string, string | null>;
     gone: boolean;
     touchedAt: number;
+    readonly leftAt: Map<string, number>;
     readonly hidden: Set<string>;
 }
 export interface Witness {
@@ -1461,7 +1463,7 @@ interface LeaseState {
     token: number;
     until: number;
 }
-export type MoverCall = "prepare" | "move" | "complete" | "locate" | "verify" | "rollback";
+export type MoverCall = "prepare" | "move" | "complete" | "locate" | "verify" | "rollback" | "deliver";
 export declare class World {
     #private;
     readonly setup: Setup;
@@ -1479,22 +1481,25 @@ export declare class World {
         readonly how: "rejected" | "unavailable" | "unclear";
         readonly isGivenUp: boolean;
     }>;
+    readonly preferences: Map<string, readonly string[]>;
     readonly unprepared: Set<string>;
     readonly logged: Set<string>;
     leaseLost: boolean;
     blind: boolean;
     readonly unlisted: Set<string>;
     readonly unlistable: Set<string>;
+    readonly forbidden: Map<string, GuardState>;
     judge: Witness;
     onPhase: (status: string) => void;
     onCall: (name: MoverCall, move: Move | null) => void;
+    onDelivery: (move: Move, access: Json) => void;
     calls: number;
     constructor(setup: Setup);
     get now(): number;
     addServer(row: ServerInput & {
         readonly capacity: number;
     }): void;
-    addUser(id: string, server: string, row: ConnectionInput, prefers?: readonly string[]): void;
+    addUser(id: string, server: string, row: ConnectionInput): void;
     on(server: string): TrueUser[];
     isWell({ alive, slowMs, lossy }: TrueServer): boolean;
     noteHealth(server: TrueServer): void;
@@ -1505,6 +1510,8 @@ export declare class World {
     share: number | null;
     strikes(kind: FaultKind, share?: number): boolean;
     wait(ms: number): Promise<void>;
+    rehome(user: TrueUser, to: string): void;
+    rowsOn(id: string): ConnectionInput[];
     registry(process: Process): ServerRegistry;
     mover(process: Process): ConnectionMover;
     prober(process: Process): Prober;
