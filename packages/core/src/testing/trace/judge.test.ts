@@ -125,6 +125,13 @@ test('an entry that is missing is named, with what is judged from there on', asy
   expect(findings[0]?.message).toContain(`entry ${(entries[index] as JournalEntry).seq} is missing`)
 })
 
+test('whatever single entry is missing, that is the one finding: nothing is made up about what it said', async () => {
+  for (const record of Object.values(recordings)) {
+    const entries = await record()
+    for (let index = 1; index < entries.length - 1; index++) expect(rulesOf(without(entries, index))).toEqual(['journal.order'])
+  }
+})
+
 test('an entry that stands twice is named, with its number and with another one', async () => {
   const entries = await cleanOutage()
   const index = at(entries, 'connection.moved', 1)

@@ -86,7 +86,9 @@ class TraceJudge {
   #entry: PintailEvent | null = null
   /** Whether all entries from the first one on are known. */
   #isWhole = false
+  /** The leader's, if it is known, and the highest that was ever seen. */
   #token: number | null = null
+  #highest = 0
   #holder = ''
   readonly #lately = new Set<string>()
   #verdicts = new Map<string, string>()
@@ -149,6 +151,7 @@ class TraceJudge {
 
   /** Everything but what can never go back. */
   #forget(): void {
+    this.#token = null
     this.#lately.clear()
     this.#block = null
     this.#verdicts = new Map()
@@ -203,9 +206,10 @@ class TraceJudge {
 
   #leads({ token, holder }: PintailEvents['leader.acquired']): void {
     const isAgain = token === this.#token && holder === this.#holder
-    if (this.#token !== null && token <= this.#token && !isAgain)
-      this.#report('leader.token', `${holder} leads with the token ${token}, after ${this.#token}`)
-    this.#token = Math.max(token, this.#token ?? token)
+    if (token < this.#highest || (token === this.#token && !isAgain))
+      this.#report('leader.token', `${holder} leads with the token ${token}, after ${this.#highest}`)
+    this.#token = token
+    this.#highest = Math.max(token, this.#highest)
     this.#holder = holder
     // A new leader sees everything with fresh eyes.
     if (!isAgain) this.#verdicts = new Map()
@@ -440,14 +444,14 @@ class TraceJudge {
     if (migration.status !== 'transferring')
       this.#report('move.intent', `${who} starts while migration ${migrationId} is ${migration.status}`)
     this.#endsOf(migration, data)
-    if (this.#token !== null && fencingToken !== this.#token)
-      this.#report('leader.token', `${who} starts with the token ${fencingToken}; the leader has ${this.#token}`)
-    this.#token = Math.max(this.#token ?? fencingToken, fencingToken)
+    if (fencingToken !== (this.#token ?? Math.max(fencingToken, this.#highest)))
+      this.#report('leader.token', `${who} starts with the token ${fencingToken}; the leader has ${this.#token ?? this.#highest}`)
+    this.#highest = Math.max(fencingToken, this.#highest)
     const claim = this.#claims.get(connectionId)
     if (claim !== undefined && claim !== migrationId)
       this.#report('move.single', `${who} starts while migration ${claim} of the same user is open`)
     this.#claims.set(connectionId, migrationId)
-    this.#allowed(entry, migration, who, from, to)
+    this.#allowed(entry, data, migration, who)
     const move = migration.moves.get(connectionId)
     if (move && (move.stage === 'moved' || move.stage === 'skipped' || move.stage === 'refused'))
       this.#report('move.settled', `${who} starts again although it is ${move.stage}`)
@@ -458,7 +462,9 @@ class TraceJudge {
   }
 
   /** I9 and I14, and the home that he has already. */
-  #allowed({ at }: PintailEvent, { id, evacuation: evacuationId, reason }: TracedMigration, who: string, from: string, to: string): void {
+  #allowed({ at }: PintailEvent, data: PintailEvents['move.started'], migration: TracedMigration, who: string): void {
+    const { connectionId, fromServerId: from, toServerId: to } = data
+    const { id, evacuation: evacuationId, reason } = migration
     const evacuation = evacuationId === null ? undefined : this.#evacuations.get(evacuationId)
     const incident = evacuation?.incident ? this.#incidents.get(evacuation.incident) : undefined
     if (incident?.isOver) this.#report('move.after_recovery', `${who} starts after incident ${evacuation?.incident} is over`)
@@ -471,8 +477,7 @@ class TraceJudge {
       const until = this.#paused.get(scope)
       if (until !== undefined && (until === null || until > at)) this.#report('move.against_word', `${who} starts while ${scope} is paused`)
     }
-    const connection = who.slice(0, who.length - ` from ${from} to ${to}`.length)
-    if (evacuation?.homes.get(connection)?.has(to)) this.#report('move.ends', `${who}: he has been moved there before`)
+    if (evacuation?.homes.get(connectionId)?.has(to)) this.#report('move.ends', `${who}: he has been moved there before`)
   }
 
   #endsOf(
