@@ -29,6 +29,8 @@ export interface ScenarioWorld {
   /** Default 1. */
   readonly engines?: number
   readonly seed?: number
+  /** Whether somebody tells the users where they are now. Default false. */
+  readonly notifier?: boolean
 }
 
 export interface Scenario {
@@ -208,6 +210,18 @@ export class Stage {
     this.#sim.restart()
   }
 
+  /**
+   * For so long, this is what calls of one method of the mover meet; `instead` may make the call, or not, and answer what
+   * it likes, or never.
+   */
+  meet(call: MoverCall, seconds: number, instead: (work: () => Promise<unknown>, move: Move | null) => Promise<unknown>): void {
+    const { world } = this.#sim
+    const { between } = world
+    const until = world.now + seconds * 1000
+    world.between = (name, move, work) =>
+      name === call && world.now < until ? instead(work, move) : between(name, move, work)
+  }
+
   // ------------------------------------------------------------------------------------------------- what is seen
 
   server(id: string): TrueServer {
@@ -374,6 +388,7 @@ function setupOf({
   registry,
   engines = 1,
   seed = 1,
+  notifier = false,
 }: ScenarioWorld): Setup {
   const rows = typeof servers === 'number' ? Array.from({ length: servers }, (_, index) => ({ id: `s${index + 1}` })) : servers
   const counts = typeof users === 'number' ? { [rows[0]?.id ?? 's1']: users } : users
@@ -396,7 +411,7 @@ function setupOf({
     },
     registry: { tellsLoad: true, setsStatus: true, mixesIds: false, ...registry },
     guards: false,
-    notifier: false,
+    notifier,
     engines,
     rudeListeners: false,
     troubleMs: 0,

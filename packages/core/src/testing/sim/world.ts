@@ -115,6 +115,8 @@ export class World {
   onPhase: (status: string) => void = () => {}
   /** Hears every call of the mover before anything comes of it. */
   onCall: (name: MoverCall, move: Move | null) => void = () => {}
+  /** Stands between a call of the mover and its effect; it may leave out the one or the other. */
+  between: (name: MoverCall, move: Move | null, work: () => Promise<unknown>) => Promise<unknown> = (_name, _move, work) => work()
   calls = 0
   readonly #until = new Map<FaultKind, number>()
   readonly #done = new Set<string>()
@@ -341,7 +343,8 @@ export class World {
     const call = <T>(name: MoverCall, move: Move | null, work: () => Promise<T>): Promise<T> =>
       process.call(() => {
         this.onCall(name, move)
-        return work()
+        // A move is booked as under way first, whatever becomes of it.
+        return name === 'move' ? work() : (this.between(name, move, work) as Promise<T>)
       }, name)
     const mover: ConnectionMover = {
       confirmation: panel.confirmation,
@@ -352,7 +355,7 @@ export class World {
           this.judge.moveStarted(process, move)
           this.inFlight.add(flight)
           try {
-            await this.#move(flight, timeoutMs)
+            await this.between('move', move, () => this.#move(flight, timeoutMs))
           } finally {
             this.inFlight.delete(flight)
           }
