@@ -1367,6 +1367,7 @@ export declare class World {
     judge: Witness;
     onPhase: (status: string) => void;
     onCall: (name: MoverCall, move: Move | null) => void;
+    between: (name: MoverCall, move: Move | null, work: () => Promise<unknown>) => Promise<unknown>;
     calls: number;
     constructor(setup: Setup);
     get now(): number;

@@ -68,7 +68,7 @@ function summary(worlds: readonly Observation[]): string {
   const kept = (name: RuleName): number => worlds.filter(rules[name].holds).length
   const inAll = ruleNames.filter((name) => kept(name) === worlds.length).map((name) => rules[name].says)
   const inMost = ruleNames.filter((name) => kept(name) < worlds.length).map((name) => `in ${kept(name)} ${rules[name].says}`)
-  return `**What you may rely on**, seen in ${worlds.length} worlds and asserted: in all of them I1 to I14 were kept by the simulator's judge; ${inAll.join('; ')}. And ${inMost.join('; ')}: the others are in **bold**.`
+  return `**What you may rely on**, asserted over ${worlds.length} worlds. In all of them: ${inAll.join('; ')}; the simulator's judge found I1 to I14 kept. Further, ${inMost.join('; ')}: **bold** is where not.`
 }
 
 /** Faults that look the same in every cell share their rows; of two rows of a fault only the first one names it. */
@@ -91,7 +91,7 @@ function table(rows: readonly (readonly string[])[]): string {
 // ------------------------------------------------------------------------------------------------------------------ cells
 
 /** Exact up to ten, then with one digit: what a fault costs, and not which way the dice fell. */
-export function about(many: number): string {
+function about(many: number): string {
   if (many <= 10) return String(many)
   const unit = 10 ** Math.floor(Math.log10(many))
   return `~${Math.round(many / unit) * unit}`

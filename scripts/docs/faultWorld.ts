@@ -3,7 +3,7 @@ import { isTerminal } from '../../packages/core/src/decide/migration.ts'
 import { type ScenarioWorld, type Stage, scenario } from '../../packages/core/src/testing/sim/scenario.ts'
 
 export const users = 9
-export const targets = 3
+const targets = 3
 /** How long a fault lasts, seconds, where a row does not say otherwise. */
 export const lasts = 120
 

@@ -218,8 +218,7 @@ export class Stage {
     const { world } = this.#sim
     const { between } = world
     const until = world.now + seconds * 1000
-    world.between = (name, move, work) =>
-      name === call && world.now < until ? instead(work, move) : between(name, move, work)
+    world.between = (name, move, work) => (name === call && world.now < until ? instead(work, move) : between(name, move, work))
   }
 
   // ------------------------------------------------------------------------------------------------- what is seen
