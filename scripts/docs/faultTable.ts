@@ -7,7 +7,7 @@ export const rules: Readonly<Record<RuleName, { readonly says: string; readonly 
     says: 'whoever the books name on a server had his grant there, in every second',
     holds: ({ unserved }) => unserved === 0,
   },
-  listed: { says: 'every other grant was listed, as owed or as residue', holds: ({ unlisted }) => unlisted === 0 },
+  listed: { says: 'every grant beyond a home was listed, as owed or as residue', holds: ({ unlisted }) => unlisted === 0 },
   settled: {
     says: 'nothing was owed any more once every server lived',
     holds: ({ owed }) => owed.targets.afterReturn + owed.source.afterReturn === 0,
