@@ -1493,6 +1493,7 @@ export declare class World {
     onPhase: (status: string) => void;
     onCall: (name: MoverCall, move: Move | null) => void;
     onDelivery: (move: Move, access: Json) => void;
+    between: (name: MoverCall, move: Move | null, work: () => Promise<unknown>) => Promise<unknown>;
     calls: number;
     constructor(setup: Setup);
     get now(): number;

@@ -1,241 +1,204 @@
-import { type ScenarioWorld, type Stage, scenario } from '../../packages/core/src/testing/sim/scenario.ts'
+import { PintailError } from '@pintail/core'
+import type { Stage } from '../../packages/core/src/testing/sim/scenario.ts'
+import { type Fault, lasts } from './faultWorld.ts'
 
-/** A fault of the mover, and where in a migration it strikes. */
-export interface Fault {
-  readonly phase: 'preparing' | 'transferring' | 'completing' | 'undoing'
-  readonly what: string
-  /** With this source only. */
-  readonly only?: 'dead' | 'alive'
-  readonly world?: ScenarioWorld
-  /** Set up before the server fails, or is drained. */
-  readonly strike: (world: Stage) => void
+const never = (): Promise<never> => new Promise(() => {})
+const loseAnswer = (work: () => Promise<unknown>): Promise<unknown> => work().then(never)
+const refuse = async (): Promise<never> => {
+  throw new PintailError('rejected', 'the panel says no')
+}
+const fail = async (): Promise<never> => {
+  throw new Error('internal server error')
+}
+const withoutAnswers = { migration: { timeoutMs: 5000 } }
+/** One try, and no other. */
+const once = { migration: { timeoutMs: 5000, moveTries: 1, maxRetries: 0 } }
+const forGood = 86_400
+
+export interface Phase {
+  readonly title: string
+  readonly faults: readonly Fault[]
 }
 
-/** What became of it, twenty minutes later. */
-export interface Outcome {
-  readonly migrations: string
-  readonly users: string
-  readonly left: string
-  readonly told: string
+export const calm: Fault = { what: 'no fault', strike: () => {} }
+
+const preparing: Phase = {
+  title: 'preparing',
+  faults: [
+    { what: '`prepare` refuses at one target', strike: (stage) => stage.refusePreparation('s2') },
+    { what: '`prepare` refuses everywhere', strike: (stage) => stage.meet('prepare', lasts, refuse) },
+    { what: '`prepare` is unavailable', strike: (stage) => stage.fault('mover.fails_prepare', lasts) },
+    { what: '`prepare` hangs', strike: (stage) => stage.meet('prepare', lasts, never) },
+    { what: '`prepare` is done, its answer is lost', strike: (stage) => stage.meet('prepare', lasts, loseAnswer) },
+    { what: 'the leader is killed while it prepares', strike: (stage) => stage.crashAt('prepare', 'after'), world: { engines: 2 } },
+  ],
 }
 
-const briefly = 30
+const transferring: Phase = {
+  title: 'transferring',
+  faults: [
+    {
+      what: '`move` refuses one user everywhere, for good',
+      strike: (stage) => stage.refuse('s1-5'),
+      breaks: { drain: ['moved'], failure: ['moved'] },
+    },
+    {
+      what: '`move` refuses everybody at one target, for good',
+      strike: (stage) => stage.meet('move', forGood, (work, move) => (move?.to.id === 's2' ? refuse() : work())),
+    },
+    {
+      what: '`move` refuses everybody everywhere',
+      strike: (stage) => stage.meet('move', lasts, refuse),
+      breaks: { drain: ['moved'], failure: ['moved'] },
+    },
+    { what: '`move` is unavailable', strike: (stage) => stage.fault('mover.is_unavailable', lasts) },
+    { what: '`move` fails with an unknown error', strike: (stage) => stage.fault('mover.fails_unclearly', lasts) },
+    { what: '`move` hangs', strike: (stage) => stage.fault('mover.hangs', lasts), world: { policy: withoutAnswers } },
+    {
+      what: '`move` is done, its answer is lost',
+      strike: (stage) => stage.fault('mover.times_out_after_success', lasts),
+      world: { policy: withoutAnswers },
+    },
+    { what: '`move` fails half-way', strike: (stage) => stage.fault('mover.fails_halfway', lasts) },
+    { what: '`move` lies; `verify` finds it', strike: (stage) => stage.fault('mover.lies', lasts) },
+    {
+      what: '`move` lies, and there is no `verify`',
+      strike: (stage) => stage.fault('mover.lies', lasts),
+      world: { panel: { has: ['prepare', 'complete', 'locate', 'rollback'] } },
+      breaks: { drain: ['moved'], failure: ['moved'] },
+    },
+    {
+      what: '`move` lies, and there is neither `verify` nor `locate`',
+      strike: (stage) => stage.fault('mover.lies', lasts),
+      world: { panel: { has: ['prepare', 'complete', 'rollback'] } },
+      breaks: { drain: ['served', 'moved'], failure: ['moved'] },
+    },
+    { what: '`move` takes effect twice', strike: (stage) => stage.fault('mover.duplicates', lasts) },
+    {
+      what: '`move` takes effect after it was given up',
+      strike: (stage) => stage.fault('mover.arrives_late', lasts),
+      world: { policy: once },
+    },
+    {
+      what: '`move` takes effect after it was given up, and there is no fencing',
+      strike: (stage) => stage.fault('mover.arrives_late', lasts),
+      world: { policy: once, panel: { fencing: 'none' } },
+    },
+    { what: '`verify` says no', strike: (stage) => stage.fault('mover.fails_verify', lasts) },
+    {
+      what: '`verify` says no at one target, for good',
+      strike: (stage) => stage.meet('verify', forGood, async (work, move) => move?.to.id !== 's2' && work()),
+    },
+    { what: '`verify` fails', strike: (stage) => stage.meet('verify', lasts, fail) },
+    {
+      what: 'one target dies when the first of its users has moved',
+      strike: half,
+      world: { policy: { migration: { concurrency: 1 } }, panel: { latencyMs: 15_000 } },
+    },
+    { what: '`ClientNotifier.deliver` fails', strike: (stage) => stage.fault('notifier.fails', lasts), world: { notifier: true } },
+    { what: 'the leader is killed before a call of `move`', strike: (stage) => stage.crashAt('move', 'before', 4), world: { engines: 2 } },
+    {
+      what: 'the leader is killed between the effect of `move` and its answer',
+      strike: (stage) => stage.crashAt('move', 'after', 4),
+      world: { engines: 2 },
+    },
+  ],
+}
 
-/** From the moment in which a migration enters this state. */
-const during =
-  (status: 'preparing' | 'transferring' | 'completing', ...kinds: readonly Parameters<Stage['fault']>[0][]) =>
-  (world: Stage): void =>
-    world.when(status, () => {
-      for (const kind of kinds) world.fault(kind, briefly)
-    })
-
-const targetDies = (status: 'preparing' | 'transferring' | 'completing', forGood: boolean) => (world: Stage) =>
-  world.when(status, () => {
-    const target = world.migrations.at(-1)?.toServerId ?? ''
-    world.kill(target)
-    if (!forGood) world.after(90, () => world.revive(target))
+function half(stage: Stage): void {
+  let calls = 0
+  stage.meet('move', forGood, (work, move) => {
+    if (move?.to.id === 's2' && ++calls === 2) stage.kill('s2')
+    return work()
   })
+}
 
-const killed = (call: Parameters<Stage['crashAt']>[0], when: 'before' | 'after') => (world: Stage) =>
-  world.when('preparing', () => world.crashAt(call, when))
-
-export const faults: readonly Fault[] = [
-  { phase: 'preparing', what: '`prepare` refuses one target for good', strike: (world) => world.refusePreparation('s2') },
-  { phase: 'preparing', what: '`prepare` is unavailable for 30 s', strike: during('preparing', 'mover.fails_prepare') },
-  { phase: 'preparing', what: 'the target dies', strike: targetDies('preparing', true) },
-  { phase: 'preparing', what: 'the leader is killed in front of `prepare`', strike: killed('prepare', 'before') },
-  { phase: 'preparing', what: 'the leader is killed before the answer of `prepare`', strike: killed('prepare', 'after') },
-  { phase: 'transferring', what: 'one user is refused by every target', strike: (world) => world.refuse('s1-1') },
-  { phase: 'transferring', what: '`move` is unavailable for 30 s', strike: during('transferring', 'mover.is_unavailable') },
-  {
-    phase: 'transferring',
-    what: '`move` breaks without an answer and without an effect',
-    strike: during('transferring', 'mover.fails_unclearly'),
-  },
-  { phase: 'transferring', what: '`move` breaks half-way', strike: during('transferring', 'mover.fails_halfway') },
-  { phase: 'transferring', what: '`move` has its effect, and no answer', strike: during('transferring', 'mover.times_out_after_success') },
-  {
-    phase: 'transferring',
-    what: 'the same, and `locate` fails too',
-    strike: during('transferring', 'mover.times_out_after_success', 'mover.fails_locate'),
-  },
-  { phase: 'transferring', what: '`move` never answers', strike: during('transferring', 'mover.hangs') },
-  { phase: 'transferring', what: '`move` takes effect after it was given up', strike: during('transferring', 'mover.arrives_late') },
-  {
-    phase: 'transferring',
-    what: 'the same, by a panel without fencing',
-    world: { panel: { fencing: 'none' } },
-    strike: during('transferring', 'mover.arrives_late'),
-  },
-  { phase: 'transferring', what: 'the panel carries each `move` out twice', strike: during('transferring', 'mover.duplicates') },
-  { phase: 'transferring', what: '`move` says done, and nothing is done', strike: during('transferring', 'mover.lies') },
-  {
-    phase: 'transferring',
-    what: 'the same, by a mover without `verify`',
-    world: { panel: { has: ['prepare', 'complete', 'locate', 'rollback'] } },
-    strike: during('transferring', 'mover.lies'),
-  },
-  { phase: 'transferring', what: '`verify` says no for 30 s', strike: during('transferring', 'mover.fails_verify') },
-  { phase: 'transferring', what: 'the target dies, for good', strike: targetDies('transferring', true) },
-  { phase: 'transferring', what: 'the target dies, for 90 s', strike: targetDies('transferring', false) },
-  {
-    phase: 'transferring',
-    what: 'the source dies too',
-    only: 'alive',
-    strike: (world) => world.when('transferring', () => world.kill('s1')),
-  },
-  {
-    phase: 'transferring',
-    what: 'the source recovers',
-    only: 'dead',
-    world: { policy: { mode: 'auto', migration: { rates: { overall: { perSecond: 0.2, burst: 2 } } } } },
-    strike: (world) => world.when('transferring', () => world.revive('s1')),
-  },
-  { phase: 'transferring', what: 'the leader is killed in front of a `move`', strike: killed('move', 'before') },
-  { phase: 'transferring', what: 'the leader is killed before the answer of a `move`', strike: killed('move', 'after') },
-  { phase: 'transferring', what: 'the leader is killed before the answer of `verify`', strike: killed('verify', 'after') },
-  {
-    phase: 'transferring',
-    what: 'the users cannot be told where they are now, for 30 s',
-    world: { notifier: true },
-    strike: during('transferring', 'notifier.fails'),
-  },
-  { phase: 'completing', what: '`complete` fails for 30 s', strike: during('completing', 'mover.fails_complete') },
-  { phase: 'completing', what: 'the target dies, for good', strike: targetDies('completing', true) },
-  { phase: 'completing', what: 'the leader is killed in front of `complete`', strike: killed('complete', 'before') },
-  { phase: 'completing', what: 'the leader is killed before the answer of `complete`', strike: killed('complete', 'after') },
-  {
-    phase: 'completing',
-    what: 'nothing fails, and the mover has no `complete`',
-    world: { panel: { has: ['prepare', 'locate', 'verify', 'rollback'] } },
-    strike: () => {},
-  },
-  {
-    phase: 'undoing',
-    what: '`verify` says no, and `rollback` fails, for 30 s',
-    strike: during('transferring', 'mover.fails_verify', 'mover.fails_rollback'),
-  },
-  {
-    phase: 'undoing',
-    what: '`verify` says no, and the mover has no `rollback`',
-    world: { panel: { has: ['prepare', 'complete', 'locate', 'verify'] } },
-    strike: during('transferring', 'mover.fails_verify'),
-  },
-  {
-    phase: 'undoing',
-    what: '`verify` says no, and the leader is killed in front of `rollback`',
-    strike: (world) => {
-      during('transferring', 'mover.fails_verify')(world)
-      killed('rollback', 'before')(world)
+const completing: Phase = {
+  title: 'completing',
+  faults: [
+    { what: '`complete` fails', strike: (stage) => stage.fault('mover.fails_complete', lasts) },
+    { what: '`complete` hangs', strike: (stage) => stage.meet('complete', lasts, never) },
+    { what: '`complete` is done, its answer is lost', strike: (stage) => stage.meet('complete', lasts, loseAnswer) },
+    {
+      what: 'the leader is killed when its migration completes',
+      strike: (stage) => stage.when('completing', () => stage.crash()),
+      world: { engines: 2 },
     },
-  },
-  {
-    phase: 'undoing',
-    what: '`verify` says no, and the leader is killed before the answer of `rollback`',
-    strike: (world) => {
-      during('transferring', 'mover.fails_verify')(world)
-      killed('rollback', 'after')(world)
+    {
+      what: 'the leader is killed between the effect of `complete` and its answer',
+      strike: (stage) => stage.crashAt('complete', 'after', 4),
+      world: { engines: 2 },
     },
-  },
-]
-
-/** Eight servers, twelve users on `s1`. The simulator's judge watches, so that a broken invariant is no row but an error. */
-export async function observe({ what, world = {}, strike }: Fault, source: 'dead' | 'alive'): Promise<Outcome> {
-  let seen: Outcome | null = null
-  const policy = { mode: 'auto', migration: { timeoutMs: 5000, backoffMs: 500, concurrencyPerTarget: 1 } } as const
-  await scenario(`${what}, source ${source}`, { servers: 8, users: 12, policy, ...world }, async (stage) => {
-    strike(stage)
-    if (source === 'dead') stage.kill('s1')
-    // Whoever asked may be cut off by a killed leader: the drain goes on without him.
-    else await stage.answer(stage.engine.drain('s1')).catch(() => {})
-    await stage.minutes(20)
-    seen = { migrations: migrationsOf(stage), users: usersOf(stage), left: leftOf(stage), told: toldOf(stage) }
-  }).run()
-  if (!seen) throw new Error(`${what}: the world ended before it was looked at`)
-  return seen
+  ],
 }
 
-/** `3 × a, b`, in the order in which they come first. */
-function counted(items: readonly string[], none: string, always = false): string {
-  const counts = new Map<string, number>()
-  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1)
-  return [...counts].map(([item, count]) => (count > 1 || always ? `${count} × ${item}` : item)).join('; ') || none
+const sayNo = (stage: Stage): void => stage.fault('mover.fails_verify', lasts)
+
+const rollingBack: Phase = {
+  title: 'rolling back',
+  faults: [
+    {
+      what: '`verify` says no, `rollback` fails',
+      strike: (stage) => {
+        sayNo(stage)
+        stage.fault('mover.fails_rollback', lasts)
+      },
+    },
+    {
+      what: '`verify` says no, `rollback` hangs',
+      world: { policy: withoutAnswers },
+      strike: (stage) => {
+        sayNo(stage)
+        stage.meet('rollback', lasts, never)
+      },
+    },
+    {
+      what: '`verify` says no, `rollback` is done, its answer is lost',
+      world: { policy: withoutAnswers },
+      strike: (stage) => {
+        sayNo(stage)
+        stage.meet('rollback', lasts, loseAnswer)
+      },
+    },
+    {
+      what: 'there is no `rollback`, and `verify` says no',
+      strike: sayNo,
+      world: { panel: { has: ['prepare', 'complete', 'locate', 'verify'] } },
+      breaks: { drain: ['single'], failure: ['single'] },
+    },
+    {
+      what: '`move` fails half-way, `locate` is unavailable',
+      strike: (stage) => {
+        stage.fault('mover.fails_halfway', lasts)
+        stage.fault('mover.fails_locate', lasts)
+      },
+    },
+    {
+      what: 'the answer of `move` is lost, `locate` is unavailable',
+      world: { policy: withoutAnswers },
+      strike: (stage) => {
+        stage.fault('mover.times_out_after_success', lasts)
+        stage.fault('mover.fails_locate', lasts)
+      },
+    },
+    {
+      what: '`move` fails half-way, `locate` and `rollback` fail',
+      breaks: { drain: ['single'], failure: ['single'] },
+      strike: (stage) => {
+        stage.fault('mover.fails_halfway', lasts)
+        stage.fault('mover.fails_locate', lasts)
+        stage.fault('mover.fails_rollback', lasts)
+      },
+    },
+    {
+      what: '`verify` says no, the leader is killed between the effect of `rollback` and its answer',
+      world: { engines: 2 },
+      strike: (stage) => {
+        sayNo(stage)
+        stage.crashAt('rollback', 'after', 4)
+      },
+    },
+  ],
 }
 
-const numbered = (items: readonly string[], none: string): string => counted(items, none, true).replaceAll(' ×', '')
-
-function migrationsOf(stage: Stage): string {
-  const text = stage.migrations.map(({ status, retryCount, rollbackSuccess, connectionsMoved: moved, connectionsFailed: failed }) =>
-    [
-      status,
-      ...(retryCount > 0 ? [`after ${retryCount} ${retryCount === 1 ? 'retry' : 'retries'}`] : []),
-      ...(status === 'failed' && rollbackSuccess !== null ? [rollbackSuccess ? 'undone' : 'with residue'] : []),
-      ...(failed > 0 && moved > 0 ? [`${failed} of ${failed + moved} not moved`] : []),
-    ].join(', '),
-  )
-  return counted(text, 'none')
-}
-
-const servers = Array.from({ length: 8 }, (_, index) => `s${index + 1}`)
-
-function usersOf(stage: Stage): string {
-  const homes = servers.flatMap((server) =>
-    stage.on(server).map(() => {
-      const kind = server === 's1' ? 'the source' : 'a target'
-      return stage.server(server).alive ? (server === 's1' ? 'on the source' : 'on targets') : `on ${kind}, which is dead`
-    }),
-  )
-  return numbered(homes, 'nowhere')
-}
-
-/** Grants beside the homes: each is owed, or listed as residue. */
-function leftOf(stage: Stage): string {
-  const found = servers.flatMap((server) =>
-    servers
-      .filter((home) => home !== server)
-      .flatMap((home) => stage.on(home))
-      .filter((user) => stage.grants(user).includes(server))
-      .map((user) => {
-        const isOwed = stage.revokes.some(({ serverId, move }) => serverId === server && move.connection.id === user)
-        const isListed = stage.migrations.some(({ residue }) => residue.some((id) => id === user))
-        return `on ${server === 's1' ? 'the source' : 'a target'}, ${isOwed ? 'owed' : isListed ? 'residue' : 'stays'}`
-      }),
-  )
-  return numbered(found, 'none')
-}
-
-/** What the log says as a warning or an error of moves and migrations, once each. */
-function toldOf(stage: Stage): string {
-  const lines = stage.lines
-    .filter((line) => /^(warn|error): /.test(line) && !/suspect|incident|packet answered|no answer to \d+ packet/.test(line))
-    .map((line) => line.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…').replace(/\b(server |target )?s[2-8]\b/g, 'a target'))
-  const [first, ...rest] = [...new Set(lines)]
-  if (!first) return 'nothing'
-  const text = first.replace(/\|/g, '/')
-  return rest.length === 0 ? `“${text}”` : `“${text}” and ${rest.length} more`
-}
-
-const header = ['the fault', 'source', 'how the migrations end', 'users', 'grants beside their homes', 'warnings and errors']
-
-export async function faultTables(): Promise<string> {
-  const parts: string[] = []
-  for (const phase of ['preparing', 'transferring', 'completing', 'undoing'] as const) {
-    const rows = [header, header.map(() => '---')]
-    for (const fault of faults.filter((one) => one.phase === phase)) {
-      if (fault.only) {
-        rows.push([fault.what, fault.only, ...(await row(fault, fault.only))])
-        continue
-      }
-      const [dead, alive] = [await row(fault, 'dead'), await row(fault, 'alive')]
-      if (dead.join() === alive.join()) rows.push([fault.what, 'either', ...dead])
-      else rows.push([fault.what, 'dead', ...dead], ['', 'alive', ...alive])
-    }
-    parts.push(`## ${phase[0]?.toUpperCase()}${phase.slice(1)}`, rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n'))
-  }
-  return parts.join('\n\n')
-}
-
-async function row(fault: Fault, source: 'dead' | 'alive'): Promise<string[]> {
-  const { migrations, users, left, told } = await observe(fault, source)
-  return [migrations, users, left, told]
-}
+export const phases: readonly Phase[] = [preparing, transferring, completing, rollingBack]

@@ -622,7 +622,9 @@ export class Migrator {
     this.#pacer.promise(run, 1)
     try {
       await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])
-      this.#ready.push({ run, record, move, promised: true })
+      // What is kept after the stop is the next leader's: nobody would launch it here any more.
+      if (this.#stopping.aborted) this.#ended(run)
+      else this.#ready.push({ run, record, move, promised: true })
     } catch (error) {
       run.ahead--
       this.#pacer.promise(run, -1)
@@ -762,6 +764,9 @@ export class Migrator {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
       return { ...failed, rolledBack: true }
     } catch (undone) {
+      // Its answer alone may be lost. A late one of a target that does not refuse it could still undo a new try.
+      const located = this.#mover.fencing === 'enforced' ? await this.#locate(move) : null
+      if (located === 'on_source' || located === 'absent') return { ...failed, rolledBack: true }
       return { ...failed, error: `${error}; and not undone: ${errorText(undone)}`, residue: true }
     }
   }

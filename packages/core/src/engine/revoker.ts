@@ -173,7 +173,7 @@ export class Revoker {
       const located = isFresh ? null : await call((ctx) => this.#mover.locate?.(revoke.move, ctx) ?? null)
       const owed = whatIsOwed(effect, located, this.#books.lives(revoke.move.from.id))
       if (this.pending.get(revoke.id) !== revoke) return
-      if (effect === 'rollback' && owed !== 'nothing' && (owed === 'wait' || this.#books.claimOf(connectionId) !== null)) {
+      if (effect === 'rollback' && (owed === 'wait' || this.#books.claimOf(connectionId) !== null)) {
         // Only time has to pass: nothing of it is worth a write.
         this.pending.set(revoke.id, { ...revoke, dueAt: at + 10 * migration.backoffMs })
         return

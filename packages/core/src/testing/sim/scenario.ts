@@ -244,6 +244,17 @@ export class Stage {
     this.#sim.restart()
   }
 
+  /**
+   * For so long, this is what calls of one method of the mover meet; `instead` may make the call, or not, and answer what
+   * it likes, or never.
+   */
+  meet(call: MoverCall, seconds: number, instead: (work: () => Promise<unknown>, move: Move | null) => Promise<unknown>): void {
+    const { world } = this.#sim
+    const { between } = world
+    const until = world.now + seconds * 1000
+    world.between = (name, move, work) => (name === call && world.now < until ? instead(work, move) : between(name, move, work))
+  }
+
   // ------------------------------------------------------------------------------------------------- what is seen
 
   server(id: string): TrueServer {

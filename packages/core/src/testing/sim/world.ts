@@ -132,6 +132,8 @@ export class World {
   onCall: (name: MoverCall, move: Move | null) => void = () => {}
   /** Hears what has reached a user. */
   onDelivery: (move: Move, access: Json) => void = () => {}
+  /** Stands between a call of the mover and its effect; it may leave out the one or the other. */
+  between: (name: MoverCall, move: Move | null, work: () => Promise<unknown>) => Promise<unknown> = (_name, _move, work) => work()
   calls = 0
   readonly #until = new Map<FaultKind, number>()
   readonly #done = new Set<string>()
@@ -391,7 +393,8 @@ export class World {
     const call = <T>(name: MoverCall, move: Move | null, work: () => Promise<T>): Promise<T> =>
       process.call(() => {
         this.onCall(name, move)
-        return work()
+        // A move is booked as under way first, whatever becomes of it.
+        return name === 'move' ? work() : (this.between(name, move, work) as Promise<T>)
       }, name)
     const mover: ConnectionMover = {
       confirmation: panel.confirmation,
@@ -402,7 +405,7 @@ export class World {
           this.judge.moveStarted(process, move)
           this.inFlight.add(flight)
           try {
-            await this.#move(flight, timeoutMs)
+            await this.between('move', move, () => this.#move(flight, timeoutMs))
             return { server: move.to.id, profile: `${move.connection.id} at ${move.to.id}` }
           } finally {
             this.inFlight.delete(flight)
