@@ -1282,13 +1282,14 @@ export declare class Simulation implements Stage {
     run(): Promise<SimResult>;
     play(act: () => Promise<void>): Promise<readonly Violation[]>;
     engine(): Pintail;
+    standby(): Pintail | null;
     advance(ms: number): Promise<void>;
 }
 export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
-import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
-import type { Move, ServerStatus } from "../../vocabulary.js";
+import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, GuardState, JournalDraft, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { Json, Move, ServerStatus } from "../../vocabulary.js";
 import { type FakeClock } from "../clock.js";
 import type { FaultKind } from "./kinds.js";
 import type { Process } from "./process.js";
@@ -1345,7 +1346,7 @@ interface LeaseState {
     token: number;
     until: number;
 }
-export type MoverCall = "prepare" | "move" | "complete" | "locate" | "verify" | "rollback";
+export type MoverCall = "prepare" | "move" | "complete" | "locate" | "verify" | "rollback" | "deliver";
 export declare class World {
     #private;
     readonly setup: Setup;
@@ -1364,9 +1365,11 @@ export declare class World {
     blind: boolean;
     readonly unlisted: Set<string>;
     readonly unlistable: Set<string>;
+    readonly forbidden: Map<string, GuardState>;
     judge: Witness;
     onPhase: (status: string) => void;
     onCall: (name: MoverCall, move: Move | null) => void;
+    onDelivery: (move: Move, access: Json) => void;
     calls: number;
     constructor(setup: Setup);
     get now(): number;
