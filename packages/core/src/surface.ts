@@ -135,6 +135,7 @@ export interface Pintail {
   readonly evacuations: {
     list(): Promise<readonly Evacuation[]>
     get(id: string): Promise<Evacuation>
+    /** Approves all of it that is still suggested. @throws PintailError `illegal_transition` if nothing of it is */
     approve(id: string): Promise<Evacuation>
     cancel(id: string): Promise<Evacuation>
     /** Stop everything: cancels all that are suggested or running. @returns those that it stopped */

@@ -499,10 +499,12 @@ export class Engine implements Pintail {
     approve: async (id) => {
       const term = await this.#leader()
       const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
-      await term.evacuator.approve(
-        evacuation,
-        term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested'),
-      )
+      const suggested = term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested')
+      if (suggested.length === 0 && evacuation.status !== 'suggested')
+        throw new PintailError('illegal_transition', `evacuation ${id} is ${evacuation.status}: nothing of it waits for approval`, {
+          remedy: 'Allowed now: cancel.',
+        })
+      await term.evacuator.approve(evacuation, suggested)
       return this.evacuations.get(id)
     },
     cancel: async (id) => {

@@ -76,7 +76,8 @@ async function tell(fleet: Fleet, one: { do: string; server: number }): Promise<
   }
   const [evacuation] = fleet.pintail.status().evacuations
   if (one.do === 'cancel' && evacuation && evacuation.cancelledWhy === null) await fleet.pintail.evacuations.cancel(evacuation.id)
-  if (one.do === 'approve' && evacuation?.cancelledWhy === null) await fleet.pintail.evacuations.approve(evacuation.id)
+  const waits = evacuation?.status === 'suggested' && evacuation.cancelledWhy === null
+  if (one.do === 'approve' && waits) await fleet.pintail.evacuations.approve(evacuation.id)
   if (one.do !== 'crash') return fleet
   const next = await fleet.crash()
   // Its predecessor's lease has to run out first.

@@ -533,6 +533,8 @@ export class Responder {
   // ------------------------------------------------------------------------------------------------- a person's word
 
   async acknowledge(incident: Incident): Promise<void> {
+    // Said already: the same word again tells nothing new.
+    if (incident.acknowledgedAt !== null) return
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, acknowledgedAt: at }, [
       { type: 'incident.acknowledged', at, data: { incidentId: incident.id, serverId: incident.serverId } },

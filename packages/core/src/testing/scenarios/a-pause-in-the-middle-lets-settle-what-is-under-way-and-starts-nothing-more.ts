@@ -7,12 +7,12 @@ export const it = scenario(
   async (world) => {
     await world.answer(world.engine.drain('s1'))
     await world.until('three have moved', () => world.moved >= 3)
-    await world.answer(world.engine.pause())
+    await world.answer(world.engine.pause({ migrationId: world.migration().id }))
     const asked = world.keys.length
     await world.minutes(10)
     assert.deepEqual([world.keys.length, world.on('s2').length, world.reserved], [asked, asked, 16 - asked])
     assert.equal((await world.answer(world.engine.migrations.get(world.migration().id))).status, 'transferring')
-    await world.answer(world.engine.resume())
+    await world.answer(world.engine.resume({ migrationId: world.migration().id }))
     await world.minutes(1)
     assert.deepEqual([world.on('s1'), world.moved], [[], 16])
   },

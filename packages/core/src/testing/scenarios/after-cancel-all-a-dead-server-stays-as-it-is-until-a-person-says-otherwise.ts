@@ -8,8 +8,8 @@ export const it = scenario(
     world.kill('s1')
     await world.until('one has moved', () => world.moved > 0)
     await world.answer(world.engine.evacuations.cancelAll())
-    await world.minutes(1)
     world.crash()
+    await world.minutes(1)
     const left = world.on('s1').length
     assert.ok(left > 0)
     await world.minutes(120)
