@@ -70,7 +70,7 @@ export function number({ unit, min, max, whole }: Range): Kind<number> {
 export function choice<const W extends string>(words: readonly W[], later: readonly string[] = []): Kind<W> {
   return {
     accepts: words.join(', '),
-    argument: words.join('|'),
+    argument: words.join('|').length <= 24 ? words.join('|') : 'word',
     show: String,
     read(raw) {
       const text = String(raw).trim()

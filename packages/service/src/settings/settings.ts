@@ -108,7 +108,7 @@ export const settings = {
     'PINTAIL_LOG_LEVEL',
     choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',
-    'the least level that is logged',
+    'the least level that is logged: trace, debug, info, warn, error, fatal or silent',
   ),
   logFormat: setting('PINTAIL_LOG_FORMAT', choice(['auto', 'json', 'pretty']), 'auto', 'form of the log; auto is pretty on a terminal'),
   stopTimeout: setting(
