@@ -90,7 +90,7 @@ async function probe(host: string, { layer, prober }: Named, options: CheckOptio
     return judged(layer, result, options)
   } catch (error) {
     if (isPintailError(error, 'aborted')) throw error
-    const remedy = isPintailError(error) ? (error.remedy ?? null) : null
+    const remedy = isPintailError(error) ? (error.remedy?.replace('use tcp()', 'check with --no-icmp --tcp PORT') ?? null) : null
     // A name that nobody knows is a fault of the host's entry, not of the prober.
     const verdict = isPintailError(error, 'unknown_host') ? 'down' : 'unknown'
     const fault = verdict === 'down' ? 'no such name' : 'could not try'

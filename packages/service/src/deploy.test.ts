@@ -139,7 +139,7 @@ describe('pintail.service', () => {
   })
 
   const found = hasSystemdAnalyze()
-  test.skipIf(!found)('systemd understands every line of it', () => {
+  test.skipIf(!found)('systemd understands every line of it [needs: systemd-analyze]', () => {
     // It also looks for the command, which is not installed here; a line that it does not know is what counts.
     const output = verify(join(folder, 'pintail.service'))
     expect(output).not.toMatch(/pintail\.service:\d+|Unknown|ignoring/i)
