@@ -49,6 +49,8 @@ test.each([false, true])('no secret leaves in a line, however deep it is (termin
     'an error',
   )
   expect(lines).toHaveLength(4)
+  log.info({}, 'the peer 2Pq9hZ0mYbB1cD3eF5gH7iJ9kL1mN3oP5qR7sT9uV0w= is there')
+  expect(lines.pop()).not.toContain('2Pq9')
   expect(lines.join('')).not.toContain('hunter2')
   // Fencing tokens are numbers, and no secrets.
   log.info({ token: 3, fencingToken: 4 }, 'leads')

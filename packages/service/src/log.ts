@@ -12,11 +12,13 @@ const secretKey = String.raw`\w*(?:password|passwd|secret|api_?key|private_?key|
 // A token that is a number is the leader's fencing token, which is no secret.
 const secretValue = new RegExp(String.raw`("${secretKey}"\s*:\s*)"(?:[^"\\]|\\.)*"`, 'gi')
 const secretInUrl = /(\w:\/\/)[^\s/@"\\]*@/g
+// 32 bytes as base64, wherever they stand.
+const wireGuardKey = /(?<![\w+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?![\w+/=])/g
 const secretInConfig = /((?:PrivateKey|PresharedKey)\s*=\s*)[A-Za-z0-9+/=]+/g
 
 /** The last net: nothing that looks like a secret leaves the process in a log line, whoever has put it there. */
 export const maskLine = (line: string): string =>
-  line.replace(secretValue, '$1"***"').replace(secretInUrl, '$1***@').replace(secretInConfig, '$1***')
+  line.replace(secretValue, '$1"***"').replace(secretInUrl, '$1***@').replace(secretInConfig, '$1***').replace(wireGuardKey, '***')
 
 function errorFields(error: unknown): object {
   if (!(error instanceof Error)) return { message: errorText(error) }
