@@ -1,0 +1,12 @@
+export type { Fault, FaultKind, Faults } from './faults.ts'
+export { type Call, createDatabaseService, type DatabaseService, type DatabaseServiceOptions } from './service.ts'
+export type {
+  ConfigurationRow,
+  MetricRow,
+  MigrationRow,
+  ServerRow,
+  SessionRow,
+  StandInServer,
+  StandInUser,
+  Tables,
+} from './tables.ts'
