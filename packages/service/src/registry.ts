@@ -53,8 +53,8 @@ export function tellingRegistry(
 }
 
 async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
-  if (!(Symbol.asyncIterator in listing)) return listing
+  if (!(Symbol.asyncIterator in listing)) return await listing
   const rows: T[] = []
-  for await (const row of listing) rows.push(row)
+  for await (const row of listing as AsyncIterable<T>) rows.push(row)
   return rows
 }

@@ -2,6 +2,7 @@ import { createPintail, errorText, memoryStore, type Pintail } from '@pintail/co
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createHttp, listenRemedy } from './http.ts'
+import { moveLeftovers } from './leftovers.ts'
 import { createLogger } from './log.ts'
 import { connectVpnDuck } from './parts.ts'
 import { proberFor } from './probers.ts'
@@ -29,6 +30,8 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     probers: [proberFor(values)],
     policy: resolved.policy,
   })
+  const isOurs = values.resume && values.store === 'memory' && resolved.view.policy.mode['server-down'] === 'auto'
+  using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
   const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version() }) : null
   try {
     // The port first: a service that cannot be looked at should not begin to act.
@@ -85,7 +88,10 @@ function tellStart(resolved: Resolved, logger: Logger): void {
   if (values.store === 'memory')
     logger.info(
       { store: 'memory' },
-      'the state is in memory: after a restart what is still on a dead server is found and moved again, but the history is gone',
+      'the state is in memory and ends with the process' +
+        (values.resume
+          ? ': users who are still on a server that is inactive and dead at the start are moved too (PINTAIL_RESUME=off leaves them)'
+          : ', and PINTAIL_RESUME=off: users on a server that is inactive at the start are left there'),
     )
   if (down === 'auto' && view.policy.placement.maxArrivals === null && view.policy.placement.defaultCapacity === null)
     logger.warn(

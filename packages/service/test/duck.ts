@@ -9,6 +9,8 @@ interface WorldOptions {
   readonly users?: number
   readonly duplicates?: number
   readonly withoutConfiguration?: number
+  /** Whether clients connect to the new server as soon as their user is moved. Default `stay`. */
+  readonly clients?: 'stay' | 'follow'
 }
 
 /** A VPN Duck of six servers: its database service over HTTP, and a socket on loopback for each server. */
@@ -21,14 +23,14 @@ export class DuckWorld implements AsyncDisposable {
     this.database = database
   }
 
-  static async open({ dialect, users = 0, duplicates = 0, withoutConfiguration = 0 }: WorldOptions): Promise<DuckWorld> {
+  static async open({ dialect, users = 0, duplicates = 0, withoutConfiguration = 0, clients = 'stay' }: WorldOptions): Promise<DuckWorld> {
     const people = Array.from({ length: users }, (_, index) => ({
       id: 200_001 + index,
       server: 2,
       rows: index < duplicates ? 2 : 1,
       hasConfiguration: index < users - withoutConfiguration,
     }))
-    const world = new DuckWorld(createDatabaseService({ dialect, servers: serverIds.length, users: people }))
+    const world = new DuckWorld(createDatabaseService({ dialect, servers: serverIds.length, users: people, clients }))
     await world.database.listen()
     await world.#openAll()
     return world

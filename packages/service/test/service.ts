@@ -18,6 +18,7 @@ export class Service implements AsyncDisposable {
   readonly #ended: Promise<unknown>
   #stderr = ''
   #rest = ''
+  #output = ''
 
   /** @param env nothing of the environment of the test is handed on but the PATH */
   constructor(argv: readonly string[], env: Readonly<Record<string, string>>) {
@@ -33,9 +34,15 @@ export class Service implements AsyncDisposable {
   }
 
   #take(chunk: string): void {
+    this.#output += chunk
     const lines = `${this.#rest}${chunk}`.split('\n')
     this.#rest = lines.pop() ?? ''
-    for (const line of lines) this.lines.push(line.startsWith('{') ? JSON.parse(line) : { level: 'text', msg: line })
+    for (const line of lines) this.lines.push(/^\{.*\}$/.test(line) ? JSON.parse(line) : { level: 'text', msg: line })
+  }
+
+  /** All that it has printed. */
+  get output(): string {
+    return this.#output
   }
 
   get stderr(): string {

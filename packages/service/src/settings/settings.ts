@@ -95,6 +95,12 @@ export const settings = {
     1000,
     'most users that one evacuation brings to one server',
   ),
+  resume: setting(
+    'PINTAIL_RESUME',
+    toggle(),
+    true,
+    'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
+  ),
   store: setting('PINTAIL_STORE', choice(['memory'], ['sqlite', 'postgres', 'nats', 'redis']), 'memory', 'where the state is kept'),
   host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health answers on'),
   port: setting(
