@@ -92,7 +92,7 @@ async function judged(engine: Pintail, { lookMs, signal }: PlanOptions): Promise
   const until = systemClock.now() + lookMs
   while (systemClock.now() < until && !signal.aborted) {
     const { registry, counts } = engine.status()
-    if (registry.listedAt !== null && counts.unknown === 0) return
+    if (registry.listedAt !== null && counts.unknown + counts.suspect === 0) return
     await new Promise<void>((resolve) => systemClock.setTimeout(resolve, 50))
   }
   if (signal.aborted) throw new Exit(130)

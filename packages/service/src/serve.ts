@@ -1,4 +1,4 @@
-import { createPintail, errorText, memoryStore, type Pintail } from '@pintail/core'
+import { type Logger as CoreLogger, createPintail, errorText, memoryStore, type Pintail } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createHttp, listenRemedy } from './http.ts'
@@ -25,7 +25,7 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     registry: tellingRegistry(duck.registry, values.databaseServiceUrl, logger),
     mover: duck.mover,
     log: duck.log,
-    logger,
+    logger: forOperators(logger),
     store: memoryStore({ journalLimit: 100_000 }),
     probers: [proberFor(values)],
     policy: resolved.policy,
@@ -42,6 +42,16 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     await engine.stop({ timeoutMs: 0 })
     await app?.close()
     await duck.close()
+  }
+}
+
+/** What a port cannot do is for whoever writes adapters: here it is part of VPN Duck, and nobody can change it. */
+function forOperators(logger: Logger): CoreLogger {
+  return {
+    debug: (data, text) => logger.debug(data, text),
+    info: (data, text) => ('capability' in data ? logger.debug(data, text) : logger.info(data, text)),
+    warn: (data, text) => logger.warn(data, text),
+    error: (data, text) => logger.error(data, text),
   }
 }
 
