@@ -17,7 +17,7 @@ const wireGuardKey = /(?<![\w+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?![\w+/=])
 const secretInConfig = /((?:PrivateKey|PresharedKey)\s*=\s*)[A-Za-z0-9+/=]+/g
 
 /** The last net: nothing that looks like a secret leaves the process in a log line, whoever has put it there. */
-export const maskLine = (line: string): string =>
+const maskLine = (line: string): string =>
   line.replace(secretValue, '$1"***"').replace(secretInUrl, '$1***@').replace(secretInConfig, '$1***').replace(wireGuardKey, '***')
 
 function errorFields(error: unknown): object {

@@ -29,7 +29,7 @@ export function readConfigFile(path: string): FileRead {
   return parseConfig(text)
 }
 
-export function parseConfig(text: string): FileRead {
+function parseConfig(text: string): FileRead {
   const document = parseDocument(text, { uniqueKeys: true })
   if (document.errors.length > 0)
     return {
