@@ -4,16 +4,10 @@
 // @pintail/service → ./dist/index.d.ts
 
 // ─── dist/index.d.ts
+export type { Terminal } from "./io.js";
 export { run } from "./program.js";
-export type { Terminal } from "./terminal.js";
 
-// ─── dist/program.d.ts
-import { type Terminal } from "./terminal.js";
-export declare function processTerminal(): Terminal;
-export declare function run(argv: readonly string[], terminal: Terminal): Promise<number>;
-
-// ─── dist/terminal.d.ts
-import picocolors from "picocolors";
+// ─── dist/io.d.ts
 export interface Terminal {
     readonly out: (text: string) => void;
     readonly err: (text: string) => void;
@@ -21,18 +15,8 @@ export interface Terminal {
     readonly columns: number;
     readonly env: Readonly<Record<string, string | undefined>>;
 }
-export type Paint = ReturnType<typeof picocolors.createColors>;
-export declare function paintFor({ isTerminal, env }: Terminal): Paint;
-export declare const usesColor: ({ isTerminal, env }: Pick<Terminal, "isTerminal" | "env">) => boolean;
-export interface TableOptions {
-    readonly head: readonly string[];
-    readonly rows: readonly (readonly string[])[];
-    readonly paint: Paint;
-    readonly right?: readonly number[];
-}
-export declare function table({ head, rows, paint, right }: TableOptions): string;
-export declare const count: (n: number, noun: string) => string;
-export declare class Exit extends Error {
-    readonly code: number;
-    constructor(code: number, message?: string);
-}
+
+// ─── dist/program.d.ts
+import type { Terminal } from "./io.js";
+export declare function processTerminal(): Terminal;
+export declare function run(argv: readonly string[], terminal: Terminal): Promise<number>;

@@ -1,7 +1,7 @@
 import { errorText } from '@pintail/core'
 import type { ServiceHealth } from './health.ts'
+import type { Terminal } from './io.ts'
 import { resolveSettings } from './settings/resolve.ts'
-import type { Terminal } from './terminal.ts'
 
 const waitMs = 5000
 

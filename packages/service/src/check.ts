@@ -1,6 +1,7 @@
 import { errorText, icmp, isPintailError, type ProbeResult, type Prober, parseHost, type ServerId, systemClock } from '@pintail/core'
+import type { Terminal } from './io.ts'
 import { tcpOn } from './probers.ts'
-import { count, Exit, paintFor, type Terminal, table } from './terminal.ts'
+import { count, Exit, paintFor, table } from './terminal.ts'
 
 export interface CheckOptions {
   readonly hosts: readonly string[]

@@ -46,6 +46,7 @@ test('an engine that has not been started is alive and not ready', async () => {
 test('it is ready once it leads, knows the servers and a check has come back, and tells how long ago that was', async () => {
   await using world = await fleet()
   await world.engine.start()
+  expect((await world.health()).body).toMatchObject({ ready: false, reasons: ['no_server_list'] })
   await eventually(async () => (await world.health()).body.servers.up === 3)
   const { code, body } = await world.health('/health/ready')
   expect(code).toBe(200)

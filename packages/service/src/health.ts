@@ -24,7 +24,8 @@ export interface ServiceHealth {
 /** @param engine what the plugin says of the engine: its judgement is asked for, not made a second time */
 export function serviceHealth(engine: Health, { registry, counts }: FleetStatus, about: { mode: string; version: string }): ServiceHealth {
   const { listedAt, stale } = registry
-  const runs = engine.state === 'leading'
+  // With a store in memory nobody else leads: on standby it has just been started.
+  const runs = engine.state === 'leading' || engine.state === 'standby'
   const list: ServiceHealthReason[] = !runs ? [] : stale ? ['server_list_stale'] : listedAt === null ? ['no_server_list'] : []
   const reasons = [...engine.reasons, ...list]
   return {

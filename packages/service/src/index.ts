@@ -1,2 +1,2 @@
+export type { Terminal } from './io.ts'
 export { run } from './program.ts'
-export type { Terminal } from './terminal.ts'

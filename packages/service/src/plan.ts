@@ -11,11 +11,12 @@ import {
   systemClock,
 } from '@pintail/core'
 import { toSnake } from '@pintail/core/wire'
+import type { Terminal } from './io.ts'
 import { connectVpnDuck } from './parts.ts'
 import { planText } from './planText.ts'
 import { proberFor } from './probers.ts'
 import type { Resolved } from './settings/resolve.ts'
-import { Exit, paintFor, type Terminal } from './terminal.ts'
+import { Exit, paintFor } from './terminal.ts'
 
 export interface PlanOptions {
   readonly drain: readonly string[]

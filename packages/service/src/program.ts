@@ -1,10 +1,11 @@
 import { errorText, type MigrationReason } from '@pintail/core'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { Terminal } from './io.ts'
 import { number } from './settings/kinds.ts'
 import { type Resolved, resolveSettings, SettingsError } from './settings/resolve.ts'
 import { flagOf, type SettingName, settingNames, settings } from './settings/settings.ts'
 import { problemsText, settingsData, settingsTable, showValue } from './settings/show.ts'
-import { Exit, paintFor, type Terminal, usesColor } from './terminal.ts'
+import { Exit, paintFor, usesColor } from './terminal.ts'
 import { version } from './version.ts'
 
 /** The process itself, as a place to write to. */

@@ -2,6 +2,7 @@ import { type Logger as CoreLogger, createPintail, errorText, memoryStore, type 
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createHttp, listenRemedy } from './http.ts'
+import type { Terminal } from './io.ts'
 import { moveLeftovers } from './leftovers.ts'
 import { createLogger } from './log.ts'
 import { connectVpnDuck } from './parts.ts'
@@ -11,7 +12,7 @@ import { paceOf, seconds } from './settings/policy.ts'
 import type { Resolved } from './settings/resolve.ts'
 import { settingsData } from './settings/show.ts'
 import { type Ending, endings } from './signals.ts'
-import { type Terminal, usesColor } from './terminal.ts'
+import { usesColor } from './terminal.ts'
 import { version } from './version.ts'
 
 /** Runs until a signal or a fault ends it. @returns the exit code */

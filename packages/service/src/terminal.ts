@@ -1,14 +1,6 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
-
-/** Where a command reads its surroundings and writes its answer: the process, or a test. */
-export interface Terminal {
-  readonly out: (text: string) => void
-  readonly err: (text: string) => void
-  readonly isTerminal: boolean
-  readonly columns: number
-  readonly env: Readonly<Record<string, string | undefined>>
-}
+import type { Terminal } from './io.ts'
 
 export type Paint = ReturnType<typeof picocolors.createColors>
 
