@@ -217,7 +217,7 @@ export class HttpClient {
       `${this.#title(call)} answered ${status} with ${what}${begin}`,
       facts,
       {
-        remedy: `Check that ${this.#base.origin}${this.#base.pathname} is ${this.#options.name}, and nothing in front of it.`,
+        remedy: `Check that ${this.#base.origin} is ${this.#options.name}, and nothing in front of it.`,
       },
     )
   }
@@ -266,13 +266,14 @@ export class HttpClient {
     return url
   }
 
-  /** The path without its query: that may hold a secret. */
-  #title(call: HttpCall): string {
-    return `${this.#options.name}: ${call.method} ${withoutSecrets(this.#url(call).pathname, this.#secrets)}`
+  /** The path without its query and without the base's own path: some panels are hidden behind one that nobody is to know. */
+  #title({ method, path }: HttpCall): string {
+    return `${this.#options.name}: ${method} ${withoutSecrets(path, this.#secrets)}`
   }
 
   #lane(name: string): Lane {
-    const lane = this.#lanes.get(name) ?? new Lane(this.#options)
+    const { backoffMs: breakMs = 200 } = this.#options
+    const lane = this.#lanes.get(name) ?? new Lane({ breakMs, ...this.#options })
     this.#lanes.set(name, lane)
     return lane
   }

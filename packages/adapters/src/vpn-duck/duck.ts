@@ -69,7 +69,7 @@ export function vpnDuck(options: VpnDuckOptions): VpnDuck {
   const metrics = new DuckMetrics(api, clock, logger)
   const duck: VpnDuck = {
     registry: new DuckRegistry(api, homes, statuses, logger),
-    mover: new DuckMover(api, homes),
+    mover: new DuckMover(api, homes, clock),
     log: new DuckLog(api, logger),
     dialect: async (ctx = always()) => (await api.spoken(ctx)).dialect,
     recordMetrics: (figures, ctx = always()) => metrics.record(figures, ctx),

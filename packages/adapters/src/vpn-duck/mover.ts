@@ -1,4 +1,14 @@
-import { type CallContext, type ConnectionMover, isPintailError, type Located, type Move, PintailError, type Server } from '@pintail/core'
+import {
+  type CallContext,
+  type Clock,
+  type ConnectionMover,
+  isPintailError,
+  type Located,
+  type Move,
+  PintailError,
+  type Server,
+} from '@pintail/core'
+import { within } from '../http/waiting.ts'
 import type { DuckApi } from './api.ts'
 import { Bounded } from './bounded.ts'
 import { type Found, type Homes, notKnown } from './homes.ts'
@@ -18,11 +28,13 @@ export class DuckMover implements ConnectionMover {
   readonly fencing = 'none'
   readonly #api: DuckApi
   readonly #homes: Homes
+  readonly #clock: Clock
   /** Keys that have had their effect, for as long as this process lives. */
   readonly #used = new Bounded<string, true>(200_000)
 
-  constructor(api: DuckApi, homes: Homes) {
+  constructor(api: DuckApi, homes: Homes, clock: Clock) {
     this.#api = api
+    this.#clock = clock
     this.#homes = homes
   }
 
@@ -64,11 +76,12 @@ export class DuckMover implements ConnectionMover {
   /** Where he is now; null: that cannot be found out soon enough, and the evacuation must not wait for it. */
   async #look(user: number, { from, to }: Move, ctx: CallContext): Promise<Found | null> {
     try {
-      const soon = AbortSignal.any([ctx.signal, AbortSignal.timeout(lookWithinMs)])
-      const home = await this.#homes.of(user, [from.id, to.id], { ...ctx, signal: soon })
-      if (home.at === 'server' && home.configuration === null && home.server !== to.id && (await this.#homes.hasNone(user, ctx)))
-        return { at: 'nowhere', seen: home.seen }
-      return home
+      return await within(this.#clock, lookWithinMs, ctx.signal, async (signal) => {
+        const soon = { ...ctx, signal }
+        const home = await this.#homes.of(user, [from.id, to.id], soon)
+        const isCertain = home.at !== 'server' || home.configuration !== null || home.server === to.id
+        return isCertain || !(await this.#homes.hasNone(user, soon)) ? home : { at: 'nowhere', seen: home.seen }
+      })
     } catch {
       ctx.signal.throwIfAborted()
       return null

@@ -78,7 +78,7 @@ export class DuckRegistry implements ServerRegistry {
       country,
       coordinates,
       capacity,
-      meta: { status, geolocationId, ...(slug !== null && { slug }) },
+      meta: { geolocationId, ...(slug !== null && { slug }) },
     }
   }
 
