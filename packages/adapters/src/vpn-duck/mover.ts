@@ -39,21 +39,26 @@ export class DuckMover implements ConnectionMover {
   }
 
   async move(move: Move, ctx: CallContext): Promise<unknown> {
+    const { user, home, isThere } = await this.check(move, ctx)
+    const access = isThere ? null : await this.#change(user, move.from, move.to, reasonFor(move.reason), home?.seen ?? seenEverything, ctx)
+    this.#used.set(move.key, true)
+    return access
+  }
+
+  /**
+   * Whether the move is still to be made. `home` is null where it could not be found out.
+   * @throws PintailError `rejected` where it must not be
+   */
+  async check(move: Move, ctx: CallContext): Promise<{ user: number; home: Found | null; isThere: boolean }> {
     const user = userOf(move)
     const home = await this.#look(user, move, ctx)
     if (home?.at === 'nowhere') throw noConfiguration(user)
-    if (home?.at === 'server') {
-      const isBack = home.server === move.from.id || home.isContested
-      if (this.#used.has(move.key) && isBack) throw movedSince(user, 'back')
-      if (home.server === move.to.id && !home.isContested) {
-        this.#used.set(move.key, true)
-        return null
-      }
-      if (home.server !== move.from.id && home.server !== move.to.id) throw movedSince(user, `to server ${home.server}`)
-    }
-    const access = await this.#change(user, move.from, move.to, reasonFor(move.reason), home?.seen ?? seenEverything, ctx)
-    this.#used.set(move.key, true)
-    return access
+    if (home?.at !== 'server') return { user, home, isThere: false }
+    const { server, isContested } = home
+    // A used key has had its one effect: whoever has been brought back since stays there.
+    if (this.#used.has(move.key) && (server === move.from.id || isContested)) throw movedSince(user, 'back')
+    if (server !== move.from.id && server !== move.to.id) throw movedSince(user, `to server ${server}`)
+    return { user, home, isThere: server === move.to.id && !isContested }
   }
 
   async locate(move: Move, ctx: CallContext): Promise<Located> {
@@ -101,7 +106,7 @@ export class DuckMover implements ConnectionMover {
     }
     if (row !== null && String(row.server_id) !== String(server))
       throw new PintailError('internal', `VPN Duck moved user ${user} to server ${String(row.server_id).slice(0, 40)} instead of ${to.id}`)
-    this.#homes.moved(user, from.id, to.id, seen)
+    this.#homes.moved(user, from.id, to.id, seen, row !== null)
     return row && { config: usableConfig(row) }
   }
 
