@@ -3,7 +3,8 @@ import { decode, readBytes } from './body.ts'
 import { type Effect, HttpFailure, isUnsent, ofStatus, reasonOf, retryAfter } from './failure.ts'
 import { Lane, type LaneOptions } from './lane.ts'
 import { RateLimit } from './rate.ts'
-import { excerpt, withoutSecrets } from './secrets.ts'
+import { beginning, excerpt, withoutSecrets } from './secrets.ts'
+import { type Sending, send } from './transport.ts'
 import { pause, untilAborted } from './waiting.ts'
 
 export interface HttpClientOptions extends Partial<LaneOptions> {
@@ -11,7 +12,7 @@ export interface HttpClientOptions extends Partial<LaneOptions> {
   readonly name: string
   /** May have a path, which comes before every path, and `user:password@`, which becomes an `Authorization` header. */
   readonly baseUrl: string | URL
-  /** Default: the global `fetch`, without keep-alive, so that no socket outlives its call. */
+  /** Default: one connection for each try, which ends with it. With a fetch of the host its sockets are the host's. */
   readonly fetch?: typeof fetch | undefined
   /** Sent with each call; their values are masked wherever they would be shown. */
   readonly headers?: Readonly<Record<string, string>>
@@ -132,7 +133,7 @@ export class HttpClient {
 
   /** One try: its answer or its failure, and at once when the signal fires. */
   async #try(call: HttpCall, lane: Lane, signal: AbortSignal, traceparent: string | undefined): Promise<HttpAnswer | HttpFailure> {
-    let begun = false
+    let isSent = false
     const held = lane.heldUntil - this.#clock.now()
     try {
       if (held > 0) {
@@ -143,13 +144,14 @@ export class HttpClient {
       const run = async (): Promise<HttpAnswer> => {
         // It may have waited in the bulkhead's queue while its signal fired.
         signal.throwIfAborted()
-        begun = true
-        return this.#send(call, signal, traceparent)
+        return this.#send(call, signal, traceparent, () => {
+          isSent = true
+        })
       }
       return await untilAborted(lane.run(run), signal)
     } catch (error) {
       if (error instanceof HttpFailure) return error
-      if (!begun) return this.#unsent(call, signal.aborted ? 'was given up before it was sent' : lane.refusal(error), error)
+      if (!isSent) return this.#unsent(call, signal.aborted ? 'was given up before it was sent' : lane.refusal(error), error)
       const text = `${this.#title(call)} was given up without an answer`
       const facts = { status: null, isTransient: false, isFault: false }
       return new HttpFailure(call.effect === 'none' ? 'unavailable' : 'aborted', text, facts, { cause: error })
@@ -161,24 +163,27 @@ export class HttpClient {
     return new HttpFailure('unavailable', `${this.#title(call)} ${why}`, facts, cause === null ? {} : { cause })
   }
 
-  async #send(call: HttpCall, signal: AbortSignal, traceparent: string | undefined): Promise<HttpAnswer> {
+  async #send(call: HttpCall, signal: AbortSignal, traceparent: string | undefined, sent: () => void): Promise<HttpAnswer> {
     const { timeoutMs = 10_000, json } = call
     const own = new AbortController()
     const timer = this.#clock.setTimeout(() => own.abort(new PintailError('timeout')), timeoutMs)
     const both = AbortSignal.any([signal, own.signal])
     let response: Response | null = null
+    let isSent = false
     try {
-      const fetched = this.#fetch(this.#url(call), {
+      const fetched = this.#dispatch(this.#url(call), {
         method: call.method,
         headers: {
           ...this.#headers,
           ...(json !== undefined && { 'content-type': 'application/json' }),
           ...(traceparent && { traceparent }),
-          ...(!this.#options.fetch && { connection: 'close' }),
         },
         ...(json !== undefined && { body: JSON.stringify(json) }),
-        redirect: 'manual',
         signal: both,
+        onSent: () => {
+          isSent = true
+          sent()
+        },
       })
       // An injected fetch may not look at the signal.
       response = await untilAborted(fetched, both)
@@ -186,7 +191,7 @@ export class HttpClient {
     } catch (error) {
       if (error instanceof HttpFailure) throw error
       if (signal.aborted) throw error
-      throw this.#broken(call, error, own.signal.aborted ? timeoutMs : null, response)
+      throw this.#broken(call, error, { timedOutMs: own.signal.aborted ? timeoutMs : null, response, isSent })
     } finally {
       timer.cancel()
       // Whatever has not been read must not keep its socket.
@@ -210,14 +215,14 @@ export class HttpClient {
     const told = [error, message, detail].find((part) => typeof part === 'string')
     if (!response.ok) throw this.#refused(call, response, status, typeof told === 'string' ? told : text, body !== undefined)
     const what = /html/i.test(type ?? '') || /^\s*</.test(text) ? 'HTML' : text.trim() === '' ? 'nothing' : 'something that is no JSON'
-    const facts = { status, isTransient: call.effect !== 'once', isFault: true, text: withoutSecrets(text.slice(0, 2000), this.#secrets) }
+    const facts = { status, isTransient: call.effect !== 'once', isFault: true, text: beginning(text, this.#secrets) }
     const begin = text.trim() === '' ? '' : `: ${excerpt(text, this.#secrets)}`
     throw new HttpFailure(
       call.effect === 'none' ? 'unavailable' : 'internal',
       `${this.#title(call)} answered ${status} with ${what}${begin}`,
       facts,
       {
-        remedy: `Check that ${this.#base.origin}${this.#base.pathname} is ${this.#options.name}, and nothing in front of it.`,
+        remedy: `Check that ${this.#base.origin} is ${this.#options.name}, and nothing in front of it.`,
       },
     )
   }
@@ -232,31 +237,41 @@ export class HttpClient {
         ...facts,
         status,
         retryAfterMs: retryAfter(response.headers.get('retry-after'), this.#clock.now()),
-        text: withoutSecrets(text.slice(0, 2000), this.#secrets),
+        text: beginning(text, this.#secrets),
       },
       [401, 403, 407].includes(status) ? { remedy: 'Check the credentials.' } : {},
     )
   }
 
   /** No answer, or half of one. */
-  #broken(call: HttpCall, error: unknown, timedOutMs: number | null, response: Response | null): HttpFailure {
+  #broken(
+    call: HttpCall,
+    error: unknown,
+    { timedOutMs, response, isSent }: { timedOutMs: number | null; response: Response | null; isSent: boolean },
+  ): HttpFailure {
     const facts = { status: response?.status ?? null, isFault: true }
-    const since = response ? `broke off after its ${response.status}` : 'had no answer'
-    if (timedOutMs !== null)
-      return new HttpFailure('timeout', `${this.#title(call)} ${since} within ${timedOutMs} ms`, { ...facts, isTransient: false })
-    const unsent = response === null && isUnsent(error)
-    const reason = excerpt(errorText(reasonOf(error)), this.#secrets)
-    const isTransient = (unsent || call.effect !== 'once') && !(error instanceof PintailError)
+    const isOver = timedOutMs !== null
+    const unsent = !isSent || (response === null && isUnsent(error))
+    const what = unsent ? 'could not be sent' : response ? `broke off after its ${response.status}` : 'had no answer'
+    const why = isOver ? ` within ${timedOutMs} ms` : `: ${excerpt(errorText(reasonOf(error)), this.#secrets)}`
+    const code = isOver && !unsent ? 'timeout' : unsent || call.effect === 'none' ? 'unavailable' : 'internal'
+    // What has used up its time is not worth as much again.
+    const isTransient = !isOver && (unsent || call.effect !== 'once') && !(error instanceof PintailError)
     return new HttpFailure(
-      unsent || call.effect === 'none' ? 'unavailable' : 'internal',
-      `${this.#title(call)} ${unsent ? 'could not be sent' : since}: ${reason}`,
+      code,
+      `${this.#title(call)} ${what}${why}`,
       { ...facts, isTransient },
       { cause: error, ...(unsent && { remedy: `Check that ${this.#base.origin} is right and can be reached.` }) },
     )
   }
 
-  #fetch(url: URL, init: RequestInit): Promise<Response> {
-    return (this.#options.fetch ?? fetch)(url, init)
+  /** Of a fetch of the host nobody knows when it has sent: it counts as sent. */
+  #dispatch(url: URL, sending: Sending): Promise<Response> {
+    const { fetch } = this.#options
+    if (!fetch) return send(url, sending)
+    const { onSent, ...init } = sending
+    onSent()
+    return fetch(url, { ...init, redirect: 'manual' })
   }
 
   #url({ path, query = {} }: HttpCall): URL {
@@ -266,13 +281,14 @@ export class HttpClient {
     return url
   }
 
-  /** The path without its query: that may hold a secret. */
-  #title(call: HttpCall): string {
-    return `${this.#options.name}: ${call.method} ${withoutSecrets(this.#url(call).pathname, this.#secrets)}`
+  /** The path without its query and without the base's own path: some panels are hidden behind one that nobody is to know. */
+  #title({ method, path }: HttpCall): string {
+    return `${this.#options.name}: ${method} ${withoutSecrets(path, this.#secrets)}`
   }
 
   #lane(name: string): Lane {
-    const lane = this.#lanes.get(name) ?? new Lane(this.#options)
+    const { backoffMs: breakMs = 200 } = this.#options
+    const lane = this.#lanes.get(name) ?? new Lane({ breakMs, ...this.#options })
     this.#lanes.set(name, lane)
     return lane
   }

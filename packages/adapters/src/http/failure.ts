@@ -17,7 +17,7 @@ interface FailureFacts {
   readonly isRouteMissing?: boolean
   /** When the service asks not to be asked again before that, milliseconds from now. */
   readonly retryAfterMs?: number | null
-  /** The text of the answer, decoded and masked, at most 2 000 characters. */
+  /** The text of the answer, decoded and masked, at most 300 characters. */
   readonly text?: string
 }
 

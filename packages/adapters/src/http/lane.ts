@@ -19,7 +19,7 @@ export interface LaneOptions {
   readonly queue: number
   /** Failures of the service in a row that open the circuit, 1–1 000. Default 10. */
   readonly breakAfter: number
-  /** First pause of an open circuit, milliseconds; doubles up to 30 times that. Default 1 000. */
+  /** First pause of an open circuit, milliseconds; doubles up to 50 times that. Default: `backoffMs`, so that a call outlives it. */
   readonly breakMs: number
 }
 
@@ -28,11 +28,11 @@ export class Lane {
   readonly #policy: IPolicy
   heldUntil = Number.NEGATIVE_INFINITY
 
-  constructor({ concurrency = 16, queue = 10_000, breakAfter = 10, breakMs = 1000 }: Partial<LaneOptions>) {
+  constructor({ concurrency = 16, queue = 10_000, breakAfter = 10, breakMs = 200 }: Partial<LaneOptions>) {
     const breaker = circuitBreaker(
       handleWhen((error) => error instanceof HttpFailure && error.facts.isFault),
       {
-        halfOpenAfter: new ExponentialBackoff({ initialDelay: breakMs, maxDelay: 30 * breakMs, generator: noJitterGenerator }),
+        halfOpenAfter: new ExponentialBackoff({ initialDelay: breakMs, maxDelay: 50 * breakMs, generator: noJitterGenerator }),
         breaker: new ConsecutiveBreaker(breakAfter),
       },
     )

@@ -22,9 +22,13 @@ export function withoutSecrets(text: string, known: readonly string[] = []): str
   return rules.reduce((rest, [pattern, by]) => rest.replace(pattern, by), masked)
 }
 
+/** The beginning of a long text without credentials: at most 300 characters. Masked before it is cut: half a key is still half a key. */
+export function beginning(text: string, known: readonly string[] = []): string {
+  return withoutSecrets(text.slice(0, 4000), known).slice(0, 300)
+}
+
 /** On one line, without credentials, at most 80 characters: what an answer began with. */
 export function excerpt(text: string, known: readonly string[] = []): string {
-  // Masked before it is cut: half a key is still half a key.
   const line = withoutSecrets(text.slice(0, 4000), known)
     .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
     .trim()

@@ -1,4 +1,4 @@
-import type { Clock } from '@pintail/core'
+import { type Clock, PintailError } from '@pintail/core'
 
 /** Resolves after that time; rejects with the signal's reason as soon as it fires. Leaves neither timer nor listener. */
 export function pause(clock: Pick<Clock, 'setTimeout'>, delayMs: number, signal: AbortSignal): Promise<void> {
@@ -25,4 +25,21 @@ export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): P
     if (signal.aborted) abort()
     promise.then(resolve, reject).then(end, end)
   })
+}
+
+/** Runs with a signal that fires after that time too. Leaves neither timer nor listener. */
+export async function within<T>(
+  clock: Pick<Clock, 'setTimeout'>,
+  timeoutMs: number,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const own = new AbortController()
+  const timer = clock.setTimeout(() => own.abort(new PintailError('timeout', `not within ${timeoutMs} ms`)), timeoutMs)
+  const both = AbortSignal.any([signal, own.signal])
+  try {
+    return await untilAborted(run(both), both)
+  } finally {
+    timer.cancel()
+  }
 }

@@ -17,6 +17,7 @@ import type { VpnDuckOptions } from './options.ts'
 import { DuckRegistry } from './registry.ts'
 import type { Dialect } from './rows.ts'
 import { Statuses } from './statuses.ts'
+import { WireGuardApi, WireGuardMover } from './wireguard.ts'
 
 /** The ports of a VPN Duck installation, over one connection to its database service. */
 export interface VpnDuck extends AsyncDisposable {
@@ -44,17 +45,14 @@ const always = (): CallContext => ({ signal: new AbortController().signal })
 /**
  * VPN Duck (github.com/FrankX3M/VPN_DUCK) as registry, mover and log: seed 000's integration. Makes no call until it is
  * asked something.
- * @example const duck = vpnDuck({ databaseServiceUrl: 'http://database-service:5002' }); createPintail({ ...duck.ports })
+ * @example const duck = vpnDuck({ databaseServiceUrl: 'http://database-service:5002' }); createPintail({ registry: duck.registry, mover: duck.mover, log: duck.log })
  * @throws PintailError `invalid_options`
  */
 export function vpnDuck(options: VpnDuckOptions): VpnDuck {
   const { clock = systemClock, logger, headers = {}, timeouts = {}, dialect = 'auto', apiPrefix = null } = options
   if (!['auto', 'v1', 'v2'].includes(dialect))
     throw new PintailError('invalid_options', `dialect must be auto, v1 or v2, not ${JSON.stringify(dialect)}`)
-  const http = new HttpClient({
-    name: 'VPN Duck',
-    baseUrl: withoutApi(options.databaseServiceUrl),
-    headers,
+  const common = {
     fetch: options.fetch,
     ...(options.tries !== undefined && { tries: options.tries }),
     ...(options.backoffMs !== undefined && { backoffMs: options.backoffMs }),
@@ -62,21 +60,24 @@ export function vpnDuck(options: VpnDuckOptions): VpnDuck {
     rate: options.rate ?? null,
     clock,
     random: options.random,
-  })
+  }
+  const http = new HttpClient({ ...common, name: 'VPN Duck', baseUrl: withoutApi(options.databaseServiceUrl), headers })
   const api = new DuckApi(http, { dialect: dialect === 'auto' ? null : dialect, prefix: apiPrefix }, timeouts, logger)
   const homes = new Homes(api, clock, logger)
   const statuses = new Statuses(api, clock)
+  const books = new DuckMover(api, homes, clock)
+  const wireguard = options.wireguard ? new WireGuardApi(options.wireguard, common) : null
   const metrics = new DuckMetrics(api, clock, logger)
   const duck: VpnDuck = {
-    registry: new DuckRegistry(api, homes, statuses, logger),
-    mover: new DuckMover(api, homes),
+    registry: new DuckRegistry(api, homes, statuses, logger, wireguard !== null),
+    mover: wireguard ? new WireGuardMover(books, wireguard) : books,
     log: new DuckLog(api, logger),
     dialect: async (ctx = always()) => (await api.spoken(ctx)).dialect,
     recordMetrics: (figures, ctx = always()) => metrics.record(figures, ctx),
     forwardMetrics: (pintail, forward) => metrics.forward(pintail, forward),
     async close() {
       metrics.close()
-      await Promise.all([statuses.close(), http.close()])
+      await Promise.all([statuses.close(), http.close(), wireguard?.close()])
     },
     [Symbol.asyncDispose]: () => duck.close(),
   }

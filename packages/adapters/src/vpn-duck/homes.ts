@@ -35,6 +35,8 @@ interface OwnWord {
 
 interface Verified {
   readonly server: string | null
+  /** Of the peer that he had there when VPN Duck made it. */
+  readonly publicKey: string | null
   readonly at: number
 }
 
@@ -82,9 +84,12 @@ export class Homes {
     this.#servers = servers
   }
 
-  moved(user: number, from: string, to: string, seen: Seen): void {
-    this.#own.set(user, { from, to, seen, at: this.#clock.now(), isAnswered: true })
-    this.#verified.delete(user)
+  /** `isTold`: VPN Duck has answered with his new configuration, which needs no second look. */
+  moved(user: number, from: string, to: string, seen: Seen, isTold: boolean): void {
+    const at = this.#clock.now()
+    this.#own.set(user, { from, to, seen, at, isAnswered: true })
+    if (isTold) this.#verified.set(user, { server: to, publicKey: null, at })
+    else this.#verified.delete(user)
   }
 
   /** A move had no answer: until something shows where he is, nobody knows. */
@@ -102,7 +107,7 @@ export class Homes {
     if (dialect === 'v1')
       try {
         const configuration = await this.#api.configuration(user, ctx)
-        this.#verified.set(user, { server: configuration?.server ?? null, at: this.#clock.now() })
+        this.#verify(user, configuration)
         if (configuration === null) return { at: 'nowhere', seen: seenNothing }
         const { server } = configuration
         if (server !== null) return { at: 'server', server, isContested: false, configuration, seen: seenNothing }
@@ -110,6 +115,18 @@ export class Homes {
         if (!isRouteMissing(error)) throw error
       }
     return this.#bySessions(user, relevant, ctx)
+  }
+
+  #verify(user: number, configuration: DuckConfiguration | null): void {
+    const { server = null, publicKey = null } = configuration ?? {}
+    // A move changes the server of a configuration and not its key: of whom we have moved the key is another server's.
+    const isOld = this.#own.get(user)?.to === server
+    this.#verified.set(user, { server, publicKey: isOld ? null : publicKey, at: this.#clock.now() })
+  }
+
+  /** The key of the peer that the user has where he lives, if VPN Duck has told it. */
+  publicKeyOf(user: number): string | null {
+    return this.#verified.get(user)?.publicKey ?? null
   }
 
   async #bySessions(user: number, relevant: readonly string[], ctx: CallContext): Promise<Found> {
@@ -177,7 +194,7 @@ export class Homes {
   async residents(server: string, ctx: CallContext): Promise<{ sessions: DuckSession[]; expected: number[]; unreadable: number }> {
     const [{ dialect }, listed] = await Promise.all([this.#api.spoken(ctx), this.#api.sessions(server, ctx)])
     const users = byUser(listed.sessions)
-    const sessions = dialect === 'v1' ? await this.#verify(server, users, ctx) : await this.#notElsewhere(server, users, ctx)
+    const sessions = dialect === 'v1' ? await this.#verifyAll(server, users, ctx) : await this.#notElsewhere(server, users, ctx)
     const present = new Set(sessions.map(({ userId }) => userId))
     const since = this.#clock.now() - expectedForMs
     const expected: number[] = []
@@ -204,14 +221,14 @@ export class Homes {
   }
 
   /** Reads the configurations that are not known, within the time; who could not be read counts as living where he is listed. */
-  async #verify(server: string, users: ReadonlyMap<number, DuckSession[]>, ctx: CallContext): Promise<DuckSession[]> {
+  async #verifyAll(server: string, users: ReadonlyMap<number, DuckSession[]>, ctx: CallContext): Promise<DuckSession[]> {
     const now = this.#clock.now()
     const unknown = [...users.keys()].filter((user) => !((this.#verified.get(user)?.at ?? Number.NEGATIVE_INFINITY) > now - verifiedForMs))
     const next = async (): Promise<void> => {
       for (let user = unknown.pop(); user !== undefined; user = unknown.pop()) {
         if (this.#clock.now() > now + verifyWithinMs) return
         const configuration = await this.#api.configuration(user, ctx)
-        this.#verified.set(user, { server: configuration?.server ?? null, at: now })
+        this.#verify(user, configuration)
       }
     }
     try {

@@ -1,4 +1,14 @@
-import { type CallContext, type ConnectionMover, isPintailError, type Located, type Move, PintailError, type Server } from '@pintail/core'
+import {
+  type CallContext,
+  type Clock,
+  type ConnectionMover,
+  isPintailError,
+  type Located,
+  type Move,
+  PintailError,
+  type Server,
+} from '@pintail/core'
+import { within } from '../http/waiting.ts'
 import type { DuckApi } from './api.ts'
 import { Bounded } from './bounded.ts'
 import { type Found, type Homes, notKnown } from './homes.ts'
@@ -18,30 +28,37 @@ export class DuckMover implements ConnectionMover {
   readonly fencing = 'none'
   readonly #api: DuckApi
   readonly #homes: Homes
+  readonly #clock: Clock
   /** Keys that have had their effect, for as long as this process lives. */
   readonly #used = new Bounded<string, true>(200_000)
 
-  constructor(api: DuckApi, homes: Homes) {
+  constructor(api: DuckApi, homes: Homes, clock: Clock) {
     this.#api = api
+    this.#clock = clock
     this.#homes = homes
   }
 
   async move(move: Move, ctx: CallContext): Promise<unknown> {
+    const { user, home, isThere } = await this.check(move, ctx)
+    const access = isThere ? null : await this.#change(user, move.from, move.to, reasonFor(move.reason), home?.seen ?? seenEverything, ctx)
+    this.#used.set(move.key, true)
+    return access
+  }
+
+  /**
+   * Whether the move is still to be made. `home` is null where it could not be found out.
+   * @throws PintailError `rejected` where it must not be
+   */
+  async check(move: Move, ctx: CallContext): Promise<{ user: number; home: Found | null; isThere: boolean }> {
     const user = userOf(move)
     const home = await this.#look(user, move, ctx)
     if (home?.at === 'nowhere') throw noConfiguration(user)
-    if (home?.at === 'server') {
-      const isBack = home.server === move.from.id || home.isContested
-      if (this.#used.has(move.key) && isBack) throw movedSince(user, 'back')
-      if (home.server === move.to.id && !home.isContested) {
-        this.#used.set(move.key, true)
-        return null
-      }
-      if (home.server !== move.from.id && home.server !== move.to.id) throw movedSince(user, `to server ${home.server}`)
-    }
-    const access = await this.#change(user, move.from, move.to, reasonFor(move.reason), home?.seen ?? seenEverything, ctx)
-    this.#used.set(move.key, true)
-    return access
+    if (home?.at !== 'server') return { user, home, isThere: false }
+    const { server, isContested } = home
+    // A used key has had its one effect: whoever has been brought back since stays there.
+    if (this.#used.has(move.key) && (server === move.from.id || isContested)) throw movedSince(user, 'back')
+    if (server !== move.from.id && server !== move.to.id) throw movedSince(user, `to server ${server}`)
+    return { user, home, isThere: server === move.to.id && !isContested }
   }
 
   async locate(move: Move, ctx: CallContext): Promise<Located> {
@@ -64,11 +81,12 @@ export class DuckMover implements ConnectionMover {
   /** Where he is now; null: that cannot be found out soon enough, and the evacuation must not wait for it. */
   async #look(user: number, { from, to }: Move, ctx: CallContext): Promise<Found | null> {
     try {
-      const soon = AbortSignal.any([ctx.signal, AbortSignal.timeout(lookWithinMs)])
-      const home = await this.#homes.of(user, [from.id, to.id], { ...ctx, signal: soon })
-      if (home.at === 'server' && home.configuration === null && home.server !== to.id && (await this.#homes.hasNone(user, ctx)))
-        return { at: 'nowhere', seen: home.seen }
-      return home
+      return await within(this.#clock, lookWithinMs, ctx.signal, async (signal) => {
+        const soon = { ...ctx, signal }
+        const home = await this.#homes.of(user, [from.id, to.id], soon)
+        const isCertain = home.at !== 'server' || home.configuration !== null || home.server === to.id
+        return isCertain || !(await this.#homes.hasNone(user, soon)) ? home : { at: 'nowhere', seen: home.seen }
+      })
     } catch {
       ctx.signal.throwIfAborted()
       return null
@@ -88,7 +106,7 @@ export class DuckMover implements ConnectionMover {
     }
     if (row !== null && String(row.server_id) !== String(server))
       throw new PintailError('internal', `VPN Duck moved user ${user} to server ${String(row.server_id).slice(0, 40)} instead of ${to.id}`)
-    this.#homes.moved(user, from.id, to.id, seen)
+    this.#homes.moved(user, from.id, to.id, seen, row !== null)
     return row && { config: usableConfig(row) }
   }
 

@@ -1,4 +1,4 @@
-import type { CallContext, ConnectionInput, Logger, Server, ServerInput, ServerRegistry } from '@pintail/core'
+import type { CallContext, ConnectionInput, JsonObject, Logger, Server, ServerInput, ServerRegistry } from '@pintail/core'
 import type { DuckApi } from './api.ts'
 import { Bounded } from './bounded.ts'
 import type { Homes } from './homes.ts'
@@ -15,10 +15,12 @@ export class DuckRegistry implements ServerRegistry {
   readonly #homes: Homes
   readonly #statuses: Statuses
   readonly #logger: Logger | undefined
+  readonly #tellsKeys: boolean
   /** What has been warned about, so that it is said once and not with every list. */
   readonly #warned = new Bounded<string, true>(20_000)
 
-  constructor(api: DuckApi, homes: Homes, statuses: Statuses, logger: Logger | undefined) {
+  constructor(api: DuckApi, homes: Homes, statuses: Statuses, logger: Logger | undefined, tellsKeys: boolean) {
+    this.#tellsKeys = tellsKeys
     this.#api = api
     this.#homes = homes
     this.#statuses = statuses
@@ -43,10 +45,17 @@ export class DuckRegistry implements ServerRegistry {
       this.#warn(`users ${server.id}`, { server: server.id, unreadable }, `VPN Duck lists ${unreadable} connections without a user`)
     return [
       ...sessions.map(({ userId, geolocationId }) => {
-        return { id: userId, userId, region: geolocationId === null ? server.region : regionOf(geolocationId, server) }
+        const region = geolocationId === null ? server.region : regionOf(geolocationId, server)
+        return { id: userId, userId, region, meta: this.#metaOf(userId, server) }
       }),
       ...expected.map((userId) => ({ id: userId, userId, region: server.region })),
     ]
+  }
+
+  /** What `complete` needs when WireGuard is told too: kept with the move, it outlives this process. */
+  #metaOf(user: number, server: Server): JsonObject | null {
+    const publicKey = this.#tellsKeys ? this.#homes.publicKeyOf(user) : null
+    return publicKey === null ? null : { publicKey, server: server.id }
   }
 
   setServerStatus(server: Server, status: 'online' | 'offline' | 'maintenance', ctx: CallContext): Promise<void> {
@@ -78,7 +87,7 @@ export class DuckRegistry implements ServerRegistry {
       country,
       coordinates,
       capacity,
-      meta: { status, geolocationId, ...(slug !== null && { slug }) },
+      meta: { geolocationId, ...(slug !== null && { slug }) },
     }
   }
 

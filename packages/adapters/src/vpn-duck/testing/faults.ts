@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /**
- * What can be wrong with the service. `error` is its 500 with a Russian text, `cut` JSON that ends too early, `silent`
+ * What can be wrong with the service. `gone` is a 404 of its own, `error` is its 500 with a Russian text, `cut` JSON that ends too early, `silent`
  * carries the call out and never answers, `reset` carries it out and breaks the connection, `endless` never stops.
  */
-export type FaultKind = 'html' | 'cut' | 'throttled' | 'overloaded' | 'error' | 'silent' | 'reset' | 'endless' | 'redirect'
+export type FaultKind = 'html' | 'gone' | 'cut' | 'throttled' | 'overloaded' | 'error' | 'silent' | 'reset' | 'endless' | 'redirect'
 
 export interface Fault {
   readonly kind: FaultKind
@@ -72,6 +72,7 @@ const answers: Readonly<
   Record<Exclude<FaultKind, 'silent' | 'reset' | 'endless'>, (with_: { proper: string; retryAfter: string; url: string }) => Answer>
 > = {
   html: () => [200, 'text/html; charset=utf-8', page],
+  gone: () => [404, 'application/json', JSON.stringify({ error: 'Активная конфигурация не найдена' })],
   cut: ({ proper }) => [200, 'application/json', proper.slice(0, Math.max(1, Math.floor(proper.length / 2)))],
   throttled: ({ retryAfter }) => [429, 'application/json', '{"error":"Too many requests"}', { 'retry-after': retryAfter }],
   overloaded: ({ retryAfter }) => [503, 'text/html', page, { 'retry-after': retryAfter }],

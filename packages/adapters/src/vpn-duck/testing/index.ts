@@ -10,3 +10,4 @@ export type {
   StandInUser,
   Tables,
 } from './tables.ts'
+export { createWireGuardService, type WireGuardService, type WireGuardServiceOptions } from './wireguard.ts'
