@@ -1,6 +1,5 @@
-import { errorText, icmp, isPintailError, type ProbeResult, type Prober, parseHost, type ServerId, systemClock } from '@pintail/core'
+import { errorText, icmp, isPintailError, type ProbeResult, type Prober, parseHost, type ServerId, systemClock, tcp } from '@pintail/core'
 import type { Terminal } from './io.ts'
-import { tcpOn } from './probers.ts'
 import { count, Exit, paintFor, table } from './terminal.ts'
 
 export interface CheckOptions {
@@ -74,8 +73,8 @@ function validHosts(given: readonly string[]): string[] {
 
 type Named = { readonly layer: string; readonly prober: Prober }
 
-function layersOf({ tcp, icmp: ping }: CheckOptions): Named[] {
-  return [...(ping ? [{ layer: 'icmp', prober: icmp() }] : []), ...tcp.map((port) => ({ layer: `tcp:${port}`, prober: tcpOn(port) }))]
+function layersOf({ tcp: ports, icmp: ping }: CheckOptions): Named[] {
+  return [...(ping ? [{ layer: 'icmp', prober: icmp() }] : []), ...ports.map((port) => ({ layer: `tcp:${port}`, prober: tcp({ port }) }))]
 }
 
 async function look(host: string, layers: readonly Named[], options: CheckOptions): Promise<HostReport> {

@@ -12,6 +12,7 @@ import {
 } from '@pintail/core'
 import { toSnake } from '@pintail/core/wire'
 import type { Terminal } from './io.ts'
+import { collect } from './listing.ts'
 import { connectVpnDuck } from './parts.ts'
 import { planText } from './planText.ts'
 import { proberFor } from './probers.ts'
@@ -33,15 +34,15 @@ export interface PlanOptions {
 /** The dry run of a drain against the real database service. Nothing that it does can change anything. */
 export async function plan(resolved: Resolved, options: PlanOptions, terminal: Terminal): Promise<number> {
   const { values, policy } = resolved
-  const duck = connectVpnDuck(values)
+  const { duck, registry } = connectVpnDuck(values)
   const engine = createPintail({
-    registry: readOnly(duck.registry),
+    registry: readOnly(registry),
     mover: nobodyMoves,
     probers: [proberFor(values)],
     policy: { ...policy, mode: 'observe', startupDelayMs: 0, detect: { ...policy.detect, checkIntervalMs: 1000, jitter: 0 } },
   })
   try {
-    await reachable(duck.registry, values.databaseServiceUrl, options.signal)
+    await reachable(registry, values.databaseServiceUrl, options.signal)
     await engine.start()
     await judged(engine, options)
     const made = await engine.plan({
@@ -78,9 +79,7 @@ const nobodyMoves: ConnectionMover = {
 
 async function reachable(registry: ServerRegistry, url: string, signal: AbortSignal): Promise<void> {
   try {
-    const listing = registry.listServers({ signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) })
-    if (Symbol.asyncIterator in listing) for await (const _ of listing) break
-    else await listing
+    await collect(registry.listServers({ signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) }))
   } catch (error) {
     const where = url.replace(/(\w:\/\/)[^\s/@]*@/, '$1***@')
     const remedy = (isPintailError(error) && error.remedy) || 'Check DATABASE_SERVICE_URL, and that the service runs.'

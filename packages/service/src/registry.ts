@@ -1,4 +1,5 @@
 import { errorText, isPintailError, type Listing, type Logger, type ServerInput, type ServerRegistry, systemClock } from '@pintail/core'
+import { collect } from './listing.ts'
 import { count } from './terminal.ts'
 
 /** While the database service is away, this is said again so often, milliseconds. */
@@ -48,13 +49,6 @@ export function tellingRegistry(
     listServers: (ctx) => told(registry.listServers(ctx)),
     listConnections: (server, ctx) => registry.listConnections(server, ctx),
     ...(registry.coverage && { coverage: registry.coverage }),
-    ...(registry.setServerStatus && { setServerStatus: (server, status, ctx) => registry.setServerStatus?.(server, status, ctx) as never }),
+    ...(registry.setServerStatus && { setServerStatus: registry.setServerStatus.bind(registry) }),
   }
-}
-
-async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
-  if (!(Symbol.asyncIterator in listing)) return await listing
-  const rows: T[] = []
-  for await (const row of listing as AsyncIterable<T>) rows.push(row)
-  return rows
 }

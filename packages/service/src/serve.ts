@@ -1,6 +1,7 @@
 import { type Logger as CoreLogger, createPintail, errorText, memoryStore, type Pintail } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { tellDecisions } from './decisions.ts'
 import { createHttp, listenRemedy } from './http.ts'
 import type { Terminal } from './io.ts'
 import { moveLeftovers } from './leftovers.ts'
@@ -21,9 +22,9 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
   const logger = createLogger({ ...values, isTerminal: terminal.isTerminal, color: usesColor(terminal) })
   using ending = endings(logger)
   tellStart(resolved, logger)
-  const duck = connectVpnDuck(values, logger)
+  const { duck, registry } = connectVpnDuck(values, logger)
   const engine = createPintail({
-    registry: tellingRegistry(duck.registry, values.databaseServiceUrl, logger),
+    registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
     mover: duck.mover,
     log: duck.log,
     logger: forOperators(logger),
@@ -32,12 +33,14 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     policy: resolved.policy,
   })
   const isOurs = values.resume && values.store === 'memory' && resolved.view.policy.mode['server-down'] === 'auto'
+  using _decisions = tellDecisions(engine, logger)
   using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
   const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version() }) : null
   try {
     // The port first: a service that cannot be looked at should not begin to act.
     if (app && !(await listens(app, resolved, logger))) return 1
     await engine.start()
+    using _metrics = values.metrics && values.mode !== 'observe' ? duck.forwardMetrics(engine) : null
     return await end(await ending.asked, { engine, app, values, logger })
   } finally {
     await engine.stop({ timeoutMs: 0 })

@@ -56,7 +56,11 @@ export function resolveSettings({ flags, env }: Given): Resolved {
     settingNames.map((name) => [name, readValue(name, raws.get(name) ?? null, problems) ?? fallbackOf(name, preset)]),
   ) as unknown as Settings
   const sources = Object.fromEntries(settingNames.map((name) => [name, raws.get(name)?.source ?? 'default'])) as Sources
-  problems.push(...unknownInFile(fileSettings), ...saidTwice(fileSettings, filePolicy))
+  problems.push(
+    ...unknownInFile(fileSettings),
+    ...saidTwice(fileSettings, filePolicy),
+    ...withoutPort(values, raws.get('canaries') ?? null),
+  )
   const whole = isObject(filePolicy) ? policyOf(values, sources, filePolicy) : (filePolicy as PolicyInput)
   const checked = checkPolicy(whole)
   if ('problems' in checked) problems.push(...policyProblems(checked.problems, filePolicy))
@@ -137,6 +141,14 @@ function saidTwice(file: ConfigFile, policy: unknown): SettingProblem[] {
     if (path === null || file[name] === undefined || at(policy, path) === undefined) return []
     return [{ name, source: 'file', is: `is said twice, also as policy.${path}`, right: 'leave one of the two out' }]
   })
+}
+
+/** TCP needs a port; a canary that cannot be probed would be no canary. */
+function withoutPort({ prober, tcpPort, canaries }: Settings, given: Raw | null): SettingProblem[] {
+  const bare = canaries.filter(({ port }) => port === undefined).map(({ host }) => host)
+  if (!given || prober === 'icmp' || tcpPort !== null || bare.length === 0) return []
+  const right = `give ${bare[0]}:443 or another port that it has open, or PINTAIL_TCP_PORT`
+  return [{ name: given.name, source: given.source, value: shown(bare.join(',')), is: `has no port, and the prober is ${prober}`, right }]
 }
 
 function policyProblems(problems: readonly PolicyProblem[], filePolicy: unknown): SettingProblem[] {

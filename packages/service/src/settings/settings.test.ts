@@ -212,6 +212,13 @@ describe('what is wrong', () => {
     expect(problem({ PINTAIL_CANARIES: '1.1.1.1,-h,x:99999' })?.is).toContain('"-h", "x:99999"')
   })
 
+  test('a canary that the prober cannot open is refused', () => {
+    const env = { PINTAIL_PROBER: 'tcp', PINTAIL_CANARIES: '1.1.1.1,2.2.2.2:53' }
+    expect(problem(env)).toMatchObject({ name: 'PINTAIL_CANARIES', value: '1.1.1.1', is: 'has no port, and the prober is tcp' })
+    expect(problems({ ...env, PINTAIL_TCP_PORT: '443' })).toEqual([])
+    expect(problems({ ...env, PINTAIL_PROBER: 'icmp' })).toEqual([])
+  })
+
   test('unknown PINTAIL_ variables are warned about with the nearest name; those of others are not', () => {
     expect(resolve({ PINTAIL_MOED: 'auto', PATH: '/', PINT: '1' }).warnings).toEqual([
       'PINTAIL_MOED is not known and changes nothing; did you mean PINTAIL_MODE?',

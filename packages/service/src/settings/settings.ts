@@ -83,6 +83,12 @@ export const settings = {
   ),
   dialect: setting('PINTAIL_DIALECT', choice(['auto', 'v1', 'v2']), 'auto', 'generation of the database service; auto asks it'),
   wireguard: setting('PINTAIL_WIREGUARD', toggle(), false, 'whether moves also create and remove peers at the WireGuard service'),
+  metrics: setting(
+    'PINTAIL_METRICS',
+    toggle(),
+    true,
+    'whether latency and loss of each server that is up are written to the database every minute, as the original does (never in mode observe)',
+  ),
   defaultCapacity: setting(
     'PINTAIL_DEFAULT_CAPACITY',
     orNone(number({ unit: 'users', min: 0, max: 10_000_000, whole: true })),
