@@ -52,6 +52,8 @@ export function vpnDuck(options: VpnDuckOptions): VpnDuck {
   const { clock = systemClock, logger, headers = {}, timeouts = {}, dialect = 'auto', apiPrefix = null } = options
   if (!['auto', 'v1', 'v2'].includes(dialect))
     throw new PintailError('invalid_options', `dialect must be auto, v1 or v2, not ${JSON.stringify(dialect)}`)
+  if (![null, '', '/api'].includes(apiPrefix))
+    throw new PintailError('invalid_options', `apiPrefix must be '' or '/api', not ${JSON.stringify(apiPrefix)}`)
   const common = {
     fetch: options.fetch,
     ...(options.tries !== undefined && { tries: options.tries }),
