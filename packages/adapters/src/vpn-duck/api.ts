@@ -2,17 +2,8 @@ import { type CallContext, type Logger, PintailError } from '@pintail/core'
 import type { HttpAnswer, HttpCall, HttpClient } from '../http/client.ts'
 import { HttpFailure } from '../http/failure.ts'
 import { untilAborted } from '../http/waiting.ts'
-import type { VpnDuckTimeouts } from './options.ts'
-import {
-  type Dialect,
-  type DuckConfiguration,
-  type DuckServer,
-  type DuckSession,
-  isRow,
-  parseConfiguration,
-  parseServer,
-  parseSession,
-} from './rows.ts'
+import type { Dialect, VpnDuckTimeouts } from './options.ts'
+import { type DuckConfiguration, type DuckServer, type DuckSession, isRow, parseConfiguration, parseServer, parseSession } from './rows.ts'
 
 export interface Spoken {
   readonly dialect: Dialect

@@ -11,11 +11,10 @@ import { HttpClient } from '../http/client.ts'
 import { DuckApi } from './api.ts'
 import { Homes } from './homes.ts'
 import { DuckLog } from './log.ts'
-import { DuckMetrics, type ForwardOptions, type ServerMetrics } from './metrics.ts'
+import { DuckMetrics } from './metrics.ts'
 import { DuckMover } from './mover.ts'
-import type { VpnDuckOptions } from './options.ts'
+import type { Dialect, ForwardOptions, ServerMetrics, VpnDuckOptions } from './options.ts'
 import { DuckRegistry } from './registry.ts'
-import type { Dialect } from './rows.ts'
 import { Statuses } from './statuses.ts'
 import { WireGuardApi, WireGuardMover } from './wireguard.ts'
 
@@ -52,6 +51,8 @@ export function vpnDuck(options: VpnDuckOptions): VpnDuck {
   const { clock = systemClock, logger, headers = {}, timeouts = {}, dialect = 'auto', apiPrefix = null } = options
   if (!['auto', 'v1', 'v2'].includes(dialect))
     throw new PintailError('invalid_options', `dialect must be auto, v1 or v2, not ${JSON.stringify(dialect)}`)
+  if (![null, '', '/api'].includes(apiPrefix))
+    throw new PintailError('invalid_options', `apiPrefix must be '' or '/api', not ${JSON.stringify(apiPrefix)}`)
   const common = {
     fetch: options.fetch,
     ...(options.tries !== undefined && { tries: options.tries }),

@@ -1,23 +1,7 @@
-import type { CallContext } from '@pintail/core'
-import { type Clock, errorText, type Logger, type Pintail } from '@pintail/core'
+import { type CallContext, type Clock, errorText, type Logger, type Pintail, PintailError, type Sample, type Timer } from '@pintail/core'
 import type { DuckApi } from './api.ts'
+import type { ForwardOptions, ServerMetrics } from './options.ts'
 import { whole } from './rows.ts'
-
-/** What was measured of a server that answers. */
-export interface ServerMetrics {
-  readonly serverId: string | number
-  /** Mean round trip, milliseconds; null: unknown. */
-  readonly latencyMs: number | null
-  /** 0–100. */
-  readonly packetLossPercent: number
-  /** Mean difference of successive round trips, milliseconds. */
-  readonly jitterMs?: number | null
-}
-
-export interface ForwardOptions {
-  /** Pause between two rounds, milliseconds, 1 000–86 400 000. Default 60 000. */
-  readonly intervalMs?: number
-}
 
 const atOnce = 8
 
@@ -41,58 +25,47 @@ export class DuckMetrics {
     await this.#api.addMetrics({ server_id: id ?? String(serverId), ...figures }, ctx)
   }
 
+  /** @throws PintailError `invalid_argument` */
   forward(pintail: Pick<Pintail, 'status'>, { intervalMs = 60_000 }: ForwardOptions = {}): Disposable {
-    const sent = new Map<string, number>()
-    let timer = this.#clock.setTimeout(() => {}, 0)
-    let isOver = false
+    if (!(intervalMs >= 1000 && intervalMs <= 86_400_000))
+      throw new PintailError('invalid_argument', `intervalMs must be a number from 1000 to 86400000, not ${intervalMs}`)
     const stop = new AbortController()
-    const end = (): void => {
-      isOver = true
-      timer.cancel()
-      stop.abort()
-    }
-    const round = async (): Promise<void> => {
-      const due = pintail.status().servers.filter((server) => {
-        const { serverId, verdict, lastSample } = server
-        if (verdict.verdict !== 'up' || !lastSample || sent.get(serverId) === lastSample.sentAt) return false
-        sent.set(serverId, lastSample.sentAt)
-        return true
-      })
-      const next = async (): Promise<void> => {
-        for (let server = due.pop(); server && !isOver; server = due.pop()) {
-          const { sent: packets, received, rttMs } = server.lastSample ?? { sent: 0, received: 0, rttMs: [] }
-          const metrics = {
-            serverId: server.serverId,
-            latencyMs: mean(rttMs),
-            packetLossPercent: packets === 0 ? 0 : (100 * (packets - received)) / packets,
-            jitterMs: jitter(rttMs),
-          }
-          await this.record(metrics, { signal: stop.signal }).then(
-            () => this.#well(),
-            (error) => this.#ill(error),
-          )
-        }
-      }
-      await Promise.all(Array.from({ length: atOnce }, next))
-    }
+    const sent = new Map<string, number>()
+    let timer: Timer | null = null
     const plan = (): void => {
-      if (isOver) return
-      timer = this.#clock.setTimeout(
-        () =>
-          void round()
-            .catch((error) => this.#ill(error))
-            .then(plan),
-        intervalMs,
-      )
+      timer = this.#clock.setTimeout(() => {
+        timer = null
+        // Nothing more of it after the end: the next round is planned by the one before.
+        void this.#round(pintail, sent, stop.signal)
+          .catch((error) => this.#ill(error))
+          .then(() => stop.signal.aborted || plan())
+      }, intervalMs)
+    }
+    const end = (): void => {
+      this.#closing.signal.removeEventListener('abort', end)
+      timer?.cancel()
+      stop.abort()
     }
     plan()
     this.#closing.signal.addEventListener('abort', end, { once: true })
-    return {
-      [Symbol.dispose]: () => {
-        this.#closing.signal.removeEventListener('abort', end)
-        end()
-      },
+    if (this.#closing.signal.aborted) end()
+    return { [Symbol.dispose]: end }
+  }
+
+  async #round(pintail: Pick<Pintail, 'status'>, sent: Map<string, number>, signal: AbortSignal): Promise<void> {
+    const due = pintail.status().servers.flatMap(({ serverId, verdict, lastSample }) => {
+      if (verdict.verdict !== 'up' || !lastSample || sent.get(serverId) === lastSample.sentAt) return []
+      sent.set(serverId, lastSample.sentAt)
+      return [lastSample]
+    })
+    const next = async (): Promise<void> => {
+      for (let sample = due.pop(); sample && !signal.aborted; sample = due.pop())
+        await this.record(figuresOf(sample), { signal }).then(
+          () => this.#well(),
+          (error) => signal.aborted || this.#ill(error),
+        )
     }
+    await Promise.all(Array.from({ length: atOnce }, next))
   }
 
   close(): void {
@@ -110,6 +83,11 @@ export class DuckMetrics {
     if (!this.#isWell) this.#logger?.info({}, 'VPN Duck takes the figures of servers again')
     this.#isWell = true
   }
+}
+
+function figuresOf({ serverId, sent, received, rttMs }: Sample): ServerMetrics {
+  const packetLossPercent = sent === 0 ? 0 : (100 * (sent - received)) / sent
+  return { serverId, latencyMs: mean(rttMs), packetLossPercent, jitterMs: jitter(rttMs) }
 }
 
 const round3 = (value: number): number => Math.round(value * 1000) / 1000

@@ -1,5 +1,7 @@
 import type { Clock, Logger, Random, Rate, Server } from '@pintail/core'
-import type { Dialect } from './rows.ts'
+
+/** The generations of VPN Duck's database service: `v1` of April 2025, `v2` since. */
+export type Dialect = 'v1' | 'v2'
 
 /** For each try of a call, milliseconds. */
 export interface VpnDuckTimeouts {
@@ -54,4 +56,20 @@ export interface VpnDuckOptions {
   readonly random?: Random
   /** Off by default: only VPN Duck's books are changed, as its own migration service did. */
   readonly wireguard?: WireGuardOptions
+}
+
+/** What was measured of a server that answers. */
+export interface ServerMetrics {
+  readonly serverId: string | number
+  /** Mean round trip, milliseconds; null: unknown. */
+  readonly latencyMs: number | null
+  /** 0–100. */
+  readonly packetLossPercent: number
+  /** Mean difference of successive round trips, milliseconds. */
+  readonly jitterMs?: number | null
+}
+
+export interface ForwardOptions {
+  /** Pause between two rounds, milliseconds, 1 000–86 400 000. Default 60 000. */
+  readonly intervalMs?: number
 }

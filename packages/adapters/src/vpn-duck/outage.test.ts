@@ -7,7 +7,7 @@ import { createDatabaseService, type DatabaseService, type DatabaseServiceOption
 const policy: PolicyInput = {
   mode: 'auto',
   registryRefreshMs: 100,
-  detect: { checkIntervalMs: 50, confirm: { durationMs: 100, intervalMs: 20 } },
+  detect: { checkIntervalMs: 50, pingTimeoutMs: 200, confirm: { durationMs: 100, intervalMs: 20 } },
   guards: { recheckMs: 50 },
   placement: { defaultCapacity: 400 },
   migration: { retryUnplacedMs: 200, backoffMs: 50 },
@@ -113,3 +113,79 @@ for (const dialect of ['v1', 'v2'] as const)
       await until('ended', () => ended(here))
       expect(movesOf(here)).toHaveLength(movable.length)
     })
+
+const eventsOf = ({ events }: World, type: string): readonly PintailEvent[] => events.filter((event) => event.type === type)
+
+test('an operator’s own inactive and maintenance stay, whatever the servers do', async () => {
+  const here = await world('v1')
+  const { service, dead } = here
+  service.operatorSets(2, 'inactive')
+  service.operatorSets(3, 'maintenance')
+  await until('six servers up', () => allUp(here))
+  dead.add('2').add('3')
+  await until('two down', () => here.pintail.status().counts.down === 2)
+  await setTimeout(500)
+  dead.clear()
+  await until('six servers up', () => allUp(here))
+  await setTimeout(500)
+  expect([2, 3].map((id) => statusOf(here, id))).toEqual(['inactive', 'maintenance'])
+  // Nor does an operator's word over ours go away when the server is back.
+  dead.add('1')
+  await until('inactive', () => statusOf(here, 1) === 'inactive')
+  await until('seen', () => here.pintail.status().servers.find(({ serverId }) => serverId === '1')?.status === 'offline')
+  service.operatorSets(1, 'maintenance')
+  await until('seen', () => here.pintail.status().servers.find(({ serverId }) => serverId === '1')?.status === 'maintenance')
+  await until('everybody moved', () => movable.every((user) => service.homeOf(user) !== 1))
+  dead.clear()
+  await until('recovered', () => eventsOf(here, 'incident.recovered').length > 0)
+  await setTimeout(500)
+  expect(statusOf(here, 1)).toBe('maintenance')
+  expect(service.calls.filter(({ path }) => path.endsWith('/status')).map(({ body }) => body)).toEqual([{ status: 'inactive' }])
+})
+
+for (const dialect of ['v1', 'v2'] as const)
+  test(`${dialect}: a log that is down holds no evacuation, and every move arrives there later, once`, async () => {
+    const here = await world(dialect)
+    const { service, dead } = here
+    service.faults.set({ kind: 'error', path: 'server_migrations' })
+    await until('six servers up', () => allUp(here))
+    dead.add('1')
+    await until('everybody moved', () => movable.every((user) => service.homeOf(user) !== 1))
+    expect(service.tables.migrations).toEqual([])
+    service.faults.clear()
+    const logged = () => service.tables.migrations.filter(({ success }) => success).map(({ userId }) => userId)
+    await until('all logged', () => logged().length >= movable.length)
+    expect(logged().sort()).toEqual([...movable].sort())
+    expect(eventsOf(here, 'warning').filter((event) => (event.data as { code?: string }).code === 'sink_failed')).toHaveLength(1)
+  })
+
+test('a prober that loses its network moves nobody, sets no status, and says so once', async () => {
+  for (const dialect of ['v1', 'v2'] as const) {
+    const here = await world(dialect)
+    await until('six servers up', () => allUp(here))
+    for (const id of [1, 2, 3, 4, 5, 6]) here.dead.add(String(id))
+    await until('six servers down', () => here.pintail.status().counts.down === 6)
+    await setTimeout(1500)
+    expect(movesOf(here)).toEqual([])
+    expect([1, 2, 3, 4, 5, 6].map((id) => statusOf(here, id))).toEqual(Array(6).fill('active'))
+    const denied = eventsOf(here, 'guard.denied')
+    expect(denied).toMatchObject([{ data: { guard: 'no_control' } }])
+  }
+})
+
+test('a database service that is down in the middle loses nobody', async () => {
+  const here = await world('v1')
+  const { service, dead } = here
+  await until('six servers up', () => allUp(here))
+  dead.add('1')
+  await until('some moved', () => movable.some((user) => service.homeOf(user) !== 1))
+  await service.close()
+  await setTimeout(1500)
+  await service.listen()
+  await until('everybody moved', () => movable.every((user) => service.homeOf(user) !== 1))
+  await until('all logged', () => service.tables.migrations.length >= movable.length)
+  const times = new Map<number, number>()
+  for (const { body, status } of movesOf(here))
+    if (status === 200) times.set(Number(body.user_id), (times.get(Number(body.user_id)) ?? 0) + 1)
+  expect([...times.keys()].sort()).toEqual([...movable].sort())
+})

@@ -1,9 +1,6 @@
 import type { Coordinates, Json } from '@pintail/core'
 import { parseHost } from '@pintail/core'
 
-/** What the two generations of the database service call themselves here: `v1` of April 2025, `v2` since. */
-export type Dialect = 'v1' | 'v2'
-
 type Row = Readonly<Record<string, unknown>>
 export const isRow = (value: unknown): value is Row => typeof value === 'object' && value !== null && !Array.isArray(value)
 

@@ -1,4 +1,4 @@
-import type { Dialect } from '../rows.ts'
+import type { Dialect } from '../options.ts'
 import { geolocations, keyOf, type ServerRow, type SessionRow, type Tables, textFor } from './tables.ts'
 
 export interface Reply {

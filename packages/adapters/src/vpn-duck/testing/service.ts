@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Dialect } from '../rows.ts'
+import type { Dialect } from '../options.ts'
 import { Faults, goWrong, isCarriedOut } from './faults.ts'
 import { type Reply, type RouteOptions, Routes } from './routes.ts'
 import { type StandInServer, type StandInUser, Tables } from './tables.ts'
@@ -30,7 +30,7 @@ export interface DatabaseService extends AsyncDisposable {
   readonly url: string
   readonly tables: Tables
   readonly faults: Faults
-  /** Every call since the start, oldest first. */
+  /** The calls, oldest first; of more than 100 000 the older ones are forgotten. */
   readonly calls: Call[]
   /** Connections that are open now. */
   readonly sockets: number
@@ -45,6 +45,8 @@ export interface DatabaseService extends AsyncDisposable {
   /** The operator sets a server's status. */
   operatorSets(server: number, status: string): void
 }
+
+const mostCalls = 100_000
 
 /**
  * @example const service = createDatabaseService({ dialect: 'v1', users: 500 }); const url = await service.listen()
@@ -74,6 +76,7 @@ export function createDatabaseService(options: DatabaseServiceOptions): Database
     else send(response, reply)
     const call = { method, path, headers, body, status: fault && ['silent', 'reset'].includes(fault.kind) ? null : response.statusCode }
     calls.push(call)
+    if (calls.length > mostCalls) calls.splice(0, mostCalls / 2)
     onCall?.(call)
   }
 

@@ -1,14 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Dialect } from '../rows.ts'
+import type { Dialect } from '../options.ts'
 import { keyOf, textFor } from './tables.ts'
 
 export interface WireGuardServiceOptions {
   readonly dialect: Dialect
   /** v2: the server that the proxy chooses, by its `server_id` or its number. Default: none is told. */
   readonly chooses?: string | number
-  /** Whether keys get a `/`, which its own route for removing cannot take. Default false. */
-  readonly slashes?: boolean
 }
 
 /** wireguard-service (v1), or wireguard-proxy (v2), of one server, over real HTTP. */
@@ -21,7 +19,7 @@ export interface WireGuardService extends AsyncDisposable {
   close(): Promise<void>
 }
 
-export function createWireGuardService({ dialect, chooses, slashes = false }: WireGuardServiceOptions): WireGuardService {
+export function createWireGuardService({ dialect, chooses }: WireGuardServiceOptions): WireGuardService {
   const peers = new Map<string, number>()
   let http: Server | null = null
   let port = 0
@@ -37,8 +35,8 @@ export function createWireGuardService({ dialect, chooses, slashes = false }: Wi
     }
     if (method === 'POST' && path === '/create') {
       const user = Number(body.user_id)
-      const plain = keyOf(`peer ${port} ${user} ${++made}`).replaceAll('/', 'x')
-      const publicKey = slashes ? `${plain.slice(0, 5)}/${plain.slice(6)}` : plain
+      // Without the `/` that half of all keys have: its own route could not remove such a peer.
+      const publicKey = keyOf(`peer ${port} ${user} ${++made}`).replaceAll('/', 'x')
       peers.set(publicKey, user)
       const chosen = chooses === undefined ? {} : { server_id: chooses, geolocation_id: body.geolocation_id }
       return [201, { config: textFor(user, keyOf(`private ${publicKey}`)), public_key: publicKey, ...(dialect === 'v2' && chosen) }]
