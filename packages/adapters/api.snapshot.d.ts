@@ -3,6 +3,8 @@
 //
 // @pintail/adapters/jsonl → ./dist/jsonl/index.d.ts
 // @pintail/adapters/windows → ./dist/windows/index.d.ts
+// @pintail/adapters/vpn-duck → ./dist/vpn-duck/index.d.ts
+// @pintail/adapters/vpn-duck/testing → ./dist/vpn-duck/testing/index.d.ts
 
 // ─── dist/jsonl/index.d.ts
 export { type JsonlLog, type JsonlLogOptions, jsonlLog } from "./log.js";
@@ -19,6 +21,238 @@ export interface JsonlLog extends LogSink, AsyncDisposable {
     close(): Promise<void>;
 }
 export declare function jsonlLog(path: string, { flush, mode }?: JsonlLogOptions): JsonlLog;
+
+// ─── dist/vpn-duck/duck.d.ts
+import { type CallContext, type ConnectionMover, type LogSink, type Pintail, type ServerRegistry } from "@pintail/core";
+import type { Dialect, ForwardOptions, ServerMetrics, VpnDuckOptions } from "./options.js";
+export interface VpnDuck extends AsyncDisposable {
+    readonly registry: ServerRegistry;
+    readonly mover: ConnectionMover;
+    readonly log: LogSink;
+    dialect(ctx?: CallContext): Promise<Dialect>;
+    recordMetrics(metrics: ServerMetrics, ctx?: CallContext): Promise<void>;
+    forwardMetrics(pintail: Pick<Pintail, "status">, options?: ForwardOptions): Disposable;
+    close(): Promise<void>;
+}
+export declare function vpnDuck(options: VpnDuckOptions): VpnDuck;
+
+// ─── dist/vpn-duck/index.d.ts
+export { type VpnDuck, vpnDuck } from "./duck.js";
+export type { Dialect, ForwardOptions, ServerMetrics, VpnDuckOptions, VpnDuckTimeouts, WireGuardOptions } from "./options.js";
+
+// ─── dist/vpn-duck/options.d.ts
+import type { Clock, Logger, Random, Rate, Server } from "@pintail/core";
+export type Dialect = "v1" | "v2";
+export interface VpnDuckTimeouts {
+    readonly readMs?: number;
+    readonly statusMs?: number;
+    readonly batchMs?: number;
+    readonly moveMs?: number;
+    readonly logMs?: number;
+    readonly metricsMs?: number;
+}
+export interface WireGuardOptions {
+    readonly url: string | URL | ((server: Server) => string | URL);
+    readonly timeoutMs?: number;
+}
+export interface VpnDuckOptions {
+    readonly databaseServiceUrl: string | URL;
+    readonly dialect?: "auto" | Dialect;
+    readonly apiPrefix?: "" | "/api";
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly timeouts?: VpnDuckTimeouts;
+    readonly tries?: number;
+    readonly backoffMs?: number;
+    readonly concurrency?: number;
+    readonly rate?: Rate | null;
+    readonly fetch?: typeof fetch;
+    readonly logger?: Logger;
+    readonly clock?: Clock;
+    readonly random?: Random;
+    readonly wireguard?: WireGuardOptions;
+}
+export interface ServerMetrics {
+    readonly serverId: string | number;
+    readonly latencyMs: number | null;
+    readonly packetLossPercent: number;
+    readonly jitterMs?: number | null;
+}
+export interface ForwardOptions {
+    readonly intervalMs?: number;
+}
+
+// ─── dist/vpn-duck/testing/faults.d.ts
+import type { IncomingMessage, ServerResponse } from "node:http";
+export type FaultKind = "html" | "gone" | "cut" | "throttled" | "overloaded" | "error" | "silent" | "reset" | "endless" | "redirect";
+export interface Fault {
+    readonly kind: FaultKind;
+    readonly path?: string;
+    readonly method?: string;
+    readonly times?: number;
+    readonly retryAfter?: number | string;
+}
+export declare class Faults {
+    #private;
+    set(fault: Fault | FaultKind): void;
+    clear(): void;
+    get active(): readonly Fault[];
+    take(method: string, path: string): Fault | null;
+}
+export declare const isCarriedOut: ({ kind }: Fault) => boolean;
+export declare function goWrong(fault: Fault, request: IncomingMessage, response: ServerResponse, proper: string): void;
+
+// ─── dist/vpn-duck/testing/index.d.ts
+export type { Fault, FaultKind, Faults } from "./faults.js";
+export { type Call, createDatabaseService, type DatabaseService, type DatabaseServiceOptions } from "./service.js";
+export type { ConfigurationRow, MetricRow, MigrationRow, ServerRow, SessionRow, StandInServer, StandInUser, Tables, } from "./tables.js";
+export { createWireGuardService, type WireGuardService, type WireGuardServiceOptions } from "./wireguard.js";
+
+// ─── dist/vpn-duck/testing/routes.d.ts
+import type { Dialect } from "../options.js";
+import { type Tables } from "./tables.js";
+export interface Reply {
+    readonly status: number;
+    readonly body: unknown;
+}
+export interface Asked {
+    readonly method: string;
+    readonly path: string;
+    readonly body: Readonly<Record<string, unknown>>;
+}
+export interface RouteOptions {
+    readonly dialect: Dialect;
+    readonly configurations: "separate" | "same" | "missing";
+    readonly clients: "stay" | "follow";
+    readonly now: () => number;
+}
+export declare class Routes {
+    #private;
+    constructor(tables: Tables, options: RouteOptions);
+    answer(asked: Asked): Reply | null;
+}
+
+// ─── dist/vpn-duck/testing/service.d.ts
+import type { Dialect } from "../options.js";
+import { Faults } from "./faults.js";
+import { type RouteOptions } from "./routes.js";
+import { type StandInServer, type StandInUser, Tables } from "./tables.js";
+export interface DatabaseServiceOptions extends Partial<Omit<RouteOptions, "dialect">> {
+    readonly dialect: Dialect;
+    readonly servers?: number | readonly StandInServer[];
+    readonly users?: number | readonly StandInUser[];
+    readonly onCall?: (call: Call) => void;
+}
+export interface Call {
+    readonly method: string;
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+    readonly body: Readonly<Record<string, unknown>>;
+    readonly status: number | null;
+}
+export interface DatabaseService extends AsyncDisposable {
+    readonly url: string;
+    readonly tables: Tables;
+    readonly faults: Faults;
+    readonly calls: Call[];
+    readonly sockets: number;
+    listen(port?: number, host?: string): Promise<string>;
+    close(): Promise<void>;
+    homeOf(user: number | string): number | null;
+    assign(user: number | string, server: number | string): void;
+    operatorSets(server: number, status: string): void;
+}
+export declare function createDatabaseService(options: DatabaseServiceOptions): DatabaseService;
+
+// ─── dist/vpn-duck/testing/tables.d.ts
+export interface StandInServer {
+    readonly id: number;
+    readonly endpoint?: string | null;
+    readonly status?: string;
+    readonly geolocationId?: number | null;
+    readonly maxPeers?: number;
+    readonly loadFactor?: number;
+}
+export interface StandInUser {
+    readonly id: number;
+    readonly server: number;
+    readonly rows?: number;
+    readonly hasConfiguration?: boolean;
+    readonly idleMs?: number;
+}
+export interface ServerRow {
+    id: number;
+    endpoint: string | null;
+    status: string;
+    geolocationId: number | null;
+    maxPeers: number;
+    loadFactor: number;
+    createdAt: number;
+}
+export interface ConfigurationRow {
+    id: number;
+    userId: number;
+    server: number;
+    geolocationId: number;
+    config: string;
+    publicKey: string;
+    createdAt: number;
+}
+export interface SessionRow {
+    id: number;
+    userId: number;
+    server: number;
+    connectedAt: number;
+    lastActivity: number;
+}
+export interface MigrationRow {
+    readonly id: number;
+    readonly userId: number;
+    readonly from: number;
+    readonly to: number;
+    readonly reason: string;
+    readonly success: boolean;
+    readonly at: number;
+}
+export interface MetricRow {
+    readonly server: number | string;
+    readonly latency: number | null;
+    readonly packetLoss: number | null;
+    readonly jitter: number | null;
+}
+export declare const geolocations: Readonly<Record<number, string>>;
+export declare const keyOf: (what: string) => string;
+export declare class Tables {
+    #private;
+    readonly servers: Map<number, ServerRow>;
+    readonly configurations: Map<number, ConfigurationRow>;
+    readonly userConfigs: Map<number, number>;
+    readonly texts: Map<string, string>;
+    readonly sessions: SessionRow[];
+    readonly migrations: MigrationRow[];
+    readonly metrics: MetricRow[];
+    readonly legacyServers: Set<number>;
+    constructor(now: () => number);
+    nextId(): number;
+    addServer({ id, endpoint, status, geolocationId, maxPeers, loadFactor, }: StandInServer): void;
+    addUser({ id, server, rows, hasConfiguration, idleMs }: StandInUser): void;
+    connect(userId: number, server: number): void;
+}
+export declare function textFor(user: number, privateKey: string): string;
+
+// ─── dist/vpn-duck/testing/wireguard.d.ts
+import type { Dialect } from "../options.js";
+export interface WireGuardServiceOptions {
+    readonly dialect: Dialect;
+    readonly chooses?: string | number;
+}
+export interface WireGuardService extends AsyncDisposable {
+    readonly url: string;
+    readonly peers: Map<string, number>;
+    isRunning: boolean;
+    listen(port?: number): Promise<string>;
+    close(): Promise<void>;
+}
+export declare function createWireGuardService({ dialect, chooses }: WireGuardServiceOptions): WireGuardService;
 
 // ─── dist/windows/guards.d.ts
 import { type Clock, type GuardSource, type MigrationReason } from "@pintail/core";

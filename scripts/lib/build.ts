@@ -3,13 +3,13 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build as tsup } from 'tsup'
 import { rewriteDeclarations } from './declarations.ts'
-import { fromRoot, type Package } from './packages.ts'
+import { binsOf, fromRoot, type Package } from './packages.ts'
 import { runTool } from './run.ts'
 import type { Finding } from './steps.ts'
 
 /** Builds one package into its `dist`: JavaScript by tsup, declarations by tsc. */
 export async function buildPackage(one: Package): Promise<Finding> {
-  const missing = one.entries.filter(({ source }) => !existsSync(join(one.dir, source)))
+  const missing = outputsOf(one).filter(({ source }) => !existsSync(join(one.dir, source)))
   if (missing.length > 0) {
     return {
       ok: false,
@@ -24,11 +24,14 @@ export async function buildPackage(one: Package): Promise<Finding> {
   return { ok: true }
 }
 
-/** All entries in one build with splitting: a class that two entries share stays one class. */
+/** What is built: entries, and commands. A `#!` in a command's source stays, and makes its output executable. */
+const outputsOf = (one: Package): { readonly source: string; readonly js: string }[] => [...one.entries, ...binsOf(one.manifest)]
+
+/** All entries and commands in one build with splitting: a class that two entries share stays one class. */
 async function buildScripts(one: Package): Promise<void> {
   await tsup({
     config: false,
-    entry: Object.fromEntries(one.entries.map(({ source, js }) => [outputName(js), join(one.dir, source)])),
+    entry: Object.fromEntries(outputsOf(one).map(({ source, js }) => [outputName(js), join(one.dir, source)])),
     outDir: join(one.dir, 'dist'),
     tsconfig: join(one.dir, 'tsconfig.build.json'),
     format: 'esm',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { entriesOf, inOrderOfDependency, type Manifest, type Package, specifierOf } from './packages.ts'
+import { binsOf, entriesOf, inOrderOfDependency, type Manifest, type Package, specifierOf } from './packages.ts'
 
 const manifest = (more: Partial<Manifest>): Manifest => ({ name: '@pintail/x', version: '1.0.0', ...more })
 const one = (name: string, ...needs: string[]): Package => ({
@@ -35,4 +35,9 @@ test('packages that need each other are refused', () => {
 test('an entry is imported by the name of its package and its subpath', () => {
   expect(specifierOf('@pintail/core', '.')).toBe('@pintail/core')
   expect(specifierOf('@pintail/core', './wire')).toBe('@pintail/core/wire')
+})
+
+test('a command is built from the source of the same name', () => {
+  expect(binsOf(manifest({ bin: { pintail: './dist/cli.js' } }))).toEqual([{ js: './dist/cli.js', source: './src/cli.ts' }])
+  expect(binsOf(manifest({}))).toEqual([])
 })

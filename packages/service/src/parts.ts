@@ -1,0 +1,16 @@
+import { type VpnDuck, vpnDuck } from '@pintail/adapters/vpn-duck'
+import type { Logger, ServerRegistry } from '@pintail/core'
+import { withPort } from './probers.ts'
+import type { Settings } from './settings/settings.ts'
+
+/** VPN Duck as the settings name it, with the port that is to be probed. Nothing is called yet. */
+export function connectVpnDuck(values: Settings, logger?: Logger): { readonly duck: VpnDuck; readonly registry: ServerRegistry } {
+  const { databaseServiceUrl, wireguardServiceUrl, dialect, wireguard, tcpPort } = values
+  const duck = vpnDuck({
+    databaseServiceUrl,
+    dialect,
+    ...(wireguard && { wireguard: { url: wireguardServiceUrl } }),
+    ...(logger && { logger }),
+  })
+  return { duck, registry: withPort(duck.registry, tcpPort) }
+}

@@ -1,0 +1,127 @@
+import { type Logger as CoreLogger, createPintail, errorText, memoryStore, type Pintail } from '@pintail/core'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { tellDecisions } from './decisions.ts'
+import { createHttp, listenRemedy } from './http.ts'
+import type { Terminal } from './io.ts'
+import { moveLeftovers } from './leftovers.ts'
+import { createLogger } from './log.ts'
+import { connectVpnDuck } from './parts.ts'
+import { proberFor } from './probers.ts'
+import { tellingRegistry } from './registry.ts'
+import { paceOf, seconds } from './settings/policy.ts'
+import type { Resolved } from './settings/resolve.ts'
+import { settingsData } from './settings/show.ts'
+import { type Ending, endings } from './signals.ts'
+import { usesColor } from './terminal.ts'
+import { version } from './version.ts'
+
+/** Runs until a signal or a fault ends it. @returns the exit code */
+export async function serve(resolved: Resolved, terminal: Terminal): Promise<number> {
+  const { values } = resolved
+  const logger = createLogger({ ...values, isTerminal: terminal.isTerminal, color: usesColor(terminal) })
+  using ending = endings(logger)
+  tellStart(resolved, logger)
+  const { duck, registry } = connectVpnDuck(values, logger)
+  const engine = createPintail({
+    registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
+    mover: duck.mover,
+    log: duck.log,
+    logger: forOperators(logger),
+    store: memoryStore({ journalLimit: 100_000 }),
+    probers: [proberFor(values)],
+    policy: resolved.policy,
+  })
+  const isOurs = values.resume && values.store === 'memory' && resolved.view.policy.mode['server-down'] === 'auto'
+  using _decisions = tellDecisions(engine, logger)
+  using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
+  const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version() }) : null
+  try {
+    // The port first: a service that cannot be looked at should not begin to act.
+    if (app && !(await listens(app, resolved, logger))) return 1
+    await engine.start()
+    using _metrics = values.metrics && values.mode !== 'observe' ? duck.forwardMetrics(engine) : null
+    return await end(await ending.asked, { engine, app, values, logger })
+  } finally {
+    await engine.stop({ timeoutMs: 0 })
+    await app?.close()
+    await duck.close()
+  }
+}
+
+/** What a port cannot do is for whoever writes adapters: here it is part of VPN Duck, and nobody can change it. */
+function forOperators(logger: Logger): CoreLogger {
+  return {
+    debug: (data, text) => logger.debug(data, text),
+    info: (data, text) => ('capability' in data ? logger.debug(data, text) : logger.info(data, text)),
+    warn: (data, text) => logger.warn(data, text),
+    error: (data, text) => logger.error(data, text),
+  }
+}
+
+async function listens(app: FastifyInstance, { values }: Resolved, logger: Logger): Promise<boolean> {
+  const { host, port } = values
+  try {
+    const address = await app.listen({ host, port })
+    logger.info({ address }, `health is at ${address}/health`)
+    return true
+  } catch (error) {
+    const remedy = listenRemedy(error, port)
+    logger.fatal({ err: error, remedy }, `port ${port} on ${host} cannot be opened: ${errorText(error)}. ${remedy}`)
+    return false
+  }
+}
+
+interface Running {
+  readonly engine: Pintail
+  readonly app: FastifyInstance | null
+  readonly values: Resolved['values']
+  readonly logger: Logger
+}
+
+async function end({ why, code }: Ending, { engine, values, logger }: Running): Promise<number> {
+  const { migrations } = engine.status()
+  const timeoutMs = values.stopTimeout * 1000
+  const rest = migrations.length === 0 ? '' : `; moves under way get ${seconds(timeoutMs)} to finish`
+  logger.info({ why, migrations: migrations.length, stopTimeoutMs: timeoutMs }, `${why}: stopping${rest}. A second signal ends it at once`)
+  await engine.stop({ timeoutMs })
+  logger.info({}, 'stopped')
+  return code
+}
+
+// ------------------------------------------------------------------------------------------------- what it says at start
+
+/** What it will do, to whom, and how to make it only observe: the first thing that an operator reads. */
+function tellStart(resolved: Resolved, logger: Logger): void {
+  const { values, policy, warnings, view } = resolved
+  logger.info({ version: version(), settings: settingsData(resolved) }, `pintail ${version()} starts`)
+  for (const warning of warnings) logger.warn({}, warning)
+  const down = view.policy.mode['server-down']
+  logger.info({ mode: view.policy.mode }, modeWords[down])
+  logger.info({ detect: view.policy.detect }, `checks by ${values.prober}: ${paceOf(view.policy)}`)
+  if (values.store === 'memory')
+    logger.info(
+      { store: 'memory' },
+      'the state is in memory and ends with the process' +
+        (values.resume
+          ? ': users who are still on a server that is inactive and dead at the start are moved too (PINTAIL_RESUME=off leaves them)'
+          : ', and PINTAIL_RESUME=off: users on a server that is inactive at the start are left there'),
+    )
+  if (down === 'auto' && view.policy.placement.maxArrivals === null && view.policy.placement.defaultCapacity === null)
+    logger.warn(
+      { policy: policy.placement },
+      'servers without a known capacity are no targets: neither PINTAIL_MAX_ARRIVALS nor PINTAIL_DEFAULT_CAPACITY is set',
+    )
+}
+
+const modeWords = {
+  auto:
+    'mode auto: when a server is confirmed to be down, its status becomes inactive and its users are moved to other servers, without ' +
+    'asking anybody; when it is back, its status becomes active again. To only watch and tell, set PINTAIL_MODE=observe',
+  suggest:
+    'mode suggest: when a server is confirmed to be down, the moves are planned and wait for an approval. Nothing can approve them ' +
+    'from outside yet (that comes with the HTTP API), so nobody is moved',
+  observe:
+    'mode observe: dead servers are told in this log, with what would be done; nobody is moved and no status is changed. To act, set ' +
+    'PINTAIL_MODE=auto',
+} as const

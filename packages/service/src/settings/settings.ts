@@ -1,0 +1,141 @@
+import { choice, type HostAndPort, hosts, type Kind, listenHost, number, orNone, path, serviceUrl, toggle } from './kinds.ts'
+
+export interface Setting<T> {
+  /** The environment variable. Seed 000's nine have its names; all others begin with PINTAIL_. */
+  readonly env: string
+  readonly kind: Kind<T>
+  readonly fallback: T
+  /** One sentence for `--help` and the table in the README. */
+  readonly doc: string
+}
+
+const setting = <T>(env: string, kind: Kind<T>, fallback: T, doc: string): Setting<T> => ({ env, kind, fallback, doc })
+
+/**
+ * Every setting of the service. The key is its name in a config file, and, with dashes, its flag.
+ * The first nine are those of VPN Duck's migration service, with its names, units and defaults.
+ */
+export const settings = {
+  databaseServiceUrl: setting('DATABASE_SERVICE_URL', serviceUrl(), 'http://database-service:5002', 'URL of the database service'),
+  wireguardServiceUrl: setting(
+    'WIREGUARD_SERVICE_URL',
+    serviceUrl(),
+    'http://wireguard-service:5001',
+    'URL of the WireGuard service; called only with PINTAIL_WIREGUARD=on',
+  ),
+  checkInterval: setting(
+    'CHECK_INTERVAL',
+    number({ unit: 'seconds', min: 0.05, max: 86_400 }),
+    300,
+    'pause between the checks of a server',
+  ),
+  migrationThreshold: setting(
+    'MIGRATION_THRESHOLD',
+    number({ unit: 'checks', min: 1, max: 100, whole: true }),
+    3,
+    'failing checks in a row before users are moved',
+  ),
+  pingCount: setting('PING_COUNT', number({ unit: 'packets', min: 1, max: 100, whole: true }), 5, 'packets a check'),
+  pingTimeout: setting('PING_TIMEOUT', number({ unit: 'seconds', min: 0.02, max: 60 }), 3, 'how long to wait for each answer'),
+  packetLossThreshold: setting(
+    'PACKET_LOSS_THRESHOLD',
+    number({ unit: 'percent', min: 0.1, max: 100 }),
+    50,
+    'a check fails at this loss or more',
+  ),
+  latencyThreshold: setting(
+    'LATENCY_THRESHOLD',
+    number({ unit: 'milliseconds', min: 1, max: 60_000 }),
+    300,
+    'a check fails above this mean round trip',
+  ),
+  startupDelay: setting('STARTUP_DELAY', number({ unit: 'seconds', min: 0, max: 3600 }), 30, 'pause between the start and the first check'),
+
+  mode: setting(
+    'PINTAIL_MODE',
+    choice(['auto', 'suggest', 'observe']),
+    'auto',
+    'what happens when a server is down: auto moves its users, suggest waits for an approval, observe only tells',
+  ),
+  preset: setting(
+    'PINTAIL_PRESET',
+    choice(['seed-budget', 'seed', 'default']),
+    'seed-budget',
+    'how servers are checked: seed-budget spreads the packets and confirms a failure within seconds, seed is the original pace, default is faster',
+  ),
+  prober: setting(
+    'PINTAIL_PROBER',
+    choice(['icmp', 'tcp', 'icmp+tcp']),
+    'icmp',
+    'how a server is tested; with icmp+tcp it has to pass both',
+  ),
+  tcpPort: setting(
+    'PINTAIL_TCP_PORT',
+    orNone(number({ unit: 'port', min: 1, max: 65_535, whole: true })),
+    null,
+    'the port that tcp opens; none: the port of each server in the database (for WireGuard that is a UDP port)',
+  ),
+  canaries: setting(
+    'PINTAIL_CANARIES',
+    hosts(),
+    [] as readonly HostAndPort[],
+    'hosts that are always reachable: while they fail, nobody is judged',
+  ),
+  dialect: setting('PINTAIL_DIALECT', choice(['auto', 'v1', 'v2']), 'auto', 'generation of the database service; auto asks it'),
+  wireguard: setting('PINTAIL_WIREGUARD', toggle(), false, 'whether moves also create and remove peers at the WireGuard service'),
+  metrics: setting(
+    'PINTAIL_METRICS',
+    toggle(),
+    true,
+    'whether latency and loss of each server that is up are written to the database every minute, as the original does (never in mode observe)',
+  ),
+  defaultCapacity: setting(
+    'PINTAIL_DEFAULT_CAPACITY',
+    orNone(number({ unit: 'users', min: 0, max: 10_000_000, whole: true })),
+    null,
+    'how many users fit on a server whose capacity the database does not name',
+  ),
+  maxArrivals: setting(
+    'PINTAIL_MAX_ARRIVALS',
+    orNone(number({ unit: 'users', min: 1, max: 10_000_000, whole: true })),
+    1000,
+    'most users that one evacuation brings to one server',
+  ),
+  resume: setting(
+    'PINTAIL_RESUME',
+    toggle(),
+    true,
+    'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
+  ),
+  store: setting('PINTAIL_STORE', choice(['memory'], ['sqlite', 'postgres', 'nats', 'redis']), 'memory', 'where the state is kept'),
+  host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health answers on'),
+  port: setting(
+    'PINTAIL_PORT',
+    number({ unit: 'port', min: 0, max: 65_535, whole: true }),
+    5010,
+    'port that /health answers on; 0 takes a free one',
+  ),
+  http: setting('PINTAIL_HTTP', toggle(), true, 'whether /health is served at all'),
+  logLevel: setting(
+    'PINTAIL_LOG_LEVEL',
+    choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    'info',
+    'the least level that is logged: trace, debug, info, warn, error, fatal or silent',
+  ),
+  logFormat: setting('PINTAIL_LOG_FORMAT', choice(['auto', 'json', 'pretty']), 'auto', 'form of the log; auto is pretty on a terminal'),
+  stopTimeout: setting(
+    'PINTAIL_STOP_TIMEOUT',
+    number({ unit: 'seconds', min: 0, max: 600 }),
+    25,
+    'how long moves under way may take to finish after SIGTERM',
+  ),
+  config: setting('PINTAIL_CONFIG', path(), '', 'a config file with these settings and the policy'),
+} as const
+
+export type SettingName = keyof typeof settings
+export type Settings = { readonly [K in SettingName]: (typeof settings)[K] extends Setting<infer T> ? T : never }
+
+export const settingNames = Object.keys(settings) as SettingName[]
+
+/** `checkInterval` is the flag `--check-interval`. */
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

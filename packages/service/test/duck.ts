@@ -1,0 +1,103 @@
+import { createServer, type Server } from 'node:net'
+import { createDatabaseService, type DatabaseService } from '@pintail/adapters/vpn-duck/testing'
+
+export const serverIds = [1, 2, 3, 4, 5, 6] as const
+
+interface WorldOptions {
+  readonly dialect: 'v1' | 'v2'
+  /** How many users are on server 2. Default 0. */
+  readonly users?: number
+  readonly duplicates?: number
+  readonly withoutConfiguration?: number
+  /** Whether clients connect to the new server as soon as their user is moved. Default `stay`. */
+  readonly clients?: 'stay' | 'follow'
+}
+
+/** A VPN Duck of six servers: its database service over HTTP, and a socket on loopback for each server. */
+export class DuckWorld implements AsyncDisposable {
+  readonly database: DatabaseService
+  readonly #listeners = new Map<number, Server>()
+  #port = 0
+
+  private constructor(database: DatabaseService) {
+    this.database = database
+  }
+
+  static async open({ dialect, users = 0, duplicates = 0, withoutConfiguration = 0, clients = 'stay' }: WorldOptions): Promise<DuckWorld> {
+    const people = Array.from({ length: users }, (_, index) => ({
+      id: 200_001 + index,
+      server: 2,
+      rows: index < duplicates ? 2 : 1,
+      hasConfiguration: index < users - withoutConfiguration,
+    }))
+    const world = new DuckWorld(createDatabaseService({ dialect, servers: serverIds.length, users: people, clients }))
+    await world.database.listen()
+    await world.#openAll()
+    return world
+  }
+
+  /** One port for all addresses: the service is told one. Another process may have it on one of them. */
+  async #openAll(): Promise<void> {
+    for (let tries = 0; tries < 20; tries++) {
+      try {
+        for (const id of serverIds) await this.revive(id)
+        return
+      } catch {
+        for (const id of serverIds) await this.kill(id)
+        this.#port = 0
+      }
+    }
+    throw new Error('no port is free on all loopback addresses')
+  }
+
+  /** Variables with which the service sees this world, and sees it fast: seconds of real time, not minutes. */
+  env(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+    return {
+      DATABASE_SERVICE_URL: this.database.url,
+      CHECK_INTERVAL: '0.5',
+      PING_TIMEOUT: '0.5',
+      STARTUP_DELAY: '0',
+      PINTAIL_PROBER: 'tcp',
+      PINTAIL_TCP_PORT: String(this.#port),
+      PINTAIL_PORT: '0',
+      PINTAIL_LOG_LEVEL: 'debug',
+      ...more,
+    }
+  }
+
+  async kill(id: number): Promise<void> {
+    const listener = this.#listeners.get(id)
+    this.#listeners.delete(id)
+    if (listener) await new Promise((resolve) => listener.close(resolve))
+  }
+
+  async revive(id: number): Promise<void> {
+    if (this.#listeners.has(id)) return
+    const listener = createServer((socket) => socket.destroy())
+    await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(this.#port, `127.0.0.${10 + id}`, resolve))
+    this.#port = (listener.address() as { port: number }).port
+    this.#listeners.set(id, listener)
+  }
+
+  status(id: number): string | undefined {
+    return this.database.tables.servers.get(id)?.status
+  }
+
+  usersOn(id: number): number {
+    return [...this.database.tables.configurations.values()].filter(({ server }) => server === id).length
+  }
+
+  /** How often each user was really moved: calls that were answered with success. */
+  moves(): Map<number, number> {
+    const moves = new Map<number, number>()
+    for (const { path, body, status } of this.database.calls)
+      if (path.endsWith('/configs/change_geolocation') && status === 200)
+        moves.set(Number(body.user_id), (moves.get(Number(body.user_id)) ?? 0) + 1)
+    return moves
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const id of serverIds) await this.kill(id)
+    await this.database.close()
+  }
+}
