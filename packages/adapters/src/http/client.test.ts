@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fakeClock } from '@pintail/core/testing'
 import { afterEach, expect, test } from 'vitest'
@@ -230,6 +230,24 @@ test('an endless body is cut off and its socket closed', async () => {
     pour(request, response, nth)
   })
   await expect(refusing.client.call(read, ctx)).rejects.toMatchObject({ code: 'rejected' })
+})
+
+test('something that does not speak HTTP is no answer', async () => {
+  const other = createTcpServer(
+    (socket) =>
+      void socket
+        .on('error', () => {})
+        .resume()
+        .end('SSH-2.0-OpenSSH_9.2\r\n'),
+  )
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  ends.push(() => new Promise((resolve) => other.close(resolve)))
+  const client = new HttpClient({ name: 'Panel', baseUrl: `http://127.0.0.1:${(other.address() as AddressInfo).port}`, tries: 1 })
+  await expect(client.call(read, ctx)).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringContaining('had no answer: HPE_'),
+  })
+  await expect(client.call(once, ctx)).rejects.toMatchObject({ code: 'internal' })
 })
 
 test('a redirect is not followed, wherever it leads', async () => {
