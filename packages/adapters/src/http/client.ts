@@ -116,11 +116,10 @@ export class HttpClient {
     for (let tries = 1; ; tries++) {
       const failure = await this.#try(call, lane, signal, traceparent)
       if (!(failure instanceof HttpFailure)) return failure
-      const { facts, code } = failure
-      const isSafe = call.effect !== 'once' || code === 'unavailable'
+      const { facts } = failure
       const asked = facts.retryAfterMs ?? 0
       if (asked > 0) lane.hold(this.#clock.now() + asked)
-      if (tries >= most || !facts.isTransient || !isSafe || asked > retryAfterMaxMs || signal.aborted) throw failure
+      if (tries >= most || !facts.isTransient || asked > retryAfterMaxMs || signal.aborted) throw failure
       const backoff = Math.min(backoffMaxMs, backoffMs * 2 ** (tries - 1)) * (0.5 + this.#random() / 2)
       // The failure before the abort stands: it says what has happened.
       const goesOn = await pause(this.#clock, Math.max(backoff, asked), signal).then(

@@ -9,7 +9,7 @@ export type Effect = 'none' | 'repeatable' | 'once'
 interface FailureFacts {
   /** Null: no answer came. */
   readonly status: number | null
-  /** Worth another try of the same call. */
+  /** Another try of the same call is safe, by its effect, and may go better. */
   readonly isTransient: boolean
   /** The service is at fault, not the call: counts for the circuit breaker. */
   readonly isFault: boolean

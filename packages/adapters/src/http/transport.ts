@@ -23,7 +23,7 @@ export function send(url: URL, { method, headers, body, signal, onSent }: Sendin
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
     const request: ClientRequest = open(url, { method, headers: { ...headers, ...length, connection: 'close' }, agent: false, signal })
     request.once('socket', (socket) => socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', onSent))
-    request.once('error', reject)
+    request.on('error', reject)
     request.once('response', (message) => {
       try {
         resolve(toResponse(message))

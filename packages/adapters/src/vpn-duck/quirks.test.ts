@@ -1,5 +1,15 @@
 import { inspect } from 'node:util'
-import type { Connection, ConnectionInput, LogEntry, Logger, Move, Server, ServerInput, ServerStatus } from '@pintail/core'
+import {
+  type Connection,
+  type ConnectionInput,
+  type LogEntry,
+  type Logger,
+  type Move,
+  type Server,
+  type ServerInput,
+  type ServerStatus,
+  systemClock,
+} from '@pintail/core'
 import { afterEach, expect, test } from 'vitest'
 import { type Dialect, type VpnDuckOptions, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions } from './testing/index.ts'
@@ -259,6 +269,30 @@ test('a moved user stays in VPN Duck’s list of the old server, and lives on th
   }
 })
 
+test('v2: a client that goes on with its old file is not moved off the old server again', async () => {
+  const { client, users, duck, moveOf, service } = await world('v2')
+  await duck.mover.move(await moveOf(101, 1, 2), ctx)
+  service.tables.connect(101, 1)
+  expect(await client.users(1)).toEqual([101, 101])
+  expect(await users(1)).toEqual([])
+  expect(await users(2)).toEqual([101])
+})
+
+test('whom nobody has seen for an hour after his move takes up no room any more, as everybody else', async () => {
+  let late = 0
+  const clock = { ...systemClock, now: () => systemClock.now() + late }
+  for (const dialect of both) {
+    late = 0
+    const { users, duck, moveOf } = await world(dialect, {}, { clock })
+    await duck.mover.move(await moveOf(101, 1, 2), ctx)
+    late = 3_599_000
+    expect(await users(2)).toEqual([101])
+    late = 3_601_000
+    expect(await users(2)).toEqual([])
+    expect(await users(1)).toEqual([])
+  }
+})
+
 test('v1: whom another process has moved is not moved again', async () => {
   const { client, users, service } = await world('v1', {
     users: [
@@ -268,7 +302,7 @@ test('v1: whom another process has moved is not moved again', async () => {
   })
   await client.move(101, 3, 1)
   expect(service.homeOf(101)).toBe(3)
-  expect(await client.users(1)).toEqual([101, 102])
+  expect((await client.users(1)).sort()).toEqual([101, 102])
   expect(await users(1)).toEqual([102])
 })
 
@@ -311,12 +345,13 @@ test('rows without a user are left out and warned about', async () => {
 
 test('v2 says success when it has moved nobody: who has no configuration is refused', async () => {
   const users = [
+    { id: 100, server: 1, hasConfiguration: false },
     { id: 101, server: 1, hasConfiguration: false },
     { id: 102, server: 1 },
   ]
   const { client, duck, moveOf, service } = await world('v2', { users })
   expect(await client.move(101, 2, 2)).toBe(true)
-  await expect(duck.mover.move(await moveOf(101, 1, 2), ctx)).rejects.toMatchObject({ code: 'rejected' })
+  for (const user of [100, 101]) await expect(duck.mover.move(await moveOf(user, 1, 2), ctx)).rejects.toMatchObject({ code: 'rejected' })
   await duck.mover.move(await moveOf(102, 1, 2), ctx)
   expect(service.homeOf(102)).toBe(2)
 })

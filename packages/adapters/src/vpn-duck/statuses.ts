@@ -99,7 +99,8 @@ export class Statuses {
     for (const { wish } of due) {
       const row = after.get(wish.id)
       if (!row) ends.set(wish.id, unknown(wish.server.id))
-      else if (statusOf(row.status) !== shown(wish.status)) ends.set(wish.id, notTaken(wish, row))
+      // v2 keeps of all words only whether it is `active`.
+      else if (statusOf(row.status) !== wish.status) ends.set(wish.id, notTaken(wish, row))
     }
   }
 
@@ -127,9 +128,6 @@ export class Statuses {
     return before
   }
 }
-
-/** v2 keeps of all words only whether it is `active`. */
-const shown = (status: ServerStatus): ServerStatus => status
 
 function unknown(id: string): PintailError {
   return new PintailError('rejected', `VPN Duck has no server ${id}`, {

@@ -14,7 +14,7 @@ async function world(dialect: 'v1' | 'v2') {
   const duck = vpnDuck({
     databaseServiceUrl: await service.listen(),
     backoffMs: 2,
-    timeouts: { readMs: 150, moveMs: 150, statusMs: 150, logMs: 150 },
+    timeouts: { readMs: 600, moveMs: 600, statusMs: 600, logMs: 600 },
   })
   ends.push(
     () => service.close(),
@@ -43,9 +43,9 @@ const faults: readonly (readonly [FaultKind, move: 'sure' | 'unclear', told: Reg
   ['throttled', 'sure', /answered 429: Too many requests/],
   ['overloaded', 'sure', /answered 503/],
   ['error', 'unclear', /answered 500: Ошибка при обращении к базе данных/],
-  ['silent', 'unclear', /had no answer within 150 ms/],
+  ['silent', 'unclear', /had no answer within 600 ms/],
   ['reset', 'unclear', /ECONNRESET|socket hang up/],
-  ['endless', 'unclear', /longer than|within 150 ms/],
+  ['endless', 'unclear', /longer than|within 600 ms/],
   ['redirect', 'unclear', /answered 302: a redirect to \/.*not followed/],
 ]
 
