@@ -863,10 +863,12 @@ import type { LogEntry, LogSink } from "../../ports.js";
 import { type ContractRule, type KitOptions, type Troubles } from "./rule.js";
 export interface LogHarness extends Troubles {
     readonly sink: LogSink;
-    entries(): readonly LogEntry[] | PromiseLike<readonly LogEntry[]>;
+    entries(): readonly Partial<LogEntry>[] | PromiseLike<readonly Partial<LogEntry>[]>;
+    view?(entry: LogEntry): Partial<LogEntry>;
+    example?(index: number): Partial<LogEntry>;
     restart?(): LogSink | PromiseLike<LogSink>;
 }
-export type LogExtra = "restart" | "goDown" | "fallSilent";
+export type LogExtra = "whole" | "restart" | "goDown" | "fallSilent";
 export declare function logSinkContract(create: () => LogHarness | PromiseLike<LogHarness>, options?: KitOptions<LogExtra>): ContractRule[];
 
 // ─── dist/testing/contracts/mover.d.ts

@@ -1,5 +1,12 @@
-import type { ServerInput } from '@pintail/core'
-import { connectionMoverContract, type MoverHarness, type RegistryHarness, serverRegistryContract } from '@pintail/core/testing'
+import type { ConnectionId, LogEntry, ServerId, ServerInput } from '@pintail/core'
+import {
+  connectionMoverContract,
+  type LogHarness,
+  logSinkContract,
+  type MoverHarness,
+  type RegistryHarness,
+  serverRegistryContract,
+} from '@pintail/core/testing'
 import { test } from 'vitest'
 import { type Dialect, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions, type StandInUser } from './testing/index.ts'
@@ -47,6 +54,31 @@ for (const dialect of ['v1', 'v2'] as const) {
   }
   for (const rule of serverRegistryContract(registryWorld, { without: ['watch', 'change'] }))
     test(`registry, ${dialect}: ${rule.name}`, rule.run)
+
+  // Its table has these columns, and rows of moves only.
+  const logWorld = async (): Promise<LogHarness> => {
+    const { service, duck, troubles } = await world(dialect)
+    return {
+      sink: duck.log,
+      view: ({ connectionId, fromServerId, toServerId, success }: LogEntry) => ({ connectionId, fromServerId, toServerId, success }),
+      example: (index) => ({
+        connectionId: String(1000 + index) as ConnectionId,
+        fromServerId: '1' as ServerId,
+        toServerId: '2' as ServerId,
+        success: true,
+      }),
+      entries: () =>
+        service.tables.migrations.map(({ userId, from, to, success }) => ({
+          connectionId: String(userId) as ConnectionId,
+          fromServerId: String(from) as ServerId,
+          toServerId: String(to) as ServerId,
+          success,
+        })),
+      restart: () => vpnDuck({ databaseServiceUrl: service.url, backoffMs: 5 }).log,
+      ...troubles,
+    }
+  }
+  for (const rule of logSinkContract(logWorld, { without: ['whole'] })) test(`log, ${dialect}: ${rule.name}`, rule.run)
 
   for (const clients of ['stay', 'follow'] as const) {
     const moverWorld = async (): Promise<MoverHarness> => {
