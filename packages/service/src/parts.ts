@@ -5,12 +5,13 @@ import type { Settings } from './settings/settings.ts'
 
 /** VPN Duck as the settings name it, with the port that is to be probed. Nothing is called yet. */
 export function connectVpnDuck(values: Settings, logger?: Logger): { readonly duck: VpnDuck; readonly registry: ServerRegistry } {
-  const { databaseServiceUrl, wireguardServiceUrl, dialect, wireguard, tcpPort } = values
+  const { databaseServiceUrl, wireguardServiceUrl, dialect, wireguard, tcpPort, ledger } = values
   const duck = vpnDuck({
     databaseServiceUrl,
     dialect,
     ...(wireguard && { wireguard: { url: wireguardServiceUrl } }),
-    ...(logger && { logger }),
+    // Without a logger it is only looked: nothing is moved, and nothing written.
+    ...(logger && { logger, ...(ledger && { ledger }) }),
   })
   return { duck, registry: withPort(duck.registry, tcpPort) }
 }

@@ -3,6 +3,7 @@ import { errorText, PintailError } from '@pintail/core'
 import { untilAborted } from '../http/waiting.ts'
 import { type DuckApi, isRouteMissing } from './api.ts'
 import { Bounded } from './bounded.ts'
+import type { MoveLedger, OwnWord } from './ledger.ts'
 import { byUser, type DuckConfiguration, type DuckSession, isNews, newest, type Seen, seenNothing, seenOf } from './rows.ts'
 import { Together } from './together.ts'
 
@@ -21,17 +22,6 @@ export type Home =
 
 /** And what was seen of him meanwhile. */
 export type Found = Home & { readonly seen: Seen }
-
-/** The last word that this process has given about a user. */
-interface OwnWord {
-  readonly from: string
-  readonly to: string
-  /** His rows of active_connections at that time. */
-  readonly seen: Seen
-  readonly at: number
-  /** False: the call had no answer, so that nobody knows whether it counts. */
-  readonly isAnswered: boolean
-}
 
 interface Verified {
   readonly server: string | null
@@ -63,6 +53,7 @@ export class Homes {
   readonly #api: DuckApi
   readonly #clock: Clock
   readonly #logger: Logger | undefined
+  readonly #ledger: MoveLedger | null
   readonly #own = new Bounded<number, OwnWord>(200_000)
   readonly #verified = new Bounded<number, Verified>(200_000)
   readonly #sessions: Together<string, readonly DuckSession[]>
@@ -71,10 +62,12 @@ export class Homes {
   #witnessed = 0
   #isMute = false
 
-  constructor(api: DuckApi, clock: Clock, logger: Logger | undefined) {
+  constructor(api: DuckApi, clock: Clock, logger: Logger | undefined, ledger: MoveLedger | null = null) {
     this.#api = api
     this.#clock = clock
     this.#logger = logger
+    this.#ledger = ledger
+    for (const [user, word] of ledger?.read() ?? []) this.#own.set(user, word)
     const forAll = { signal: new AbortController().signal }
     this.#sessions = new Together(async (server) => (await api.sessions(server, forAll)).sessions)
   }
@@ -84,10 +77,19 @@ export class Homes {
     this.#servers = servers
   }
 
+  /** A move is about to be called: kept before it, because after a crash nobody else knows of it. Undoes that when called. */
+  intend(user: number, from: string, to: string, seen: Seen): () => void {
+    if (!this.#ledger) return () => {}
+    const before = this.#own.get(user)
+    this.#ledger.write(user, { from, to, seen, at: this.#clock.now(), isAnswered: false })
+    // Nothing has happened: what was known before is so still, or that he is where he was.
+    return () => this.#ledger?.write(user, before ?? { from, to: from, seen, at: this.#clock.now(), isAnswered: true })
+  }
+
   /** `isTold`: VPN Duck has answered with his new configuration, which needs no second look. */
   moved(user: number, from: string, to: string, seen: Seen, isTold: boolean): void {
     const at = this.#clock.now()
-    this.#own.set(user, { from, to, seen, at, isAnswered: true })
+    this.#say(user, { from, to, seen, at, isAnswered: true })
     if (isTold) this.#verified.set(user, { server: to, publicKey: null, at })
     else this.#verified.delete(user)
   }
@@ -96,6 +98,22 @@ export class Homes {
   unclear(user: number, from: string, to: string, seen: Seen): void {
     this.#own.set(user, { from, to, seen, at: this.#clock.now(), isAnswered: false })
     this.#verified.delete(user)
+  }
+
+  #say(user: number, word: OwnWord): void {
+    this.#own.set(user, word)
+    try {
+      this.#ledger?.write(user, word)
+    } catch (error) {
+      // What was kept before the move says that it is not known: after a crash it is made once more, and changes nothing.
+      this.#logger?.warn({ err: errorText(error) }, 'the ledger of moves cannot be written')
+    }
+  }
+
+  /** A move of which nobody knows whether it counts. */
+  unclearMove(user: number): OwnWord | null {
+    const word = this.#own.get(user)
+    return word && !word.isAnswered ? word : null
   }
 
   /**

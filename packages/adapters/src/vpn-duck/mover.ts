@@ -40,6 +40,7 @@ export class DuckMover implements ConnectionMover {
 
   async move(move: Move, ctx: CallContext): Promise<unknown> {
     const { user, home, isThere } = await this.check(move, ctx)
+    if (home?.at === 'unknown') await this.#clearUp(user, move, ctx)
     const access = isThere ? null : await this.#change(user, move.from, move.to, reasonFor(move.reason), home?.seen ?? seenEverything, ctx)
     this.#used.set(move.key, true)
     return access
@@ -59,6 +60,26 @@ export class DuckMover implements ConnectionMover {
     if (this.#used.has(move.key) && (server === move.from.id || isContested)) throw movedSince(user, 'back')
     if (server !== move.from.id && server !== move.to.id) throw movedSince(user, `to server ${server}`)
     return { user, home, isThere: server === move.to.id && !isContested }
+  }
+
+  /**
+   * An earlier move of his has had no answer, perhaps because the process was killed. Sent to a third server he would be
+   * moved twice; made once more it changes nothing if it has happened, and then it is known where he is.
+   * @throws PintailError `rejected` because he lives there now
+   */
+  async #clearUp(user: number, move: Move, ctx: CallContext): Promise<void> {
+    const word = this.#homes.unclearMove(user)
+    if (!word || word.from !== move.from.id || word.to === move.to.id) return
+    const row = await this.#api.server(Number(word.to), ctx).catch((error) => {
+      if (isPintailError(error, 'rejected')) return null
+      throw error
+    })
+    const [server, geolocationId] = [whole(word.to), row?.geolocationId ?? null]
+    // It is gone: then he is free for another one.
+    if (server === null || geolocationId === null) return
+    await this.#api.changeGeolocation({ user, geolocationId, server, reason: reasonFor(move.reason) }, ctx)
+    this.#homes.moved(user, word.from, word.to, word.seen, false)
+    throw movedSince(user, `to server ${word.to}`)
   }
 
   async locate(move: Move, ctx: CallContext): Promise<Located> {
@@ -98,10 +119,12 @@ export class DuckMover implements ConnectionMover {
     if (server === null) throw noServer(to.id)
     const geolocationId = await this.#geolocationOf(to, server, ctx)
     let row: Readonly<Record<string, unknown>> | null
+    const forget = this.#homes.intend(user, from.id, to.id, seen)
     try {
       row = await this.#api.changeGeolocation({ user, geolocationId, server, reason }, ctx)
     } catch (error) {
-      if (!isPintailError(error, 'rejected') && !isPintailError(error, 'unavailable')) this.#homes.unclear(user, from.id, to.id, seen)
+      if (isPintailError(error, 'rejected') || isPintailError(error, 'unavailable')) forget()
+      else this.#homes.unclear(user, from.id, to.id, seen)
       throw error
     }
     if (row !== null && String(row.server_id) !== String(server))

@@ -48,6 +48,12 @@ export interface VpnDuckOptions {
   readonly concurrency?: number
   /** All calls together. Default: no limit. */
   readonly rate?: Rate | null
+  /**
+   * A file in which it keeps whom it has moved, for a day. VPN Duck v2 tells nobody where a user lives, so that a process
+   * that was killed in the middle of an evacuation would otherwise move some users once more. One process a file.
+   * Default: kept in memory only.
+   */
+  readonly ledger?: string
   /** Default: the global one. */
   readonly fetch?: typeof fetch
   /** pino's shape. Default: silent. */

@@ -147,12 +147,12 @@ export function listenHost(): Kind<string> {
   }
 }
 
-export function path(): Kind<string> {
+export function path(accepts: string): Kind<string> {
   return {
-    accepts: 'path of a YAML or JSON file',
+    accepts,
     argument: 'file',
     show: String,
-    read: (raw) => (typeof raw === 'string' ? good(raw) : bad('is no path', 'give the path of a YAML or JSON file')),
+    read: (raw) => (typeof raw === 'string' ? good(raw) : bad('is no path', `give the ${accepts}`)),
   }
 }
 

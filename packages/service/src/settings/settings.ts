@@ -108,6 +108,12 @@ export const settings = {
     'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
   ),
   store: setting('PINTAIL_STORE', choice(['memory'], ['sqlite', 'postgres', 'nats', 'redis']), 'memory', 'where the state is kept'),
+  ledger: setting(
+    'PINTAIL_LEDGER',
+    path('path of a file'),
+    '',
+    'a file that keeps for a day whom the service has moved, so that one that was killed moves nobody twice: VPN Duck v2 tells nobody where a user lives',
+  ),
   host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health answers on'),
   port: setting(
     'PINTAIL_PORT',
@@ -129,7 +135,7 @@ export const settings = {
     25,
     'how long moves under way may take to finish after SIGTERM',
   ),
-  config: setting('PINTAIL_CONFIG', path(), '', 'a config file with these settings and the policy'),
+  config: setting('PINTAIL_CONFIG', path('path of a YAML or JSON file'), '', 'a config file with these settings and the policy'),
 } as const
 
 export type SettingName = keyof typeof settings
