@@ -38,10 +38,32 @@ export declare function vpnDuck(options: VpnDuckOptions): VpnDuck;
 
 // ─── dist/vpn-duck/index.d.ts
 export { type VpnDuck, vpnDuck } from "./duck.js";
+export { fileLedger, type MoveLedger, type OwnWord } from "./ledger.js";
 export type { Dialect, ForwardOptions, ServerMetrics, VpnDuckOptions, VpnDuckTimeouts, WireGuardOptions } from "./options.js";
+
+// ─── dist/vpn-duck/ledger.d.ts
+import type { Seen } from "./rows.js";
+export interface OwnWord {
+    readonly from: string;
+    readonly to: string;
+    readonly seen: Seen;
+    readonly at: number;
+    readonly isAnswered: boolean;
+}
+export interface MoveLedger {
+    read(): Iterable<readonly [
+        user: number,
+        word: OwnWord
+    ]>;
+    write(user: number, word: OwnWord): void;
+}
+export declare function fileLedger(path: string, { now }?: {
+    readonly now?: () => number;
+}): MoveLedger;
 
 // ─── dist/vpn-duck/options.d.ts
 import type { Clock, Logger, Random, Rate, Server } from "@pintail/core";
+import type { MoveLedger } from "./ledger.js";
 export type Dialect = "v1" | "v2";
 export interface VpnDuckTimeouts {
     readonly readMs?: number;
@@ -65,6 +87,7 @@ export interface VpnDuckOptions {
     readonly backoffMs?: number;
     readonly concurrency?: number;
     readonly rate?: Rate | null;
+    readonly ledger?: MoveLedger | null;
     readonly fetch?: typeof fetch;
     readonly logger?: Logger;
     readonly clock?: Clock;
@@ -80,6 +103,55 @@ export interface ServerMetrics {
 export interface ForwardOptions {
     readonly intervalMs?: number;
 }
+
+// ─── dist/vpn-duck/rows.d.ts
+import type { Coordinates, Json } from "@pintail/core";
+type Row = Readonly<Record<string, unknown>>;
+export declare const isRow: (value: unknown) => value is Row;
+export interface DuckServer {
+    readonly id: string;
+    readonly rawId: string | number;
+    readonly slug: string | null;
+    readonly name: string | null;
+    readonly status: string;
+    readonly host: string | null;
+    readonly port: number | null;
+    readonly geolocationId: number | null;
+    readonly geolocationName: string | null;
+    readonly country: string | null;
+    readonly coordinates: Coordinates | null;
+    readonly capacity: number | null;
+}
+export interface DuckSession {
+    readonly rowId: number;
+    readonly userId: number;
+    readonly server: string;
+    readonly connectedAt: number;
+    readonly lastActivity: number;
+    readonly geolocationId: number | null;
+}
+export interface DuckConfiguration {
+    readonly server: string | null;
+    readonly geolocationId: number | null;
+    readonly publicKey: string | null;
+}
+export declare function whole(value: unknown): number | null;
+export declare function parseDate(value: unknown): number | null;
+export declare function parseServer(row: unknown): DuckServer | null;
+export declare function parseSession(row: unknown, server: string): DuckSession | null;
+export declare function parseConfiguration(body: unknown): DuckConfiguration | null;
+export declare function newest(rows: readonly DuckSession[]): DuckSession | null;
+export declare function byUser(sessions: Iterable<DuckSession>): Map<number, DuckSession[]>;
+export interface Seen {
+    readonly connectedAt: number;
+    readonly rowId: number;
+}
+export declare const seenNothing: Seen;
+export declare const seenEverything: Seen;
+export declare function seenOf(rows: readonly DuckSession[]): Seen;
+export declare function isNews(row: DuckSession, seen: Seen): boolean;
+export declare function usableConfig(row: Row): Json;
+export {};
 
 // ─── dist/vpn-duck/testing/faults.d.ts
 import type { IncomingMessage, ServerResponse } from "node:http";

@@ -61,6 +61,7 @@ else assert.match(pinged.stdout, /^127\.0\.0\.1 +up /m)
 const service = spawn(bin, ['serve'], {
   env: {
     ...env,
+    STATE_DIRECTORY: process.cwd(),
     DATABASE_SERVICE_URL: url,
     STARTUP_DELAY: '0',
     CHECK_INTERVAL: '1',

@@ -21,6 +21,7 @@ describe('compose.yaml', () => {
     readonly build: { readonly context: string; readonly dockerfile: string }
     readonly environment: Readonly<Record<string, string>>
     readonly depends_on: readonly string[]
+    readonly volumes: readonly string[]
     readonly restart: string
     readonly stop_grace_period: string
   }
@@ -41,6 +42,14 @@ describe('compose.yaml', () => {
     // The schema is one that refuses: otherwise the line above would mean nothing.
     expect(validate({ services: { x: { imagee: 'y' } } })).toBe(false)
     expect(validate({ services: { x: { image: 'y', restart: ['z'] } } })).toBe(false)
+  })
+
+  test('what outlives the service is in a volume, in the folder that the image makes for it', () => {
+    const folder = /STATE_DIRECTORY=(\S+)/.exec(read('Dockerfile'))?.[1]
+    expect(folder).toBe('/var/lib/pintail')
+    expect(read('Dockerfile')).toContain(`install -d -o node -g node ${folder}`)
+    expect(service.volumes).toEqual([`pintail-state:${folder}`])
+    expect(read('pintail.service')).toContain('StateDirectory=pintail')
   })
 
   test("it has the name of VPN Duck's service, starts after the database service, and starts again by itself", () => {

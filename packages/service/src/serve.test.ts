@@ -47,7 +47,7 @@ describe.each(['v1', 'v2'] as const)('VPN Duck %s', (dialect) => {
 })
 
 /** Kills the service in the middle of the evacuation of 300 users, and starts another one. */
-async function killedInTheMiddle(world: DuckWorld): Promise<{ readonly before: number }> {
+async function killedInTheMiddle(world: DuckWorld, meanwhile = (): void => {}): Promise<void> {
   await using first = serve(world)
   await allUp(first)
   await world.kill(2)
@@ -56,16 +56,16 @@ async function killedInTheMiddle(world: DuckWorld): Promise<{ readonly before: n
   expect(await first.exit()).toBe('SIGKILL')
   // What had reached the database service before is carried out.
   await new Promise((resolve) => setTimeout(resolve, 200))
-  const before = sum(world.moves())
-  expect(before).toBeLessThan(300)
+  expect(sum(world.moves())).toBeLessThan(300)
   // The status was set first: without the memory of it the server looks like one that somebody has taken out of service.
   expect(world.status(2)).toBe('inactive')
+  meanwhile()
   await using second = serve(world)
   await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', second)
   await second.says(/^evacuation \S+ completed/)
   expect((await second.says(/^server 2 was inactive at the start/)).level).toBe('warn')
-  return { before }
 }
+const first = <T>(all: Iterable<T>): T => [...all][0] as T
 const twice = (world: DuckWorld): number => [...world.moves().values()].filter((times) => times > 1).length
 
 describe('killed in the middle of an evacuation, with its state in memory', () => {
@@ -83,11 +83,30 @@ describe('killed in the middle of an evacuation, with its state in memory', () =
     expect(twice(world)).toBe(0)
   }, 60_000)
 
-  test('v2 tells nobody where a user lives: only who was moved and has not connected since is moved once more', async () => {
+  test('so it does with v2, which tells nobody where a user lives, where no client has connected since: it has kept whom it moved', async () => {
     await using world = await DuckWorld.open({ dialect: 'v2', users: 300, clients: 'stay' })
-    const { before } = await killedInTheMiddle(world)
-    expect(world.moves().size).toBe(300)
-    expect(twice(world)).toBeLessThanOrEqual(before)
+    // Another plan is due now: one of the servers that users were moved to is no target any more.
+    await killedInTheMiddle(world, () => world.database.operatorSets(first(first(world.destinations().values())), 'inactive'))
+    expect(world.destinations().size).toBe(300)
+    // A call that had no answer is made once more, to the same server, which changes nothing.
+    expect([...world.destinations().values()].filter((servers) => servers.size > 1)).toEqual([])
+  }, 60_000)
+
+  test('without a place to keep that it says so at the start, and goes on', async () => {
+    await using world = await DuckWorld.open({ dialect: 'v2', users: 3 })
+    await using service = serve(world, { STATE_DIRECTORY: fast })
+    await allUp(service)
+    const line = await service.says(/^whom it moves is kept in memory only/)
+    expect(line).toMatchObject({ level: 'warn', remedy: expect.stringContaining('PINTAIL_LEDGER') })
+    await world.kill(2)
+    await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', service)
+  }, 60_000)
+
+  test('a ledger that was named and cannot be written ends it', async () => {
+    await using world = await DuckWorld.open({ dialect: 'v2' })
+    await using service = serve(world, { PINTAIL_LEDGER: join(fast, 'moves.jsonl') })
+    expect(await service.exit()).toBe(1)
+    expect(service.output + service.stderr).toMatch(/the ledger .*moves\.jsonl cannot be kept/)
   }, 60_000)
 
   test('with PINTAIL_RESUME=off they are left where they are', async () => {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { tellDecisions } from './decisions.ts'
 import { createHttp, listenRemedy } from './http.ts'
 import type { Terminal } from './io.ts'
+import { openLedger } from './ledger.ts'
 import { moveLeftovers } from './leftovers.ts'
 import { createLogger } from './log.ts'
 import { connectVpnDuck } from './parts.ts'
@@ -22,7 +23,7 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
   const logger = createLogger({ ...values, isTerminal: terminal.isTerminal, color: usesColor(terminal) })
   using ending = endings(logger)
   tellStart(resolved, logger)
-  const { duck, registry } = connectVpnDuck(values, logger)
+  const { duck, registry } = connectVpnDuck(values, { logger, ledger: openLedger(values, terminal.env, logger) })
   const engine = createPintail({
     registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
     mover: duck.mover,

@@ -1,4 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createDatabaseService, type DatabaseService } from '@pintail/adapters/vpn-duck/testing'
 
 export const serverIds = [1, 2, 3, 4, 5, 6] as const
@@ -17,10 +20,13 @@ interface WorldOptions {
 export class DuckWorld implements AsyncDisposable {
   readonly database: DatabaseService
   readonly #listeners = new Map<number, Server>()
+  /** Where services keep what outlives them. */
+  readonly folder: string
   #port = 0
 
-  private constructor(database: DatabaseService) {
+  private constructor(database: DatabaseService, folder: string) {
     this.database = database
+    this.folder = folder
   }
 
   static async open({ dialect, users = 0, duplicates = 0, withoutConfiguration = 0, clients = 'stay' }: WorldOptions): Promise<DuckWorld> {
@@ -30,7 +36,10 @@ export class DuckWorld implements AsyncDisposable {
       rows: index < duplicates ? 2 : 1,
       hasConfiguration: index < users - withoutConfiguration,
     }))
-    const world = new DuckWorld(createDatabaseService({ dialect, servers: serverIds.length, users: people, clients }))
+    const world = new DuckWorld(
+      createDatabaseService({ dialect, servers: serverIds.length, users: people, clients }),
+      await mkdtemp(join(tmpdir(), 'pintail-duck-')),
+    )
     await world.database.listen()
     await world.#openAll()
     return world
@@ -61,6 +70,7 @@ export class DuckWorld implements AsyncDisposable {
       PINTAIL_TCP_PORT: String(this.#port),
       PINTAIL_PORT: '0',
       PINTAIL_LOG_LEVEL: 'debug',
+      STATE_DIRECTORY: this.folder,
       ...more,
     }
   }
@@ -96,8 +106,18 @@ export class DuckWorld implements AsyncDisposable {
     return moves
   }
 
+  /** To which servers each user was moved: a call that is repeated changes nothing, and is no second move. */
+  destinations(): Map<number, Set<number>> {
+    const all = new Map<number, Set<number>>()
+    for (const { path, body, status } of this.database.calls)
+      if (path.endsWith('/configs/change_geolocation') && status === 200)
+        all.set(Number(body.user_id), (all.get(Number(body.user_id)) ?? new Set()).add(Number(body.server_id)))
+    return all
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const id of serverIds) await this.kill(id)
     await this.database.close()
+    await rm(this.folder, { recursive: true, force: true })
   }
 }

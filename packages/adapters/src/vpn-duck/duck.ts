@@ -10,7 +10,6 @@ import {
 import { HttpClient } from '../http/client.ts'
 import { DuckApi } from './api.ts'
 import { Homes } from './homes.ts'
-import { fileLedger } from './ledger.ts'
 import { DuckLog } from './log.ts'
 import { DuckMetrics } from './metrics.ts'
 import { DuckMover } from './mover.ts'
@@ -65,7 +64,7 @@ export function vpnDuck(options: VpnDuckOptions): VpnDuck {
   }
   const http = new HttpClient({ ...common, name: 'VPN Duck', baseUrl: withoutApi(options.databaseServiceUrl), headers })
   const api = new DuckApi(http, { dialect: dialect === 'auto' ? null : dialect, prefix: apiPrefix }, timeouts, logger)
-  const homes = new Homes(api, clock, logger, options.ledger ? fileLedger(options.ledger, () => clock.now()) : null)
+  const homes = new Homes(api, clock, logger, options.ledger ?? null)
   const statuses = new Statuses(api, clock)
   const books = new DuckMover(api, homes, clock)
   const wireguard = options.wireguard ? new WireGuardApi(options.wireguard, common) : null

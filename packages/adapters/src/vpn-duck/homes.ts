@@ -47,7 +47,7 @@ const expectedForMs = 3_600_000
  *
  * v1 tells a user's configuration (`GET /config/{user}`), and that is believed. v2 tells it from another table than the
  * one that a move changes, so it only shows who has none; there the newest row of `active_connections` on any server
- * counts, and before it what this process itself has done.
+ * counts, and before it what this process itself has done, or an earlier one by its ledger.
  */
 export class Homes {
   readonly #api: DuckApi

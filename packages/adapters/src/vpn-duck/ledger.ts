@@ -3,18 +3,19 @@ import { dirname } from 'node:path'
 import { errorText, PintailError } from '@pintail/core'
 import type { Seen } from './rows.ts'
 
-/** The last word that this process has given about a user. */
+/** The last word that was given about a user. */
 export interface OwnWord {
   readonly from: string
   readonly to: string
-  /** His rows of active_connections at that time. */
+  /** His newest row of active_connections at that time, by time and id; infinite: none, or any. */
   readonly seen: Seen
+  /** Milliseconds since 1970. */
   readonly at: number
   /** False: the call had no answer, so that nobody knows whether it counts. */
   readonly isAnswered: boolean
 }
 
-/** Where own words outlive the process. */
+/** Where the words about users outlive the process: `fileLedger(path)`, or the host's own. Both calls are synchronous. */
 export interface MoveLedger {
   /** Every user's last word, oldest first. */
   read(): Iterable<readonly [user: number, word: OwnWord]>
@@ -24,27 +25,41 @@ export interface MoveLedger {
 
 /** A word older than this says nothing any more, milliseconds: others have moved the user since, or he has connected. */
 const keptForMs = 86_400_000
+/** Lines that may be written before the file is made anew. */
+const mostLines = 20_000
 
 /**
  * A file with a line for each word: written before a move and after it, so that a process that was killed in the middle
- * knows at its next start whom it has moved, and of whom it does not know. Torn and strange lines are left out.
+ * knows at its next start whom it has moved, and of whom it does not know. Torn and strange lines are left out. It holds
+ * ids of users and servers, is readable by its owner only, and is made anew, with the words of the last 24 hours, at each
+ * start and whenever it has grown. One process a file.
  * A word reaches the operating system, not the disk: it outlives the process, and not always the machine.
+ * @param path its folder is made if it is not there
+ * @param options.now milliseconds since 1970; default `Date.now`
  * @throws PintailError `invalid_options` if the file cannot be written
  */
-export function fileLedger(path: string, now: () => number): MoveLedger {
+export function fileLedger(path: string, { now = Date.now }: { readonly now?: () => number } = {}): MoveLedger {
   const words = new Map<number, OwnWord>()
+  let lines = 0
+  const take = (user: number, word: OwnWord): void => {
+    // The newest of a user is the last, so that the order is the order of last words.
+    words.delete(user)
+    words.set(user, word)
+  }
+  const renew = (): void => {
+    for (const [user, { at }] of words) if (at <= now() - keptForMs) words.delete(user)
+    // A crash in the middle of this leaves the old file.
+    writeFileSync(`${path}.new`, [...words].map(lineOf).join(''), { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+    lines = 0
+  }
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     for (const line of linesOf(path)) {
       const found = parse(line)
-      if (!found) continue
-      // The newest of a user is the last, so that the order is the order of last words.
-      words.delete(found[0])
-      if (found[1].at > now() - keptForMs) words.set(...found)
+      if (found) take(...found)
     }
-    // What is over is dropped at each start; a crash in the middle of this leaves the old file.
-    writeFileSync(`${path}.new`, [...words].map(lineOf).join(''))
-    renameSync(`${path}.new`, path)
+    renew()
   } catch (error) {
     throw new PintailError('invalid_options', `the ledger ${path} cannot be kept: ${errorText(error)}`, {
       cause: error,
@@ -53,7 +68,11 @@ export function fileLedger(path: string, now: () => number): MoveLedger {
   }
   return {
     read: () => words,
-    write: (user, word) => appendFileSync(path, lineOf([user, word])),
+    write(user, word) {
+      appendFileSync(path, lineOf([user, word]), { mode: 0o600 })
+      take(user, word)
+      if (++lines > Math.max(mostLines, words.size)) renew()
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock, Logger, Random, Rate, Server } from '@pintail/core'
+import type { MoveLedger } from './ledger.ts'
 
 /** The generations of VPN Duck's database service: `v1` of April 2025, `v2` since. */
 export type Dialect = 'v1' | 'v2'
@@ -49,11 +50,11 @@ export interface VpnDuckOptions {
   /** All calls together. Default: no limit. */
   readonly rate?: Rate | null
   /**
-   * A file in which it keeps whom it has moved, for a day. VPN Duck v2 tells nobody where a user lives, so that a process
-   * that was killed in the middle of an evacuation would otherwise move some users once more. One process a file.
+   * Where it keeps whom it has moved, e.g. `fileLedger(path)`. VPN Duck v2 tells nobody where a user lives, so that a
+   * process that was killed in the middle of an evacuation would otherwise move some users once more.
    * Default: kept in memory only.
    */
-  readonly ledger?: string
+  readonly ledger?: MoveLedger | null
   /** Default: the global one. */
   readonly fetch?: typeof fetch
   /** pino's shape. Default: silent. */

@@ -110,9 +110,9 @@ export const settings = {
   store: setting('PINTAIL_STORE', choice(['memory'], ['sqlite', 'postgres', 'nats', 'redis']), 'memory', 'where the state is kept'),
   ledger: setting(
     'PINTAIL_LEDGER',
-    path('path of a file'),
-    '',
-    'a file that keeps for a day whom the service has moved, so that one that was killed moves nobody twice: VPN Duck v2 tells nobody where a user lives',
+    path('path of a file, auto or off'),
+    'auto',
+    'a file that keeps for a day whom the service has moved, so that one that was killed moves nobody twice (VPN Duck v2 tells nobody where a user lives); auto: in $STATE_DIRECTORY, or in ~/.local/state/pintail',
   ),
   host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health answers on'),
   port: setting(
