@@ -273,7 +273,7 @@ export class Monitor {
   #due(subject: Subject): void {
     if (this.#subjects.get(subject.key) !== subject) return
     const { detect } = this.#books.policy
-    const pace = paceOf(this.#detector(subject), detect)
+    const pace = paceOf(this.#detector(subject), detect, { now: this.#ports.clock.now() })
     const jitter = pace.dense ? 0 : (this.#ports.random() * 2 - 1) * detect.jitter
     this.#schedule(subject, pace.intervalMs * (1 + jitter))
     // A steady check is skipped while one is out; dense ones overlap, so that a time-out does not slow them down.
@@ -356,11 +356,13 @@ export class Monitor {
   #judge(book: ServerBook, after: DetectorState): void {
     const before = book.detector
     book.detector = after
+    const subject = this.#subjects.get(book.server.id)
+    const { detect } = this.#books.policy
+    const pace = paceOf(after, detect)
+    // What has become urgent does not wait for the turn that it had.
+    if (subject && pace.dense && pace.intervalMs < paceOf(before, detect).intervalMs) this.#schedule(subject, pace.intervalMs)
     if (before.verdict === after.verdict) return
     this.#books.changed()
-    const subject = this.#subjects.get(book.server.id)
-    const { confirm } = this.#books.policy.detect
-    if (after.verdict === 'suspect' && confirm && subject) this.#schedule(subject, confirm.intervalMs)
     if (after.verdict === 'down') this.askControls(book)
     this.#hooks.verdictChanged(book, verdictOf(before))
   }

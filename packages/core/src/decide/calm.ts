@@ -1,0 +1,70 @@
+import type { DetectPolicy } from '../vocabulary.ts'
+
+/**
+ * A path that loses packets in bursts: Gilbert and Elliott's two states in continuous time (Gilbert, Capacity of a
+ * burst-noise channel, 1960). 0.5 % loss in the good state, 80 % in the bad one, bad for a second on average, 5 % overall:
+ * worse than most, so that a fleet of such paths is calm too.
+ */
+const loss = { good: 0.005, bad: 0.8 } as const
+const badShare = (0.05 - loss.good) / (loss.bad - loss.good)
+/** Changes of state a millisecond: out of the bad one, and into it. */
+const leaves = 1 / 1000
+const enters = (leaves * badShare) / (1 - badShare)
+const yearMs = 31_557_600_000
+const longestMs = 3_600_000
+
+/** Probabilities of being in the good and in the bad state and of having lost every packet so far. */
+type Lost = readonly [good: number, bad: number]
+
+/** One packet more is lost, `gapMs` after the last one. */
+function loseAnother([good, bad]: Lost, gapMs: number): Lost {
+  const mixed = 1 - Math.exp(-(enters + leaves) * gapMs)
+  const [turnsBad, turnsGood] = [badShare * mixed, (1 - badShare) * mixed]
+  return [(good * (1 - turnsBad) + bad * turnsGood) * loss.good, (good * turnsBad + bad * (1 - turnsGood)) * loss.bad]
+}
+
+/**
+ * How long every answer must stay away before `down`, milliseconds, so that a fleet of bursty paths has at most
+ * `falseEvacuationsPerMonth`: never under `confirm.durationMs` for one vantage or half of it for several, never over an
+ * hour. (Chance falls by e each half second: two independent paths silent for half the time are as improbable as one
+ * for all of it. What is common to both, next to the server, is why it is never less than half.)
+ *
+ * A hidden-Markov calculation, exact for the model: checks a year × P(the check and each packet of the confirmation are
+ * lost). With several vantages also P(a second path is silent as long while the first one is), at most: the others ×
+ * the moments at which it may begin × P(silent from there).
+ */
+export function confirmationMs(
+  detect: DetectPolicy,
+  { vantages, servers }: { readonly vantages: number; readonly servers: number },
+): number {
+  const { confirm, falseEvacuationsPerMonth: allowed } = detect
+  if (!confirm) return 0
+  if (allowed === null) return confirm.durationMs
+  const stepMs = Math.min(confirm.intervalMs, detect.checkIntervalMs)
+  let durationMs = vantages > 1 ? confirm.durationMs / 2 : confirm.durationMs
+  while (durationMs < longestMs && falseAlarmsPerYear(detect, durationMs, vantages) * servers > allowed * 12) durationMs += stepMs
+  return Math.min(longestMs, Math.ceil(durationMs))
+}
+
+/** False `down` of one healthy server a year in the model, on bursty paths. */
+export function falseAlarmsPerYear(
+  { confirm, checkIntervalMs, timeoutFloorMs }: DetectPolicy,
+  durationMs: number,
+  vantages: number,
+): number {
+  if (!confirm) return 0
+  const stepMs = Math.min(confirm.intervalMs, checkIntervalMs)
+  const stationary: Lost = [(1 - badShare) * loss.good, badShare * loss.bad]
+  // The first dense packet goes out when the first one is known to be lost: after a near server's wait.
+  const firstGapMs = 2 * timeoutFloorMs + stepMs
+  const silent = (firstMs: number): number => {
+    let lost = stationary
+    for (let [atMs, gapMs] = [0, firstMs]; atMs < durationMs; atMs += gapMs, gapMs = stepMs) lost = loseAnother(lost, gapMs)
+    return lost[0] + lost[1]
+  }
+  const checks = yearMs / checkIntervalMs
+  const one = checks * silent(firstGapMs)
+  if (vantages < 2) return one
+  const moments = (2 * durationMs) / stepMs + 1
+  return one * Math.min(1, (vantages - 1) * moments * silent(stepMs))
+}
