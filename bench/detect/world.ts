@@ -45,8 +45,10 @@ interface Vantage {
   state: DetectorState
   path: PathState
   dueAt: number
-  /** What the next steady check is worth waiting for: null while nothing is out. */
   outstanding: readonly Outstanding[]
+  /** Milliseconds from the first to the last of the newest checks sent that will not be answered; null: the newest one will. */
+  silentMs: number | null
+  lastSentAt: number
 }
 
 /** The result of one check has come. */
@@ -99,13 +101,15 @@ export class World {
       this.#vantages = start.#vantages.map((one) => ({ ...one, path: { ...one.path } }))
       return
     }
-    this.#phaseMs = start * metInterval(detect, random)
+    this.#phaseMs = Math.round(start * metInterval(detect, random))
     const first = Math.floor(random() * vantages)
     this.#vantages = Array.from({ length: vantages }, (_, index) => ({
       state: wellKnown(),
       path: newPath(background, random),
       dueAt: this.#phaseMs + ((index + first) % vantages) * detect.checkIntervalMs,
       outstanding: [],
+      silentMs: null,
+      lastSentAt: 0,
     }))
   }
 
@@ -121,7 +125,7 @@ export class World {
   /** How near to a (false) `down`: 0 while nobody suspects anything, 1 when it is there. */
   get nearness(): number {
     if (this.verdict === 'down') return 1
-    const each = this.#vantages.map(({ state }) => nearnessOf(state, this.setting.detect)).sort((a, b) => b - a)
+    const each = this.#vantages.map((one) => nearnessOf(one, this.setting.detect)).sort((a, b) => b - a)
     const needed = this.setting.vantages === 1 ? 1 : 2
     return Math.min(0.999, each.slice(0, needed).reduce((sum, one) => sum + one, 0) / needed)
   }
@@ -166,6 +170,8 @@ export class World {
       at = Math.max(at, sentAt + Math.min(rtt, pace.timeoutMs))
     }
     this.packets += pace.packets
+    vantage.silentMs = rttMs.length > 0 ? null : vantage.silentMs === null ? 0 : vantage.silentMs + this.now - vantage.lastSentAt
+    vantage.lastSentAt = this.now
     // A good answer to a steady check changes nothing that matters later: it is not looked at, to save time.
     const slowest = Math.max(...rttMs)
     if (
@@ -184,9 +190,12 @@ export class World {
     const { detect, vantages, random } = this.setting
     if (pace.dense) return this.now + pace.intervalMs
     const jitterMs = (random() * 2 - 1) * detect.jitter * pace.intervalMs
-    if (vantages === 1) return this.now + pace.intervalMs + jitterMs
+    if (vantages === 1) return Math.round(this.now + pace.intervalMs + jitterMs)
     // Half a turn later than now: jitter must not make a turn of its own.
-    return Math.max(this.now, nextTurn(this.now + pace.intervalMs / 2, pace.intervalMs, { index, vantages }, this.#phaseMs) + jitterMs)
+    return Math.max(
+      this.now,
+      Math.round(nextTurn(this.now + pace.intervalMs / 2, pace.intervalMs, { index, vantages }, this.#phaseMs) + jitterMs),
+    )
   }
 
   #judge(vantage: Vantage, index: number, place: number): Judged {
@@ -229,12 +238,16 @@ function isQuiet({ verdict, failures, grey }: DetectorState): boolean {
   return verdict === 'up' && failures === 0 && (grey === null || (grey.loss.score === 0 && grey.slow.score === 0))
 }
 
-function nearnessOf(state: DetectorState, detect: DetectPolicy): number {
+/** Knows what the detector cannot know yet: which of the packets that are out will not come back. */
+function nearnessOf({ state, silentMs }: Vantage, detect: DetectPolicy): number {
   if (state.verdict === 'down') return 1
-  const silence = detect.confirm
-    ? (state.failingMs + (state.failures > 0 ? detect.confirm.intervalMs : 0)) / (detect.confirm.durationMs + detect.confirm.intervalMs)
-    : state.failures / detect.migrationThreshold
+  const { confirm } = detect
+  const silence = !confirm
+    ? state.failures / detect.migrationThreshold
+    : silentMs === null
+      ? 0
+      : (silentMs + confirm.intervalMs) / (confirm.durationMs + 4 * confirm.intervalMs)
   const { grey } = state
   const evidence = detect.detector === 'cusum' && grey ? Math.max(grey.loss.score, grey.slow.score) / alarmAt(detect) : 0
-  return Math.min(1, Math.max(silence, evidence))
+  return Math.min(0.999, Math.max(silence, evidence))
 }

@@ -575,7 +575,7 @@ export type DetectPreset = 'default' | 'seed-budget' | 'seed'
 export interface ConfirmPolicy {
   /** Milliseconds between dense checks, 20–60 000. Default 200. */
   readonly intervalMs: number
-  /** How long every answer must stay away before `down`, milliseconds, 0–3 600 000. Default 7 000; half of it for several vantages. */
+  /** How long every answer must stay away before `down`, milliseconds, 0–3 600 000. Default 7 000; three sevenths of it for several vantages. */
   readonly durationMs: number
   /** The longest wait for the answer to a dense check, milliseconds, 20–60 000. Default 1 000. */
   readonly timeoutMs: number

@@ -12,6 +12,8 @@ const leaves = 1 / 1000
 const enters = (leaves * badShare) / (1 - badShare)
 const yearMs = 31_557_600_000
 const longestMs = 3_600_000
+/** Of `confirm.durationMs`, where several vantages must be silent at the same time: 3 s of 7, by measurement. */
+const severalShare = 3 / 7
 
 /** Probabilities of being in the good and in the bad state and of having lost every packet so far. */
 type Lost = readonly [good: number, bad: number]
@@ -25,13 +27,14 @@ function loseAnother([good, bad]: Lost, gapMs: number): Lost {
 
 /**
  * How long every answer must stay away before `down`, milliseconds, so that a fleet of bursty paths has at most
- * `falseEvacuationsPerMonth`: never under `confirm.durationMs` for one vantage or half of it for several, never over an
- * hour. (Chance falls by e each half second: two independent paths silent for half the time are as improbable as one
- * for all of it. What is common to both, next to the server, is why it is never less than half.)
+ * `falseEvacuationsPerMonth`: never under `confirm.durationMs` for one vantage or three sevenths of it for several, never
+ * over an hour. (Chance falls by e each half second: two independent paths silent for half the time are as improbable as
+ * one for all of it. What is common to both, next to the server, is why it never falls far below half.)
  *
- * A hidden-Markov calculation, exact for the model: checks a year × P(the check and each packet of the confirmation are
- * lost). With several vantages also P(a second path is silent as long while the first one is), at most: the others ×
- * the moments at which it may begin × P(silent from there).
+ * A hidden-Markov calculation, exact for the model: checks a year × P(the check and each packet are lost until the last
+ * one of the confirmation is given up). With several vantages also P(a second path is silent as long while the first one
+ * is), at most: the others × the sum over the moments at which it may fall silent. The benchmark `detect` measures
+ * less than this, for one vantage by a third, for three by far.
  */
 export function confirmationMs(
   detect: DetectPolicy,
@@ -41,7 +44,7 @@ export function confirmationMs(
   if (!confirm) return 0
   if (allowed === null) return confirm.durationMs
   const stepMs = Math.min(confirm.intervalMs, detect.checkIntervalMs)
-  let durationMs = vantages > 1 ? confirm.durationMs / 2 : confirm.durationMs
+  let durationMs = vantages > 1 ? confirm.durationMs * severalShare : confirm.durationMs
   while (durationMs < longestMs && falseAlarmsPerYear(detect, durationMs, vantages) * servers > allowed * 12) durationMs += stepMs
   return Math.min(longestMs, Math.ceil(durationMs))
 }
@@ -57,14 +60,17 @@ export function falseAlarmsPerYear(
   const stationary: Lost = [(1 - badShare) * loss.good, badShare * loss.bad]
   // The first dense packet goes out when the first one is known to be lost: after a near server's wait.
   const firstGapMs = 2 * timeoutFloorMs + stepMs
-  const silent = (firstMs: number): number => {
+  // While the last packet is waited for more are sent; the wait for a dense one is at least twice the floor.
+  const wholeMs = durationMs + 2 * timeoutFloorMs - stepMs
+  const silent = (firstMs: number, untilMs: number): number => {
     let lost = stationary
-    for (let [atMs, gapMs] = [0, firstMs]; atMs < durationMs; atMs += gapMs, gapMs = stepMs) lost = loseAnother(lost, gapMs)
+    for (let [atMs, gapMs] = [0, firstMs]; atMs < untilMs; atMs += gapMs, gapMs = stepMs) lost = loseAnother(lost, gapMs)
     return lost[0] + lost[1]
   }
-  const checks = yearMs / checkIntervalMs
-  const one = checks * silent(firstGapMs)
+  const one = (yearMs / checkIntervalMs) * silent(firstGapMs, wholeMs)
   if (vantages < 2) return one
-  const moments = (2 * durationMs) / stepMs + 1
-  return one * Math.min(1, (vantages - 1) * moments * silent(stepMs))
+  // Silent from the first moment, or answered once more at each later one and silent from there.
+  const another = silent(stepMs, wholeMs)
+  const begins = another - silent(stepMs, wholeMs + stepMs)
+  return one * Math.min(1, (vantages - 1) * (another + ((2 * wholeMs) / stepMs) * begins))
 }
