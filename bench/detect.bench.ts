@@ -4,10 +4,10 @@
 // come once in a billion years, by splitting (bench/detect/rare.ts), beside a hidden-Markov calculation where there is one.
 
 import { lordenBound, silenceRate } from './detect/markov.ts'
-import { type Background, backgrounds, seeded } from './detect/path.ts'
-import { type Contender, contenders } from './detect/policies.ts'
+import { type Background, backgrounds, lateness, seeded } from './detect/path.ts'
+import { type Contender, contenders, cusumIntervals } from './detect/policies.ts'
 import { falseDownRate, type Rarity } from './detect/rare.ts'
-import { detect, faults, flapMoves, partitionMoves } from './detect/trials.ts'
+import { detect, faults, flapMoves, movesOfOthers, partitionMoves } from './detect/trials.ts'
 import { healthy, usualRttMs } from './detect/world.ts'
 import { type Bench, type Emit, quantile } from './harness.ts'
 
@@ -17,9 +17,19 @@ const first = 24
 const trials = 2000
 
 function falseAlarms(emit: Emit, one: Contender, background: Background, random: () => number): Rarity {
+  if (background.name === 'clean') {
+    // No packet is lost there: what is left is an answer that comes too late, the first of several that would have to.
+    const { timeoutFloorMs, pingTimeoutMs, confirm } = one.detect
+    const waitMs = confirm ? usualRttMs + timeoutFloorMs : pingTimeoutMs
+    const packetsPerMinute = (one.detect.pingCount * 60_000) / one.detect.checkIntervalMs
+    const bound = packetsPerMinute * minutesAYear * lateness(usualRttMs, waitMs)
+    emit({ case: `${one.name}/healthy/clean`, metric: 'false_down_per_server_year_bound', value: bound, unit: '/server-year' })
+    emit({ case: `${one.name}/healthy/clean`, metric: 'packets_per_server_minute', value: packetsPerMinute, unit: '/min' })
+    return { perYear: 0, highPerYear: bound, isBound: true, packetsPerMinute }
+  }
   const found = falseDownRate({ detect: one.detect, vantages: one.vantages, background, random, fault: healthy })
   const name = `${one.name}/healthy/${background.name}`
-  const limit = background.name === 'clean' ? undefined : one.aims?.[background.name as 'even2' | 'bursty5']
+  const limit = one.aims?.[background.name as 'even2' | 'bursty5']
   // The aim is met when the upper end of the interval meets it.
   const judged = limit === undefined ? {} : { aim: `value<=${limit}`, ok: found.highPerYear <= limit }
   const isKnown = one.vantages === 1 && one.detect.confirm && one.detect.detector === 'thresholds' && !found.isBound
@@ -65,6 +75,8 @@ function moves(emit: Emit, one: Contender, background: Background, random: () =>
   const runs = 20
   const most = (run: () => number): number => Math.max(...Array.from({ length: runs }, run))
   emit({ case: `${one.name}/flap/${background.name}`, metric: 'moves', value: most(() => flapMoves(one, background, random)), unit: '' })
+  const others = most(() => movesOfOthers(one, background, random))
+  emit({ case: `${one.name}/region-block/${background.name}`, metric: 'moves_of_others', value: others, unit: '' })
   const value = most(() => partitionMoves(one, background, random))
   const aim = one.isGuarded ? { aim: 'value==0' } : {}
   emit({ case: `${one.name}/prober-partition/${background.name}`, metric: 'moves', value, unit: '', ...aim })
@@ -91,6 +103,15 @@ const bench: Bench = async (emit, { progress }) => {
       moves(emit, one, background, random)
       progress(`${one.name} on ${background.name}: ${((performance.now() - begun) / 1000).toFixed(1)} s`)
     }
+  for (const one of cusumIntervals) {
+    seed++
+    const random = seeded(seed)
+    for (const background of backgrounds) {
+      if (background.name === 'bursty5') falseAlarms(emit, one, background, random)
+      if (background.name === 'even2') timesOf(emit, one, background, 'loss30', random)
+    }
+    progress(one.name)
+  }
 }
 
 export default bench

@@ -64,8 +64,17 @@ export function loses(path: PathState, background: Background, now: number, rand
   return random() < (path.bad ? background.badLoss : background.goodLoss)
 }
 
-/** Log-normal: half of the round trips are below `medianMs`, and one in a thousand above twice of it. */
+/** Of the logarithm of a round trip: one in a thousand is twice the median. */
+const spread = 0.22
+
+/** Log-normal jitter around the median. */
 export function roundTripMs(medianMs: number, random: () => number): number {
   const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
-  return medianMs * Math.exp(0.22 * normal)
+  return medianMs * Math.exp(spread * normal)
+}
+
+/** Probability of a round trip above `limitMs`, at most (the tail of the normal distribution). */
+export function lateness(medianMs: number, limitMs: number): number {
+  const deviations = Math.log(limitMs / medianMs) / spread
+  return deviations <= 0 ? 1 : Math.exp(-(deviations ** 2) / 2)
 }

@@ -27,6 +27,11 @@ function contender(name: string, detect: PolicyInput['detect'], rest: Partial<Co
   }
 }
 
+/** What packets closer together, or farther apart, would do to `cusum`. */
+export const cusumIntervals: readonly Contender[] = [500, 1000, 4000].map((intervalMs) =>
+  contender(`cusum-${intervalMs}ms`, { detector: 'cusum', cusum: { intervalMs } }),
+)
+
 export const contenders: readonly Contender[] = [
   contender('seed', { preset: 'seed' }),
   contender('seed-budget', { preset: 'seed-budget' }, { aims: { packets: 1.2, p50: 38, p99: 68, even2: 0.001, bursty5: 0.2 } }),

@@ -23,7 +23,7 @@ export interface Effort {
   readonly levels: number
 }
 
-const usual: Effort = { trials: 800, mostChecks: 150_000, levels: 40 }
+const usual: Effort = { trials: 600, mostChecks: 150_000, levels: 40 }
 
 /**
  * Fixed-effort multilevel splitting (Garvels, The splitting method in rare event simulation, 2000): a healthy server is

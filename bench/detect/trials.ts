@@ -11,10 +11,10 @@ const hour = 60 * minute
 
 /** From the beginning of the world on: a dead server, a lossy one, a slow one. */
 export const faults: Readonly<Record<string, Fault>> = {
-  outage: { loss: () => 1, rttMs: () => usualRttMs },
-  loss50: { loss: () => 0.5, rttMs: () => usualRttMs },
-  loss30: { loss: () => 0.3, rttMs: () => usualRttMs },
-  slow400: { loss: () => 0, rttMs: () => 400 },
+  outage: { loss: () => 1, extraMs: 0 },
+  loss50: { loss: () => 0.5, extraMs: 0 },
+  loss30: { loss: () => 0.3, extraMs: 0 },
+  slow400: { loss: () => 0, extraMs: 400 - usualRttMs },
 }
 
 export interface Detection {
@@ -49,12 +49,24 @@ export function detect(
 }
 
 /**
+ * Whether users of another region are moved while one region's paths are blocked: one vantage's verdict is everybody's;
+ * where each region has its own, that of the others' vantages, whose paths are well, is theirs.
+ */
+export function movesOfOthers(one: Contender, background: Background, random: () => number): number {
+  const own = one.vantages > 1
+  const fault: Fault = { loss: () => (own ? 0 : 1), extraMs: 0 }
+  const world = new World({ detect: one.detect, vantages: one.vantages, background, random, fault }, random())
+  while (world.verdict !== 'down' && world.now < hour) world.advance()
+  return world.verdict === 'down' ? 1 : 0
+}
+
+/**
  * Evacuations in an hour in which the server is dead for one minute of each six. Users come home when it has answered
  * for `failback.stableMs` and is not damped; with a contender that has no guards, as soon as it answers.
  */
 export function flapMoves({ detect: policy, vantages, isGuarded }: Contender, background: Background, random: () => number): number {
   const loss = (now: number): number => (now < hour && now % (6 * minute) < minute ? 1 : 0)
-  const world = new World({ detect: policy, vantages, background, random, fault: { loss, rttMs: () => usualRttMs } }, random())
+  const world = new World({ detect: policy, vantages, background, random, fault: { loss, extraMs: 0 } }, random())
   let moves = 0
   let isHome = true
   let upSince: number | null = 0
@@ -82,7 +94,7 @@ export function flapMoves({ detect: policy, vantages, isGuarded }: Contender, ba
 export function partitionMoves({ detect: policy, vantages, isGuarded }: Contender, background: Background, random: () => number): number {
   const begin = minute
   const end = begin + Math.max(10 * minute, 8 * policy.checkIntervalMs)
-  const fault: Fault = { loss: (now, vantage) => (vantage === 0 && now >= begin && now < end ? 1 : 0), rttMs: () => usualRttMs }
+  const fault: Fault = { loss: (now, vantage) => (vantage === 0 && now >= begin && now < end ? 1 : 0), extraMs: 0 }
   const answers = new Map<number, number>()
   const worlds = Array.from({ length: fleet }, (_, server) => {
     // Of the vantage that will be cut off: a server's own answer is no control for it.

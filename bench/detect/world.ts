@@ -17,11 +17,11 @@ const openQuestionMs = 60_000
 export interface Fault {
   /** Probability that a packet is lost on top of the background. */
   loss(now: number, vantage: number): number
-  /** The median round trip, milliseconds. */
-  rttMs(now: number): number
+  /** On top of each round trip, milliseconds. */
+  readonly extraMs: number
 }
 
-export const healthy: Fault = { loss: () => 0, rttMs: () => usualRttMs }
+export const healthy: Fault = { loss: () => 0, extraMs: 0 }
 
 export interface Setting {
   readonly detect: DetectPolicy
@@ -165,7 +165,7 @@ export class World {
       const sentAt = this.now + packet * packetSpacingMs
       const extra = fault.loss(sentAt, index)
       const isLost = loses(vantage.path, background, sentAt, random) || (extra > 0 && random() < extra)
-      const rtt = isLost ? Number.POSITIVE_INFINITY : roundTripMs(fault.rttMs(sentAt), random)
+      const rtt = isLost ? Number.POSITIVE_INFINITY : fault.extraMs + roundTripMs(usualRttMs, random)
       if (rtt <= pace.timeoutMs) rttMs.push(rtt)
       at = Math.max(at, sentAt + Math.min(rtt, pace.timeoutMs))
     }

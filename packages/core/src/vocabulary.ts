@@ -589,7 +589,7 @@ export interface CusumPolicy {
   readonly badLossPercent: number
   /**
    * Milliseconds between packets while there is evidence, 100–60 000. Default 2 000: packets closer together meet the
-   * same burst of loss. Closer ones do not count.
+   * same burst of loss. Closer ones do not count, and none is sent before the last one was answered or given up.
    */
   readonly intervalMs: number
   /** False alarms that are accepted, a server and year, at `goodLossPercent`, 0.000001–100. Default 0.005. */

@@ -228,8 +228,10 @@ export function paceOf(state: DetectorState, policy: DetectPolicy, { now, asked 
   }
   // There is evidence that more packets would settle; a server that is down for it is watched only on its way back.
   if (score > 0 && (state.verdict !== 'down' || score < alarmAt(policy))) {
-    const intervalMs = Math.min(policy.cusum.intervalMs, checkIntervalMs)
-    return { intervalMs, packets: 1, timeoutMs: waitFor(state.roundTrip, floorMs, pingTimeoutMs, 2), dense: true }
+    const timeoutMs = waitFor(state.roundTrip, floorMs, pingTimeoutMs, 2)
+    // Never before the last one is answered or given up: a loss that is told after a later answer would not count.
+    const intervalMs = Math.min(Math.max(policy.cusum.intervalMs, timeoutMs), checkIntervalMs)
+    return { intervalMs, packets: 1, timeoutMs, dense: true }
   }
   const deadForMs = state.verdict === 'down' && state.passes === 0 && now !== undefined ? now - state.since : 0
   const intervalMs = Math.max(checkIntervalMs, Math.min(policy.deadIntervalMs, deadForMs / 100))
