@@ -59,6 +59,7 @@ function timesOf(emit: Emit, one: Contender, background: Background, fault: stri
   if (look.times.length < first) {
     const why = `${look.times.length} of ${first} found within ${Math.round(horizonMs / 60_000)} minutes`
     emit({ case: name, metric: 'down_p50_s', skipped: why })
+    emit({ case: name, metric: 'found', value: look.times.length / first, unit: 'share' })
     return null
   }
   for (const [metric, share, limit] of [

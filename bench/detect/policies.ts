@@ -1,5 +1,5 @@
 import type { DetectPolicy, PolicyInput } from '@pintail/core'
-import { detectFor } from '../../packages/core/src/decide/override.ts'
+import { calmed } from '../../packages/core/src/decide/calm.ts'
 import { resolvePolicy } from '../../packages/core/src/options.ts'
 
 /** A setting of detection as it is compared: one for all backgrounds. */
@@ -15,7 +15,7 @@ export interface Contender {
 /** Servers of the fleet: as many as `prober-partition` has. */
 export const fleet = 10
 
-function contender(name: string, detect: PolicyInput['detect'], rest: Partial<Contender> = {}): Contender {
+function contender(name: string, detect: NonNullable<PolicyInput['detect']>, rest: Partial<Contender> = {}): Contender {
   const vantages = rest.vantages ?? 1
   const resolved = resolvePolicy({ detect }).policy.detect
   return {
@@ -23,7 +23,7 @@ function contender(name: string, detect: PolicyInput['detect'], rest: Partial<Co
     vantages,
     isGuarded: true,
     ...rest,
-    detect: detectFor(resolved, { server: 's', prober: 'icmp', vantages, servers: fleet }),
+    detect: calmed(resolved, { vantages, servers: fleet }),
   }
 }
 

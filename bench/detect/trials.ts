@@ -34,7 +34,7 @@ export function detect(
   random: () => number,
   trials: number,
 ): Detection {
-  const horizonMs = Math.max(hour, 24 * policy.checkIntervalMs)
+  const horizonMs = Math.max(hour, 72 * policy.checkIntervalMs)
   const setting = { detect: policy, vantages, background, random, fault }
   const times: number[] = []
   let packets = 0

@@ -74,3 +74,10 @@ export function falseAlarmsPerYear(
   const begins = another - silent(stepMs, wholeMs + stepMs)
   return one * Math.min(1, (vantages - 1) * (another + ((2 * wholeMs) / stepMs) * begins))
 }
+
+/** The policy with a confirmation as long as `confirmationMs` says; where it is that already, the same object. */
+export function calmed(detect: DetectPolicy, fleet: { readonly vantages: number; readonly servers: number }): DetectPolicy {
+  const { confirm } = detect
+  const durationMs = confirmationMs(detect, fleet)
+  return !confirm || durationMs === confirm.durationMs ? detect : { ...detect, confirm: { ...confirm, durationMs } }
+}

@@ -138,7 +138,8 @@ function cusum(state: DetectorState, base: DetectorState, sample: Sample, policy
     const reason = greyly ?? answers(sample)
     const answered = { ...base, ...unsuspected, grey, passes, suspectedAt: greyly ? since : null }
     if (evidence >= 1) return { ...turn(answered, 'down', now), reasons: [reason] }
-    if (state.verdict === 'down' && passes < policy.recoveryThreshold) return { ...answered, reasons: [recovering(passes, policy), reason] }
+    if (state.verdict === 'down' && passes < policy.recoveryThreshold)
+      return { ...answered, reasons: passes > 0 ? [recovering(passes, policy), reason] : [reason] }
     return { ...turn(answered, evidence < 0.5 ? 'up' : 'suspect', now), reasons: [reason] }
   }
   const failed = oneMoreFailing(state, { ...base, grey }, sample, policy)

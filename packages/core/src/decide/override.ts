@@ -1,22 +1,31 @@
 import type { DetectPolicy } from '../vocabulary.ts'
-import { confirmationMs } from './calm.ts'
 
-/** Whom the thresholds are wanted for. Without the last two nothing is lengthened. */
-export interface Subject {
-  readonly server: string
-  readonly prober: string
-  /** Healthy vantages that look at it. */
-  readonly vantages?: number
-  /** Servers in the fleet. */
-  readonly servers?: number
+interface Indexed {
+  readonly servers: ReadonlySet<string> | null
+  readonly probers: ReadonlySet<string> | null
+  readonly thresholds: Partial<DetectPolicy>
 }
 
-/** The policy for one server and prober: later overrides win, and confirmation is as long as the fleet needs it. */
-export function detectFor(detect: DetectPolicy, { server, prober, vantages, servers }: Subject): DetectPolicy {
+/** Made once a policy: a large fleet asks for every check. */
+const indexes = new WeakMap<DetectPolicy, readonly Indexed[]>()
+
+function indexOf(detect: DetectPolicy): readonly Indexed[] {
+  const known = indexes.get(detect)
+  if (known) return known
+  const made = detect.overrides.map(({ servers, probers, ...thresholds }) => ({
+    servers: servers ? new Set(servers) : null,
+    probers: probers ? new Set(probers) : null,
+    thresholds,
+  }))
+  indexes.set(detect, made)
+  return made
+}
+
+/** The policy for one server and prober: of the overrides that fit both, a later one wins. Where none fits it is the same object. */
+export function detectFor(detect: DetectPolicy, server: string, prober: string): DetectPolicy {
   let own = detect
-  for (const { servers: ids, probers: names, ...thresholds } of detect.overrides)
-    if ((ids?.includes(server) ?? true) && (names?.includes(prober) ?? true)) own = { ...own, ...thresholds }
-  if (!own.confirm || vantages === undefined || servers === undefined) return own
-  const durationMs = confirmationMs(own, { vantages, servers })
-  return durationMs === own.confirm.durationMs ? own : { ...own, confirm: { ...own.confirm, durationMs } }
+  if (detect.overrides.length === 0) return own
+  for (const { servers, probers, thresholds } of indexOf(detect))
+    if ((servers?.has(server) ?? true) && (probers?.has(prober) ?? true)) own = { ...own, ...thresholds }
+  return own
 }
