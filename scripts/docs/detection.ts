@@ -21,12 +21,12 @@ export interface Shown {
 export const policies = ['default', 'default-3v', 'cusum', 'seed-budget', 'seed', 'one-miss'] as const
 
 /** A measured figure; null: it was skipped, or is not in this run. */
-export function figure({ lines }: KeptRun, name: string, metric: string): number | null {
+function figure({ lines }: KeptRun, name: string, metric: string): number | null {
   const line = lines.find((one) => one.case === name && one.metric === metric)
   return line && 'value' in line ? line.value : null
 }
 
-export function need(run: KeptRun, name: string, metric: string): number {
+function need(run: KeptRun, name: string, metric: string): number {
   const value = figure(run, name, metric)
   if (value === null) throw new Error(`the kept run has no ${metric} of ${name}: npm run docs:detect -- --measure`)
   return value

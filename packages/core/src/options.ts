@@ -108,8 +108,8 @@ const policySchema = z
         deadIntervalMs: whole(50, day),
         falseEvacuationsPerMonth: share(0.001, 10_000).nullable(),
         overrides: z
-          .array(z.strictObject({ servers: z.array(text).max(1000), probers: z.array(text).max(16), detector, ...thresholds }).partial())
-          .max(100),
+          .array(z.strictObject({ servers: z.array(text).max(200), probers: z.array(text).max(16), detector, ...thresholds }).partial())
+          .max(50),
         jitter: share(0, 0.5),
         confirm: z
           .strictObject({ intervalMs: whole(20, 60_000), durationMs: whole(0, hour), timeoutMs: whole(20, 60_000) })

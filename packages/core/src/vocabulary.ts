@@ -600,7 +600,7 @@ export interface CusumPolicy {
 
 /** Other thresholds for some servers or some probers; a later one wins over an earlier one. */
 export interface DetectOverride {
-  /** Ids; without it: all servers. At most 1 000. */
+  /** Ids; without it: all servers. At most 200. */
   readonly servers?: readonly string[]
   /** Names; without it: all probers. At most 16. */
   readonly probers?: readonly string[]
@@ -656,7 +656,7 @@ export interface DetectPolicy {
    * 0.001–10 000. Null: exactly `confirm.durationMs`. Default 1; null where `confirm.durationMs` is given explicitly.
    */
   readonly falseEvacuationsPerMonth: number | null
-  /** Other thresholds for some servers or probers. At most 100. Default none. */
+  /** Other thresholds for some servers or probers. At most 50. Default none. */
   readonly overrides: readonly DetectOverride[]
   /** Hosts known to be reachable; while all of them fail, this prober is the broken one. At most 16. */
   readonly canaries: readonly { readonly host: string; readonly port?: number }[]

@@ -15,6 +15,9 @@ const longestMs = 3_600_000
 /** Of `confirm.durationMs`, where several vantages must be silent at the same time: 3 s of 7, by measurement. */
 const severalShare = 3 / 7
 
+/** How many healthy vantages look, and how many servers they look at. */
+type Fleet = { readonly vantages: number; readonly servers: number }
+
 /** Probabilities of being in the good and in the bad state and of having lost every packet so far. */
 type Lost = readonly [good: number, bad: number]
 
@@ -36,13 +39,9 @@ function loseAnother([good, bad]: Lost, gapMs: number): Lost {
  * is), at most: the others × the sum over the moments at which it may fall silent. The benchmark `detect` measures
  * less than this, for one vantage by a third, for three by far.
  */
-export function confirmationMs(
-  detect: DetectPolicy,
-  { vantages, servers }: { readonly vantages: number; readonly servers: number },
-): number {
+export function confirmationMs(detect: DetectPolicy, { vantages, servers }: Fleet): number {
   const { confirm, falseEvacuationsPerMonth: allowed } = detect
-  if (!confirm) return 0
-  if (allowed === null) return confirm.durationMs
+  if (!confirm || allowed === null) return confirm?.durationMs ?? 0
   const stepMs = Math.min(confirm.intervalMs, detect.checkIntervalMs)
   let durationMs = vantages > 1 ? confirm.durationMs * severalShare : confirm.durationMs
   while (durationMs < longestMs && falseAlarmsPerYear(detect, durationMs, vantages) * servers > allowed * 12) durationMs += stepMs
@@ -50,11 +49,8 @@ export function confirmationMs(
 }
 
 /** False `down` of one healthy server a year in the model, on bursty paths. */
-export function falseAlarmsPerYear(
-  { confirm, checkIntervalMs, timeoutFloorMs }: DetectPolicy,
-  durationMs: number,
-  vantages: number,
-): number {
+export function falseAlarmsPerYear(detect: DetectPolicy, durationMs: number, vantages: number): number {
+  const { confirm, checkIntervalMs, timeoutFloorMs } = detect
   if (!confirm) return 0
   const stepMs = Math.min(confirm.intervalMs, checkIntervalMs)
   const stationary: Lost = [(1 - badShare) * loss.good, badShare * loss.bad]
@@ -76,7 +72,7 @@ export function falseAlarmsPerYear(
 }
 
 /** The policy with a confirmation as long as `confirmationMs` says; where it is that already, the same object. */
-export function calmed(detect: DetectPolicy, fleet: { readonly vantages: number; readonly servers: number }): DetectPolicy {
+export function calmed(detect: DetectPolicy, fleet: Fleet): DetectPolicy {
   const { confirm } = detect
   const durationMs = confirmationMs(detect, fleet)
   return !confirm || durationMs === confirm.durationMs ? detect : { ...detect, confirm: { ...confirm, durationMs } }

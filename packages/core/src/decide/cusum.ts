@@ -72,14 +72,13 @@ export function weigh(grey: Grey, sample: Sample, policy: DetectPolicy, learning
   return { ...counted, learnt, usualMs }
 }
 
-export function slowAbove({ usualMs }: Grey, { slowFactor }: CusumPolicy): number {
+function slowAbove({ usualMs }: Grey, { slowFactor }: CusumPolicy): number {
   return Math.max(usualMs * slowFactor, usualMs + leastExtraMs)
 }
 
 function add(before: Evidence, bad: number, packets: number, sentAt: number, policy: CusumPolicy, limit: number): Evidence {
   if (packets === 0) return before
-  const good = policy.goodLossPercent / 100
-  const worse = policy.badLossPercent / 100
+  const [good, worse] = [policy.goodLossPercent / 100, policy.badLossPercent / 100]
   const ratio = (bad * Math.log(worse / good) + (packets - bad) * Math.log((1 - worse) / (1 - good))) / packets
   const score = Math.min(limit, before.score + ratio)
   if (score <= 0) return none

@@ -38,21 +38,11 @@ export interface Pace {
   readonly dense: boolean
 }
 
+const unsuspected = { failures: 0, failingMs: 0, passes: 0, suspectedAt: null } as const
+
 export function newDetector(now: number): DetectorState {
   const reasons = [{ code: 'not_probed_yet', message: 'no check has come back yet' }] as const
-  return {
-    verdict: 'unknown',
-    since: now,
-    failures: 0,
-    passes: 0,
-    untested: 0,
-    suspectedAt: null,
-    failingMs: 0,
-    lastSentAt: 0,
-    roundTrip: null,
-    grey: null,
-    reasons,
-  }
+  return { verdict: 'unknown', since: now, ...unsuspected, untested: 0, lastSentAt: 0, roundTrip: null, grey: null, reasons }
 }
 
 /**
@@ -65,24 +55,17 @@ export function judgeCheck(sample: Sample, policy: DetectPolicy): { readonly pas
   const values = { sent, received, lossPercent: round(lossPercent), prober: sample.prober, vantage: sample.vantage }
   if (received === 0) {
     const why = failure ? `: ${failure.layer} ${failure.kind}${failure.detail ? ` (${failure.detail})` : ''}` : ''
-    return failing('no_reply', `no answer to ${count(sent, 'packet')}${why}`, {
-      ...values,
-      ...(failure && { kind: failure.kind, layer: failure.layer }),
-    })
+    const told = failure ? { ...values, kind: failure.kind, layer: failure.layer } : values
+    return failing('no_reply', `no answer to ${count(sent, 'packet')}${why}`, told)
   }
   // Multiplied out, so that 50 % of any count is exactly 50 %.
-  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent)
-    return failing(
-      'packet_loss',
-      `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`,
-      values,
-    )
+  const lost = `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`
+  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent) return failing('packet_loss', lost, values)
   const meanMs = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
-  if (meanMs !== null && meanMs > policy.latencyThresholdMs)
-    return failing('latency', `mean round trip ${round(meanMs)} ms (limit ${policy.latencyThresholdMs} ms)`, {
-      ...values,
-      meanMs: round(meanMs),
-    })
+  if (meanMs !== null && meanMs > policy.latencyThresholdMs) {
+    const slow = `mean round trip ${round(meanMs)} ms (limit ${policy.latencyThresholdMs} ms)`
+    return failing('latency', slow, { ...values, meanMs: round(meanMs) })
+  }
   return { passed: true, reason: answers(sample) }
 }
 
@@ -144,9 +127,8 @@ function cusum(state: DetectorState, base: DetectorState, sample: Sample, policy
   }
   const failed = oneMoreFailing(state, { ...base, grey }, sample, policy)
   const silent = tally(judgeCheck(sample, policy).reason, failed)
-  const isDead = isEnough(failed, policy)
   // It is down because it is silent: that is no evidence of what it will be like when it answers again.
-  if (isDead || (state.verdict === 'down' && evidence < 0.5))
+  if (isEnough(failed, policy) || (state.verdict === 'down' && evidence < 0.5))
     return { ...turn({ ...failed, grey: clean(grey) }, 'down', now), reasons: [silent] }
   const suspected = { ...failed, suspectedAt: Math.min(failed.suspectedAt ?? since, since) }
   if (evidence >= 1 || state.verdict === 'down') return { ...turn(suspected, 'down', now), reasons: [greyly ?? silent, silent] }
@@ -155,12 +137,9 @@ function cusum(state: DetectorState, base: DetectorState, sample: Sample, policy
   return { ...turn(suspected, 'suspect', now), reasons: [silent] }
 }
 
-const unsuspected = { failures: 0, failingMs: 0, passes: 0, suspectedAt: null } as const
-
 function isPossible({ sent, received, rttMs, sentAt }: Sample, now: number): boolean {
-  return (
-    sent >= 0 && received >= 0 && received <= sent && rttMs.length <= received && rttMs.every((ms) => ms >= 0) && sentAt <= now + skewMs
-  )
+  const isCount = received >= 0 && received <= sent && rttMs.length <= received
+  return isCount && rttMs.every((ms) => ms >= 0) && sentAt <= now + skewMs
 }
 
 function oneMoreFailing(state: DetectorState, base: DetectorState, sample: Sample, policy: DetectPolicy): DetectorState {
@@ -175,16 +154,14 @@ function isEnough({ failures, failingMs }: DetectorState, policy: DetectPolicy):
 }
 
 function tally(reason: Reason, { failures, failingMs }: DetectorState): Reason {
-  return {
-    ...reason,
-    message: `${reason.message}; ${count(failures, 'failing check')} in a row`,
-    values: { ...reason.values, failures, forMs: failingMs },
-  }
+  const message = `${reason.message}; ${count(failures, 'failing check')} in a row`
+  return { ...reason, message, values: { ...reason.values, failures, forMs: failingMs } }
 }
 
-function recovering(passes: number, { recoveryThreshold }: DetectPolicy): Reason {
-  return { code: 'recovering', message: `${passes} of ${recoveryThreshold} passing checks needed` }
-}
+const recovering = (passes: number, { recoveryThreshold }: DetectPolicy): Reason => ({
+  code: 'recovering',
+  message: `${passes} of ${recoveryThreshold} passing checks needed`,
+})
 
 /** A probe that could not be made is no evidence: after three in a row nothing is known any more, but `down` stays. */
 export function couldNotProbe(state: DetectorState, why: string, now: number): DetectorState {

@@ -6,13 +6,13 @@ export interface RoundTrip {
 
 /** RFC 6298 §2: a first measurement sets both, each later one moves them by 1/8 and 1/4. */
 export function measure(before: RoundTrip | null, rttMs: readonly number[]): RoundTrip | null {
-  return rttMs.reduce<RoundTrip | null>((known, ms) => {
-    if (!known) return { smoothedMs: ms, variationMs: ms / 2 }
-    return {
-      smoothedMs: known.smoothedMs + (ms - known.smoothedMs) / 8,
-      variationMs: known.variationMs + (Math.abs(known.smoothedMs - ms) - known.variationMs) / 4,
-    }
-  }, before)
+  let known = before
+  for (const ms of rttMs) {
+    const offMs = known ? ms - known.smoothedMs : 0
+    const variationMs = known ? known.variationMs + (Math.abs(offMs) - known.variationMs) / 4 : ms / 2
+    known = { smoothedMs: known ? known.smoothedMs + offMs / 8 : ms, variationMs }
+  }
+  return known
 }
 
 /**
