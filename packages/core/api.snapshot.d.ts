@@ -2063,17 +2063,42 @@ export interface ConfirmPolicy {
     readonly durationMs: number;
     readonly timeoutMs: number;
 }
+export interface CusumPolicy {
+    readonly goodLossPercent: number;
+    readonly badLossPercent: number;
+    readonly intervalMs: number;
+    readonly falseAlarmsPerYear: number;
+    readonly slowFactor: number;
+}
+export interface DetectOverride {
+    readonly servers?: readonly string[];
+    readonly probers?: readonly string[];
+    readonly detector?: DetectPolicy["detector"];
+    readonly checkIntervalMs?: number;
+    readonly migrationThreshold?: number;
+    readonly recoveryThreshold?: number;
+    readonly pingCount?: number;
+    readonly pingTimeoutMs?: number;
+    readonly packetLossThresholdPercent?: number;
+    readonly latencyThresholdMs?: number;
+}
 export interface DetectPolicy {
     readonly preset: DetectPreset;
+    readonly detector: "thresholds" | "cusum";
+    readonly cusum: CusumPolicy;
     readonly checkIntervalMs: number;
     readonly migrationThreshold: number;
     readonly recoveryThreshold: number;
     readonly pingCount: number;
     readonly pingTimeoutMs: number;
+    readonly timeoutFloorMs: number;
     readonly packetLossThresholdPercent: number;
     readonly latencyThresholdMs: number;
     readonly jitter: number;
+    readonly deadIntervalMs: number;
     readonly confirm: ConfirmPolicy | null;
+    readonly falseEvacuationsPerMonth: number | null;
+    readonly overrides: readonly DetectOverride[];
     readonly canaries: readonly {
         readonly host: string;
         readonly port?: number;
@@ -2151,8 +2176,9 @@ export interface PolicyInput {
     } & Loose<Policy["mode"]>);
     readonly startupDelayMs?: number;
     readonly registryRefreshMs?: number;
-    readonly detect?: Loose<Omit<DetectPolicy, "confirm">> & {
+    readonly detect?: Loose<Omit<DetectPolicy, "confirm" | "cusum">> & {
         readonly confirm?: Loose<ConfirmPolicy> | null;
+        readonly cusum?: Loose<CusumPolicy>;
     };
     readonly guards?: Loose<GuardPolicy>;
     readonly placement?: Loose<Omit<PlacementPolicy, "weights" | "resourceLimits">> & {

@@ -58,6 +58,18 @@ const host = z.unknown().superRefine((value, context) => {
 const weight = share(0, 100)
 const rate = z.strictObject({ perSecond: share(0.001, 10_000), burst: whole(1, 10_000) }).nullable()
 
+const detector = z.enum(['thresholds', 'cusum'])
+const thresholds = {
+  checkIntervalMs: whole(50, day),
+  migrationThreshold: whole(1, 100),
+  recoveryThreshold: whole(1, 100),
+  pingCount: whole(1, 100),
+  pingTimeoutMs: whole(20, 60_000),
+  packetLossThresholdPercent: share(0, 100),
+  latencyThresholdMs: share(1, 60_000),
+}
+const text = z.string().min(1).max(200)
+
 const policySchema = z
   .strictObject({
     mode: z.union([
@@ -81,13 +93,23 @@ const policySchema = z
     detect: z
       .strictObject({
         preset: z.enum(['default', 'seed-budget', 'seed']),
-        checkIntervalMs: whole(50, day),
-        migrationThreshold: whole(1, 100),
-        recoveryThreshold: whole(1, 100),
-        pingCount: whole(1, 100),
-        pingTimeoutMs: whole(20, 60_000),
-        packetLossThresholdPercent: share(0, 100),
-        latencyThresholdMs: share(1, 60_000),
+        ...thresholds,
+        detector,
+        cusum: z
+          .strictObject({
+            goodLossPercent: share(0.1, 20),
+            badLossPercent: share(21, 99),
+            intervalMs: whole(100, 60_000),
+            falseAlarmsPerYear: share(0.000001, 100),
+            slowFactor: share(1.1, 100),
+          })
+          .partial(),
+        timeoutFloorMs: whole(20, 60_000),
+        deadIntervalMs: whole(50, day),
+        falseEvacuationsPerMonth: share(0.001, 10_000).nullable(),
+        overrides: z
+          .array(z.strictObject({ servers: z.array(text).max(200), probers: z.array(text).max(16), detector, ...thresholds }).partial())
+          .max(50),
         jitter: share(0, 0.5),
         confirm: z
           .strictObject({ intervalMs: whole(20, 60_000), durationMs: whole(0, hour), timeoutMs: whole(20, 60_000) })
@@ -357,15 +379,21 @@ const defaults = {
   registryRefreshMs: 15_000,
   detect: {
     preset: 'default',
+    detector: 'thresholds',
+    cusum: { goodLossPercent: 5, badLossPercent: 30, intervalMs: 2000, falseAlarmsPerYear: 0.005, slowFactor: 2 },
     checkIntervalMs: 5000,
     migrationThreshold: 3,
     recoveryThreshold: 2,
     pingCount: 1,
     pingTimeoutMs: 3000,
+    timeoutFloorMs: 200,
     packetLossThresholdPercent: 50,
     latencyThresholdMs: 300,
     jitter: 0.1,
+    deadIntervalMs: 60_000,
     confirm,
+    falseEvacuationsPerMonth: 1,
+    overrides: [],
     canaries: [],
     maxConcurrentProbes: 256,
   },
@@ -406,7 +434,7 @@ const defaults = {
 // Thresholds equal seed 000 in all presets; they differ in pace and in fast confirmation.
 const presets: Readonly<Record<string, Tree>> = {
   default: {},
-  'seed-budget': { startupDelayMs: 30_000, detect: { checkIntervalMs: 60_000, pingCount: 1, confirm } },
+  'seed-budget': { startupDelayMs: 30_000, detect: { checkIntervalMs: 60_000, pingCount: 1, jitter: 0.03, confirm } },
   seed: { startupDelayMs: 30_000, detect: { checkIntervalMs: 300_000, pingCount: 5, confirm: null } },
 }
 
@@ -474,7 +502,11 @@ export function resolvePolicy(code: PolicyInput = {}, patch: PolicyInput = {}): 
     ['patch', spreadMode(stored)],
   ] as const satisfies readonly (readonly [PolicySource, Tree])[]
   const policy = layers.reduce<Tree>((base, [source, layer]) => lay(base, layer, source, sources), {}) as unknown as Policy
-  return freeze({ policy, sources })
+  // Who names a duration means that one: it is not lengthened unless they ask for it too.
+  const isOwn = (path: string) => sources[path] === 'code' || sources[path] === 'patch'
+  const isFixed = isOwn('detect.confirm.durationMs') && !isOwn('detect.falseEvacuationsPerMonth')
+  const detect = isFixed ? { ...policy.detect, falseEvacuationsPerMonth: null } : policy.detect
+  return freeze({ policy: { ...policy, detect }, sources })
 }
 
 /**
@@ -491,7 +523,7 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
 }
 
 /** Where null is a value of its own and takes nothing back. */
-const nullable = /^(detect\.confirm|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
+const nullable = /^(detect\.(confirm|falseEvacuationsPerMonth)|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
 
 /** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
 export function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {

@@ -575,14 +575,54 @@ export type DetectPreset = 'default' | 'seed-budget' | 'seed'
 export interface ConfirmPolicy {
   /** Milliseconds between dense checks, 20–60 000. Default 200. */
   readonly intervalMs: number
-  /** How long every answer must stay away before `down`, milliseconds, 0–3 600 000. Default 7 000. */
+  /** How long every answer must stay away before `down`, milliseconds, 0–3 600 000. Default 7 000; three sevenths of it for several vantages. */
   readonly durationMs: number
-  /** How long to wait for the answer to a dense check, milliseconds, 20–60 000. Default 1 000. */
+  /** The longest wait for the answer to a dense check, milliseconds, 20–60 000. Default 1 000. */
   readonly timeoutMs: number
+}
+
+/** For servers that answer, but badly: loss or slowness that is too much to be chance. */
+export interface CusumPolicy {
+  /** Loss (and share of slow answers) that is still usual, percent, 0.1–20. Default 5: a path with bursts is no failure. */
+  readonly goodLossPercent: number
+  /** Loss (and share of slow answers) that must be found, percent, 21–99. Default 30: above it calls break up. */
+  readonly badLossPercent: number
+  /**
+   * Milliseconds between packets while there is evidence, 100–60 000. Default 2 000: packets closer together meet the
+   * same burst of loss. Closer ones do not count, and none is sent before the last one was answered or given up.
+   */
+  readonly intervalMs: number
+  /** False alarms that are accepted, a server and year, at `goodLossPercent`, 0.000001–100. Default 0.005. */
+  readonly falseAlarmsPerYear: number
+  /** An answer is slow above this multiple of the server's own usual round trip, and 100 ms above it, 1.1–100. Default 2. */
+  readonly slowFactor: number
+}
+
+/** Other thresholds for some servers or some probers; a later one wins over an earlier one. */
+export interface DetectOverride {
+  /** Ids; without it: all servers. At most 200. */
+  readonly servers?: readonly string[]
+  /** Names; without it: all probers. At most 16. */
+  readonly probers?: readonly string[]
+  readonly detector?: DetectPolicy['detector']
+  readonly checkIntervalMs?: number
+  readonly migrationThreshold?: number
+  readonly recoveryThreshold?: number
+  readonly pingCount?: number
+  readonly pingTimeoutMs?: number
+  readonly packetLossThresholdPercent?: number
+  readonly latencyThresholdMs?: number
 }
 
 export interface DetectPolicy {
   readonly preset: DetectPreset
+  /**
+   * `thresholds` (default): seed 000's rule, a server is down when its checks fail in a row. `cusum`: also when too many
+   * packets are lost, or too many answers are slow by its own measure (`cusum`), and not by `latencyThresholdMs` and
+   * `packetLossThresholdPercent`.
+   */
+  readonly detector: 'thresholds' | 'cusum'
+  readonly cusum: CusumPolicy
   /** Pause between the checks of a server, milliseconds, 50–86 400 000. Default 5 000; seed 000's CHECK_INTERVAL. */
   readonly checkIntervalMs: number
   /** Failing checks in a row before `down`, 1–100. Default 3; seed 000's MIGRATION_THRESHOLD. */
@@ -591,16 +631,33 @@ export interface DetectPolicy {
   readonly recoveryThreshold: number
   /** Packets a check, 1–100. Default 1 (preset `seed`: 5); seed 000's PING_COUNT. */
   readonly pingCount: number
-  /** How long to wait for each answer, milliseconds, 20–60 000. Default 3 000; seed 000's PING_TIMEOUT. */
+  /**
+   * How long to wait for each answer, milliseconds, 20–60 000. Default 3 000; seed 000's PING_TIMEOUT. With fast
+   * confirmation it is the most: once a path's round trip is known, the wait is learnt from it.
+   */
   readonly pingTimeoutMs: number
+  /** A learnt wait is at least this much above the usual round trip, milliseconds, 20–60 000. Default 200: Linux's TCP_RTO_MIN. */
+  readonly timeoutFloorMs: number
   /** A check fails at this loss or more, percent, 0–100. Default 50: seed 000's PACKET_LOSS_THRESHOLD. */
   readonly packetLossThresholdPercent: number
   /** A check fails above this mean round trip, milliseconds, 1–60 000. Default 300: calls stay intelligible below it. */
   readonly latencyThresholdMs: number
   /** Each check is moved by up to this share of the interval, 0–0.5, so that a fleet is not probed in bursts. Default 0.1. */
   readonly jitter: number
+  /**
+   * A server that has been down for long is checked more seldom: after each hundredth of the time it has been down, at
+   * most this, milliseconds, 50–86 400 000. Default 60 000. Never more often than `checkIntervalMs`.
+   */
+  readonly deadIntervalMs: number
   /** Null: no fast confirmation, exactly seed 000. */
   readonly confirm: ConfirmPolicy | null
+  /**
+   * Confirmation is as long as it must be for the whole fleet to stay at or under so many false evacuations a month,
+   * 0.001–10 000. Null: exactly `confirm.durationMs`. Default 1; null where `confirm.durationMs` is given explicitly.
+   */
+  readonly falseEvacuationsPerMonth: number | null
+  /** Other thresholds for some servers or probers. At most 50. Default none. */
+  readonly overrides: readonly DetectOverride[]
   /** Hosts known to be reachable; while all of them fail, this prober is the broken one. At most 16. */
   readonly canaries: readonly { readonly host: string; readonly port?: number }[]
   /** Probes in flight at once, 1–10 000. Default 256. */
@@ -738,7 +795,10 @@ export interface PolicyInput {
   readonly mode?: Mode | ({ readonly default?: Mode } & Loose<Policy['mode']>)
   readonly startupDelayMs?: number
   readonly registryRefreshMs?: number
-  readonly detect?: Loose<Omit<DetectPolicy, 'confirm'>> & { readonly confirm?: Loose<ConfirmPolicy> | null }
+  readonly detect?: Loose<Omit<DetectPolicy, 'confirm' | 'cusum'>> & {
+    readonly confirm?: Loose<ConfirmPolicy> | null
+    readonly cusum?: Loose<CusumPolicy>
+  }
   readonly guards?: Loose<GuardPolicy>
   readonly placement?: Loose<Omit<PlacementPolicy, 'weights' | 'resourceLimits'>> & {
     readonly weights?: Loose<RankingWeights>

@@ -1,4 +1,11 @@
 import type { DetectPolicy, Reason, Sample, Verdict, VerdictKind } from '../vocabulary.ts'
+import { alarmAt, clean, type Grey, greyReason, weigh } from './cusum.ts'
+import { measure, type RoundTrip, waitFor } from './roundtrip.ts'
+
+/** Clocks of vantages differ by at most this; a result from farther ahead is none, milliseconds. */
+const skewMs = 60_000
+/** A silence that nobody listened to is no evidence: a gap between two failing checks counts for at most this, milliseconds. */
+const leastGapMs = 1000
 
 /** What the detector remembers of one server from one vantage. */
 export interface DetectorState {
@@ -11,8 +18,14 @@ export interface DetectorState {
   readonly untested: number
   /** When the first of the failing checks was sent; null while nothing fails. */
   readonly suspectedAt: number | null
+  /** For how long checks have failed, as far as somebody looked, milliseconds. */
+  readonly failingMs: number
   /** When the newest counted check was sent: older and repeated results change nothing. */
   readonly lastSentAt: number
+  /** Null: no answer has been timed yet. */
+  readonly roundTrip: RoundTrip | null
+  /** The detector `cusum` alone has it. */
+  readonly grey: Grey | null
   readonly reasons: readonly [Reason, ...Reason[]]
 }
 
@@ -25,18 +38,11 @@ export interface Pace {
   readonly dense: boolean
 }
 
+const unsuspected = { failures: 0, failingMs: 0, passes: 0, suspectedAt: null } as const
+
 export function newDetector(now: number): DetectorState {
   const reasons = [{ code: 'not_probed_yet', message: 'no check has come back yet' }] as const
-  return {
-    verdict: 'unknown',
-    since: now,
-    failures: 0,
-    passes: 0,
-    untested: 0,
-    suspectedAt: null,
-    lastSentAt: 0,
-    reasons,
-  }
+  return { verdict: 'unknown', since: now, ...unsuspected, untested: 0, lastSentAt: 0, roundTrip: null, grey: null, reasons }
 }
 
 /**
@@ -49,61 +55,113 @@ export function judgeCheck(sample: Sample, policy: DetectPolicy): { readonly pas
   const values = { sent, received, lossPercent: round(lossPercent), prober: sample.prober, vantage: sample.vantage }
   if (received === 0) {
     const why = failure ? `: ${failure.layer} ${failure.kind}${failure.detail ? ` (${failure.detail})` : ''}` : ''
-    return failing('no_reply', `no answer to ${count(sent, 'packet')}${why}`, {
-      ...values,
-      ...(failure && { kind: failure.kind, layer: failure.layer }),
-    })
+    const told = failure ? { ...values, kind: failure.kind, layer: failure.layer } : values
+    return failing('no_reply', `no answer to ${count(sent, 'packet')}${why}`, told)
   }
   // Multiplied out, so that 50 % of any count is exactly 50 %.
-  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent)
-    return failing(
-      'packet_loss',
-      `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`,
-      values,
-    )
+  const lost = `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`
+  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent) return failing('packet_loss', lost, values)
   const meanMs = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
-  if (meanMs !== null && meanMs > policy.latencyThresholdMs)
-    return failing('latency', `mean round trip ${round(meanMs)} ms (limit ${policy.latencyThresholdMs} ms)`, {
-      ...values,
-      meanMs: round(meanMs),
-    })
-  const time = meanMs === null ? '' : ` in ${round(meanMs)} ms`
-  return {
-    passed: true,
-    reason: { code: 'answers', message: `${received} of ${count(sent, 'packet')} answered${time}`, values },
+  if (meanMs !== null && meanMs > policy.latencyThresholdMs) {
+    const slow = `mean round trip ${round(meanMs)} ms (limit ${policy.latencyThresholdMs} ms)`
+    return failing('latency', slow, { ...values, meanMs: round(meanMs) })
   }
+  return { passed: true, reason: answers(sample) }
+}
+
+function answers({ sent, received, rttMs, prober, vantage }: Sample): Reason {
+  const meanMs = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
+  const time = meanMs === null ? '' : ` in ${round(meanMs)} ms`
+  const values = { sent, received, lossPercent: round(((sent - received) * 100) / sent), prober, vantage }
+  return { code: 'answers', message: `${received} of ${count(sent, 'packet')} answered${time}`, values }
 }
 
 /**
- * `thresholds`: `down` after `migrationThreshold` failing checks in a row, and with fast confirmation not before they
- * have failed for `confirm.durationMs`; `up` after `recoveryThreshold` passing ones.
+ * What is known after one more check. Repeated, late and reordered results change nothing, nor does an impossible one.
+ * The clock may jump: back, and the count starts anew; ahead, and the time nobody looked at does not count.
  */
 export function step(state: DetectorState, sample: Sample, policy: DetectPolicy, now: number): DetectorState {
-  if (sample.sentAt <= state.lastSentAt) return state
-  const { passed, reason } = judgeCheck(sample, policy)
-  const base = { ...state, lastSentAt: sample.sentAt, untested: 0 }
-  if (passed) {
-    const passes = state.passes + 1
-    if (state.verdict === 'down' && passes < policy.recoveryThreshold) {
-      const recovering: Reason = {
-        code: 'recovering',
-        message: `${passes} of ${policy.recoveryThreshold} passing checks needed`,
-      }
-      return { ...base, failures: 0, passes, reasons: [recovering, reason] }
-    }
-    return { ...turn(base, 'up', now), failures: 0, passes, suspectedAt: null, reasons: [reason] }
-  }
-  const failures = state.failures + 1
-  const suspectedAt = state.suspectedAt ?? sample.sentAt
-  const enough = failures >= policy.migrationThreshold && sample.sentAt - suspectedAt >= (policy.confirm?.durationMs ?? 0)
-  const verdict = state.verdict === 'down' || enough ? 'down' : 'suspect'
-  const tally: Reason = {
-    ...reason,
-    message: `${reason.message}; ${count(failures, 'failing check')} in a row`,
-    values: { ...reason.values, failures, forMs: sample.sentAt - suspectedAt },
-  }
-  return { ...turn(base, verdict, now), failures, passes: 0, suspectedAt, reasons: [tally] }
+  const wentBack = state.lastSentAt > now + skewMs
+  if (!isPossible(sample, now) || (sample.sentAt <= state.lastSentAt && !wentBack)) return state
+  const known = wentBack ? { ...state, ...unsuspected, grey: state.grey && clean(state.grey) } : state
+  const roundTrip = measure(state.roundTrip, sample.rttMs)
+  const base = { ...known, lastSentAt: sample.sentAt, untested: 0, roundTrip }
+  return policy.detector === 'cusum' ? cusum(known, base, sample, policy, now) : thresholds(known, base, sample, policy, now)
 }
+
+/**
+ * `down` after `migrationThreshold` failing checks in a row, and with fast confirmation not before they have failed for
+ * `confirm.durationMs`; `up` after `recoveryThreshold` passing ones.
+ */
+function thresholds(state: DetectorState, base: DetectorState, sample: Sample, policy: DetectPolicy, now: number): DetectorState {
+  const { passed, reason } = judgeCheck(sample, policy)
+  if (!passed) {
+    const failed = oneMoreFailing(state, base, sample, policy)
+    const verdict = state.verdict === 'down' || isEnough(failed, policy) ? 'down' : 'suspect'
+    return { ...turn(failed, verdict, now), reasons: [tally(reason, failed)] }
+  }
+  const passes = state.passes + 1
+  if (state.verdict === 'down' && passes < policy.recoveryThreshold)
+    return { ...base, failures: 0, failingMs: 0, passes, reasons: [recovering(passes, policy), reason] }
+  return { ...turn(base, 'up', now), ...unsuspected, passes, reasons: [reason] }
+}
+
+/**
+ * Silence is judged as by `thresholds`, from the second silent check on; everything else by weight of evidence. Its alarm
+ * decides by itself: dense packets would only meet one burst of loss again and again (docs/detection.md has the figures).
+ * Half of the evidence makes a server suspect, so that controls are asked; and it must fall below that for `up`.
+ */
+function cusum(state: DetectorState, base: DetectorState, sample: Sample, policy: DetectPolicy, now: number): DetectorState {
+  const grey = weigh(state.grey ?? clean(null), sample, policy, state.verdict !== 'suspect')
+  const evidence = Math.max(grey.loss.score, grey.slow.score) / alarmAt(policy)
+  const greyly = evidence > 0 ? greyReason(grey, policy) : null
+  const since = Math.min(grey.loss.since ?? now, grey.slow.since ?? now)
+  if (sample.received > 0) {
+    const passes = evidence < 0.5 ? state.passes + 1 : 0
+    const reason = greyly ?? answers(sample)
+    const answered = { ...base, ...unsuspected, grey, passes, suspectedAt: greyly ? since : null }
+    if (evidence >= 1) return { ...turn(answered, 'down', now), reasons: [reason] }
+    if (state.verdict === 'down' && passes < policy.recoveryThreshold)
+      return { ...answered, reasons: passes > 0 ? [recovering(passes, policy), reason] : [reason] }
+    return { ...turn(answered, evidence < 0.5 ? 'up' : 'suspect', now), reasons: [reason] }
+  }
+  const failed = oneMoreFailing(state, { ...base, grey }, sample, policy)
+  const silent = tally(judgeCheck(sample, policy).reason, failed)
+  // It is down because it is silent: that is no evidence of what it will be like when it answers again.
+  if (isEnough(failed, policy) || (state.verdict === 'down' && evidence < 0.5))
+    return { ...turn({ ...failed, grey: clean(grey) }, 'down', now), reasons: [silent] }
+  const suspected = { ...failed, suspectedAt: Math.min(failed.suspectedAt ?? since, since) }
+  if (evidence >= 1 || state.verdict === 'down') return { ...turn(suspected, 'down', now), reasons: [greyly ?? silent, silent] }
+  // One lost packet is usual; who has never answered is not `up` for that.
+  if (failed.failures < 2 && evidence < 0.5) return { ...suspected, reasons: [silent] }
+  return { ...turn(suspected, 'suspect', now), reasons: [silent] }
+}
+
+function isPossible({ sent, received, rttMs, sentAt }: Sample, now: number): boolean {
+  const isCount = received >= 0 && received <= sent && rttMs.length <= received
+  return isCount && rttMs.every((ms) => ms >= 0) && sentAt <= now + skewMs
+}
+
+function oneMoreFailing(state: DetectorState, base: DetectorState, sample: Sample, policy: DetectPolicy): DetectorState {
+  const mostMs = policy.confirm ? Math.max(leastGapMs, 3 * policy.confirm.intervalMs) : policy.checkIntervalMs
+  const gapMs = state.failures === 0 ? 0 : Math.min(mostMs, sample.sentAt - state.lastSentAt)
+  const suspectedAt = state.suspectedAt ?? sample.sentAt
+  return { ...base, failures: state.failures + 1, failingMs: state.failingMs + gapMs, passes: 0, suspectedAt }
+}
+
+function isEnough({ failures, failingMs }: DetectorState, policy: DetectPolicy): boolean {
+  return failures >= policy.migrationThreshold && failingMs >= (policy.confirm?.durationMs ?? 0)
+}
+
+function tally(reason: Reason, { failures, failingMs }: DetectorState): Reason {
+  const message = `${reason.message}; ${count(failures, 'failing check')} in a row`
+  return { ...reason, message, values: { ...reason.values, failures, forMs: failingMs } }
+}
+
+const recovering = (passes: number, { recoveryThreshold }: DetectPolicy): Reason => ({
+  code: 'recovering',
+  message: `${passes} of ${recoveryThreshold} passing checks needed`,
+})
 
 /** A probe that could not be made is no evidence: after three in a row nothing is known any more, but `down` stays. */
 export function couldNotProbe(state: DetectorState, why: string, now: number): DetectorState {
@@ -117,29 +175,46 @@ export function couldNotProbe(state: DetectorState, why: string, now: number): D
  * about this server.
  */
 export function doubt(state: DetectorState, now: number): DetectorState {
-  return { ...turn(state, 'suspect', now), failures: 0, passes: 0, suspectedAt: null }
+  return { ...turn(state, 'suspect', now), ...unsuspected, grey: state.grey && clean(state.grey) }
 }
 
 /** While the vantage itself is in doubt its verdicts are `unknown`; a `down` confirmed before stays. */
 export function forget(state: DetectorState, reason: Reason, now: number): DetectorState {
   if (state.verdict === 'down') return { ...state, passes: 0 }
-  return { ...turn(state, 'unknown', now), failures: 0, passes: 0, suspectedAt: null, reasons: [reason] }
+  return { ...turn(state, 'unknown', now), ...unsuspected, grey: state.grey && clean(state.grey), reasons: [reason] }
 }
 
-export function paceOf(state: DetectorState, policy: DetectPolicy): Pace {
-  if (policy.confirm && state.verdict === 'suspect')
-    return {
-      intervalMs: Math.min(policy.confirm.intervalMs, policy.checkIntervalMs),
-      packets: 1,
-      timeoutMs: policy.confirm.timeoutMs,
-      dense: true,
-    }
-  return {
-    intervalMs: policy.checkIntervalMs,
-    packets: policy.pingCount,
-    timeoutMs: policy.pingTimeoutMs,
-    dense: false,
+/** What else the pace depends on. */
+export interface PaceContext {
+  /** Without it a server that has been down for long is checked as often as any other. */
+  readonly now?: number
+  /** Another vantage suspects the server, or the vantages disagree: all of them look densely until it is settled. */
+  readonly asked?: boolean
+}
+
+/** What comes next, and how long its answers are waited for: `confirm: null` waits exactly `pingTimeoutMs`. */
+export function paceOf(state: DetectorState, policy: DetectPolicy, { now, asked = false }: PaceContext = {}): Pace {
+  const { confirm, timeoutFloorMs: floorMs, checkIntervalMs, pingTimeoutMs } = policy
+  const score = policy.detector === 'cusum' && state.grey ? Math.max(state.grey.loss.score, state.grey.slow.score) : 0
+  // With other evidence one lost packet is part of it, and two in a row may be silence.
+  const isSilent = state.verdict === 'suspect' && (score === 0 || state.failures > 1)
+  if (confirm && (isSilent || asked)) {
+    // An answer above the latency threshold fails the check anyway; one below it must not come too late.
+    const learntMs = waitFor(state.roundTrip, floorMs, confirm.timeoutMs, 2)
+    const timeoutMs = Math.min(confirm.timeoutMs, Math.max(learntMs, policy.latencyThresholdMs))
+    return { intervalMs: Math.min(confirm.intervalMs, checkIntervalMs), packets: 1, timeoutMs, dense: true }
   }
+  // There is evidence that more packets would settle; a server that is down for it is watched only on its way back.
+  if (score > 0 && (state.verdict !== 'down' || score < alarmAt(policy))) {
+    const timeoutMs = waitFor(state.roundTrip, floorMs, pingTimeoutMs, 2)
+    // Never before the last one is answered or given up: a loss that is told after a later answer would not count.
+    const intervalMs = Math.min(Math.max(policy.cusum.intervalMs, timeoutMs), checkIntervalMs)
+    return { intervalMs, packets: 1, timeoutMs, dense: true }
+  }
+  const deadForMs = state.verdict === 'down' && state.passes === 0 && now !== undefined ? now - state.since : 0
+  const intervalMs = Math.max(checkIntervalMs, Math.min(policy.deadIntervalMs, deadForMs / 100))
+  const timeoutMs = confirm ? waitFor(state.roundTrip, floorMs, pingTimeoutMs) : pingTimeoutMs
+  return { intervalMs, packets: policy.pingCount, timeoutMs, dense: false }
 }
 
 export function verdictOf(state: DetectorState): Verdict {

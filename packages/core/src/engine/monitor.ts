@@ -1,12 +1,14 @@
 import PQueue from 'p-queue'
+import { calmed } from '../decide/calm.ts'
 import { couldNotProbe, type DetectorState, doubt, forget, newDetector, paceOf, step, verdictOf } from '../decide/detector.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
+import { detectFor } from '../decide/override.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Prober, ProbeTarget, Random, ServerInput, ServerRegistry, Timer } from '../ports.ts'
 import { parseSample, parseServer, problemText, shorten } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect, sleep } from '../time.ts'
-import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
+import type { DetectPolicy, Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
 import { type Books, newBook, type ServerBook } from './books.ts'
 
 /** Checks due within one tick go out together: one timer for them all, however large the fleet. */
@@ -72,6 +74,8 @@ export class Monitor {
   #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
   readonly #canariesFailing = new Set<string>()
   #lastCheckAt: number | null = null
+  /** The policy as this fleet needs it: made anew with another policy or another number of servers. */
+  #calm: { readonly of: DetectPolicy; readonly servers: number; readonly detect: DetectPolicy } | null = null
 
   constructor(ports: MonitorPorts, books: Books, bus: Bus, hooks: MonitorHooks, stopped: AbortSignal) {
     this.#ports = ports
@@ -272,13 +276,20 @@ export class Monitor {
 
   #due(subject: Subject): void {
     if (this.#subjects.get(subject.key) !== subject) return
-    const { detect } = this.#books.policy
-    const pace = paceOf(this.#detector(subject), detect)
+    const detect = this.#detectFor(subject.key)
+    const pace = paceOf(this.#detector(subject), detect, { now: this.#ports.clock.now() })
     const jitter = pace.dense ? 0 : (this.#ports.random() * 2 - 1) * detect.jitter
     this.#schedule(subject, pace.intervalMs * (1 + jitter))
     // A steady check is skipped while one is out; dense ones overlap, so that a time-out does not slow them down.
     if (subject.inFlight >= (pace.dense ? mostInFlight : 1)) return
     void this.#enqueue(subject, pace.packets, pace.timeoutMs, pace.dense ? 1 : 0)
+  }
+
+  #detectFor(server: string): DetectPolicy {
+    const { policy, servers } = this.#books
+    if (this.#calm?.of !== policy.detect || this.#calm.servers !== servers.size)
+      this.#calm = { of: policy.detect, servers: servers.size, detect: calmed(policy.detect, { vantages: 1, servers: servers.size }) }
+    return detectFor(this.#calm.detect, server, this.#ports.prober.name)
   }
 
   #detector(subject: Subject): DetectorState {
@@ -334,7 +345,7 @@ export class Monitor {
     if (sample.received > 0) this.#answered(book.server.id, book.server.host, sample.sentAt)
     // While no canary answers this prober's word counts for nothing.
     if (this.isBlind()) return
-    const { detect } = this.#books.policy
+    const detect = this.#detectFor(book.server.id)
     // Who had answered when this check was sent: asked before the verdict, because the verdict asks for it.
     if (sample.sentAt > book.detector.lastSentAt) book.control = control
     this.#judge(book, step(book.detector, sample, detect, this.#ports.clock.now()))
@@ -356,11 +367,13 @@ export class Monitor {
   #judge(book: ServerBook, after: DetectorState): void {
     const before = book.detector
     book.detector = after
+    const subject = this.#subjects.get(book.server.id)
+    const detect = this.#detectFor(book.server.id)
+    const pace = paceOf(after, detect)
+    // What has become urgent does not wait for the turn that it had.
+    if (subject && pace.dense && pace.intervalMs < paceOf(before, detect).intervalMs) this.#schedule(subject, pace.intervalMs)
     if (before.verdict === after.verdict) return
     this.#books.changed()
-    const subject = this.#subjects.get(book.server.id)
-    const { confirm } = this.#books.policy.detect
-    if (after.verdict === 'suspect' && confirm && subject) this.#schedule(subject, confirm.intervalMs)
     if (after.verdict === 'down') this.askControls(book)
     this.#hooks.verdictChanged(book, verdictOf(before))
   }
