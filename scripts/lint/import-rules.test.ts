@@ -57,8 +57,8 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '../events.ts',
       '../options.ts',
       '../index.ts',
-      '../engine/monitor.ts',
-      './../engine/monitor.ts',
+      '../engine/planner.ts',
+      './../engine/planner.ts',
       '../memory/store.ts',
       'zod',
       'p-queue',
@@ -69,7 +69,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '..',
     ],
   },
-  'core/src/engine/monitor.ts': {
+  'core/src/engine/planner.ts': {
     allowed: [
       '../vocabulary.ts',
       '../decide/guard.ts',
@@ -97,9 +97,21 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '@pintail/adapters/jsonl',
     ],
   },
+  'core/src/watch/witness.ts': {
+    allowed: [
+      '../vocabulary.ts',
+      '../decide/detector.ts',
+      '../engine/books.ts',
+      '../telling/bus.ts',
+      '../time.ts',
+      './wheel.ts',
+      'p-queue',
+    ],
+    forbidden: ['../engine/responder.ts', '../surface.ts', '../options.ts', '../memory/store.ts', 'node:fs', 'zod'],
+  },
   'core/src/probers/icmp.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', '../rows.ts', './tcp.ts', 'node:net'],
-    forbidden: ['../decide/guard.ts', '../engine/monitor.ts', '../options.ts', '../memory/store.ts', '../index.ts', 'zod'],
+    forbidden: ['../decide/guard.ts', '../engine/planner.ts', '../options.ts', '../memory/store.ts', '../index.ts', 'zod'],
   },
   'core/src/memory/store.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './log.ts', 'node:crypto'],
@@ -111,7 +123,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/testing/index.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', '../index.ts', './fleet.ts', 'node:assert/strict'],
-    forbidden: ['../engine/monitor.ts', '../decide/guard.ts', '../memory/store.ts', 'vitest', 'fast-check'],
+    forbidden: ['../engine/planner.ts', '../decide/guard.ts', '../memory/store.ts', 'vitest', 'fast-check'],
   },
   'core/src/testing/trace/judge.ts': {
     allowed: ['./rules.ts', '../sim/kinds.ts', '../../index.ts', '../../errors.ts', '../../decide/migration.ts'],
@@ -119,7 +131,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/testing/contracts/mover.ts': {
     allowed: ['../../vocabulary.ts', '../../ports.ts', '../../errors.ts', '../../rows.ts', './rule.ts', 'node:assert/strict'],
-    forbidden: ['../../index.ts', '../../engine/monitor.ts', '../../memory/mover.ts', '../fleet.ts', 'vitest', '@pintail/adapters/jsonl'],
+    forbidden: ['../../index.ts', '../../engine/planner.ts', '../../memory/mover.ts', '../fleet.ts', 'vitest', '@pintail/adapters/jsonl'],
   },
   'adapters/src/jsonl/index.ts': {
     allowed: ['@pintail/core', '@pintail/core/wire', './log.ts', '../shared/http.ts', 'node:fs/promises', 'pg'],

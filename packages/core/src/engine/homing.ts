@@ -5,10 +5,10 @@ import type { CallContext, Cursor, MigrationStore, StoreWrite } from '../ports.t
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
 import type { ConnectionId, Failback, Incident, IncidentId, Migration, Server, ServerId, ServerStatus } from '../vocabulary.ts'
+import type { Monitor } from '../watch/monitor.ts'
 import type { ServerBook } from './books.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
 import { put } from './journal.ts'
-import type { Monitor } from './monitor.ts'
 
 /** For reading history, milliseconds. */
 const callMs = 10_000

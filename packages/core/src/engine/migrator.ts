@@ -20,10 +20,10 @@ import type {
   ServerId,
   Token,
 } from '../vocabulary.ts'
+import type { Monitor } from '../watch/monitor.ts'
 import type { Books } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
-import type { Monitor } from './monitor.ts'
 import type { Revoker } from './revoker.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */

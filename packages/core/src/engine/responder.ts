@@ -225,9 +225,9 @@ export class Responder {
       case 'await_control':
         this.#awaiting.add(id)
         // Somebody answers again. What was seen before that is worth nothing: it is confirmed anew.
-        if ((monitor.controlFor(id)?.at ?? 0) > lastSentAt) {
+        if ((monitor.witness.controlFor(id)?.at ?? 0) > lastSentAt) {
           this.#allow(id, null)
-          return monitor.startOver(book)
+          return monitor.witness.startOver(book)
         }
         monitor.askControls(book)
         // Not loud before a control that was just asked could have answered.
@@ -259,7 +259,7 @@ export class Responder {
       denials.push(tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']))
     const overridden = incident?.overrideUntil && incident.overrideUntil > now
     if (!overridden) denials.push(massFailure(books.census(), guards.massFailureRatio))
-    if (monitor.isBlind()) denials.push(noControl(now, now, null, 0))
+    if (monitor.witness.isBlind()) denials.push(noControl(now, now, null, 0))
     if (books.stale)
       denials.push({
         guard: 'registry_stale',
