@@ -57,7 +57,7 @@ export interface ServerBook {
   passive: Map<string, { readonly sentAt: number; readonly at: number; readonly fails: boolean; readonly prober: string }> | null
   /** When a passive signal last began a confirmation. */
   signalledAt: number
-  /** Since when votes differ while our own vantage does not say down; null: they do not. */
+  /** Since when others see a failure and our own vantage does not; null: it is as they say. */
   differSince: number | null
   /** What was sent before then was sent to another machine. */
   strangeSince: number

@@ -31,6 +31,9 @@ import type { Migrator } from './migrator.ts'
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
 
+/** An audience's incident waits so long for the verdict of all others, milliseconds. */
+const othersDecideMs = 30_000
+
 export interface ResponderParts extends Omit<HomingParts, 'forbidden'> {
   readonly homing: Homing
 }
@@ -213,7 +216,7 @@ export class Responder {
   // ---------------------------------------------------------------------------------------------------------- servers
 
   async #attend(key: string, one: Case): Promise<void> {
-    const { books } = this.#parts
+    const { books, clock } = this.#parts
     const { serverId: id, audience } = one
     const book = books.servers.get(id)
     const incident = books.incidents.of(id, audience) ?? null
@@ -225,6 +228,9 @@ export class Responder {
     if (above) return incident ? this.#yield(incident, above) : void this.#unwell.delete(key)
     const seen = verdictFor(book, audience)
     const { verdict } = seen
+    // What is down for everybody, or may be as soon as all others have looked closely, is one incident and not two.
+    const all = audience !== null && !incident && verdict === 'down' ? kindFor(book, null) : null
+    if (all === 'down' || (all === 'suspect' && clock.now() - seen.since < othersDecideMs)) return
     const next = nextStep({
       verdict,
       status: this.#statusFor(book, audience),

@@ -11,7 +11,7 @@ import { proofOf, type Turned, Vantages, voteOf } from './vantages.ts'
 const askEveryMs = 1000
 /** A passive signal is evidence for so long, and starts at most one confirmation of a server in that time, milliseconds. */
 const passiveFreshMs = 60_000
-/** Our own vantage looks closely for at most so long after the votes have begun to differ, milliseconds. */
+/** Our own vantage looks closely for at most so long after others have begun to see a failure that it does not, milliseconds. */
 const lookCloselyMs = 30_000
 
 const quiet: readonly VerdictKind[] = ['up', 'unknown']
@@ -243,8 +243,7 @@ export class Witness {
     // Where it alone decides, the responder waits for the control.
     if (tally.global && book.detector.verdict === 'down' && !book.proof) this.#unproven.add(book)
     else this.#unproven.delete(book)
-    const says = (kind: string): boolean => ballots.some(({ verdict }) => verdict === kind)
-    const differ = says('down') && (says('up') || says('suspect')) && mine.verdict !== 'down'
+    const differ = mine.verdict !== 'down' && ballots.some(({ isOwn, verdict }) => !isOwn && (verdict === 'suspect' || verdict === 'down'))
     if (!differ) book.differSince = null
     else if (book.differSince === null && detect.confirm) {
       book.differSince = now
