@@ -9,8 +9,9 @@ const ballot = (vantage: string, verdict: VerdictKind, region: string | null = n
 const tally = (ballots: readonly Ballot[], more: { passive?: string; minVotes?: number; before?: Tally } = {}): Tally => {
   const { passive, minVotes = 2, before = null } = more
   const regions = new Set(ballots.flatMap(({ region }) => region ?? []))
-  return count({ ballots, regions, minVotes, hasPassive: (audience) => audience === passive, now: 100 }, before)
+  return count({ ballots, own, regions, minVotes, hasPassive: (audience) => audience === passive, now: 100 }, before)
 }
+const own = { verdict: { verdict: 'up', since: 1, reasons: [{ code: 'answers', message: 'by its own rules' }] }, region: null } as const
 const kinds = ({ global, audiences }: Tally): Record<string, VerdictKind | 'own'> => ({
   global: global?.verdict ?? 'own',
   ...Object.fromEntries([...audiences].map(([audience, { verdict }]) => [audience, verdict])),
@@ -20,7 +21,7 @@ test('where nobody but the own vantage has an opinion, its verdict is the verdic
   for (const own of ['up', 'suspect', 'down', 'unknown'] as const) {
     expect(kinds(tally([ballot('own', own)]))).toEqual({ global: 'own' })
     expect(kinds(tally([ballot('own', own), ballot('a', 'unknown')]))).toEqual({ global: 'own' })
-    expect(kinds(tally([ballot('own', own), ballot('a', 'unknown', 'ir')])).ir).toBe('unknown')
+    expect(kinds(tally([ballot('own', own), ballot('a', 'unknown', 'ir')]))).toEqual({ global: 'own', ir: 'unknown', '*': 'up' })
   }
 })
 
@@ -80,10 +81,16 @@ test('down for all audiences that have an opinion is down for everybody, with en
   })
 })
 
+test('while the own vantage abstains and nobody stands beside it, others speak for their own regions only', () => {
+  const others = [ballot('a', 'down', 'ir'), ballot('b', 'down', 'ir')]
+  expect(kinds(tally([ballot('own', 'unknown'), ...others]))).toEqual({ global: 'suspect', ir: 'down', '*': 'unknown' })
+  expect(kinds(tally([ballot('own', 'unknown'), ballot('c', 'down'), ...others])).global).toBe('down')
+})
+
 test('a verdict keeps the time since when it holds', () => {
   const ballots = [ballot('own', 'down'), ballot('a', 'down')]
   const before = tally(ballots)
-  const after = count({ ballots, regions: new Set(), minVotes: 2, hasPassive: () => false, now: 900 }, before)
+  const after = count({ ballots, own, regions: new Set(), minVotes: 2, hasPassive: () => false, now: 900 }, before)
   expect(after.global?.since).toBe(100)
 })
 
@@ -151,7 +158,7 @@ test('nobody who abstains, and no order of the votes, changes a verdict', () => 
       const turned = [...others.slice(turn % (others.length + 1)), ...others.slice(0, turn % (others.length + 1))]
       const regions = new Set(ballots.flatMap(({ region }) => region ?? []))
       const of = (some: readonly Ballot[]) =>
-        count({ ballots: some, regions, minVotes: drawn.minVotes, hasPassive: (audience) => audience === drawn.passive, now: 1 }, null)
+        count({ ballots: some, own, regions, minVotes: drawn.minVotes, hasPassive: (audience) => audience === drawn.passive, now: 1 }, null)
       const [all, cast] = [of(ballots), of(turned)]
       expect(cast.global?.verdict).toBe(all.global?.verdict)
       for (const [audience, { verdict }] of cast.audiences) expect(all.audiences.get(audience)?.verdict).toBe(verdict)

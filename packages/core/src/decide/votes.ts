@@ -20,6 +20,8 @@ export interface Tally {
 
 export interface Election {
   readonly ballots: readonly Ballot[]
+  /** What the engine's own vantage says by its own rules, and the region that it votes for. */
+  readonly own: { readonly verdict: Verdict; readonly region: string | null }
   /** Regions that have a vantage of their own, healthy or not. */
   readonly regions: ReadonlySet<string>
   readonly minVotes: number
@@ -48,9 +50,10 @@ interface Pool {
  *
  * For everybody it is `up` while it is for one audience, and `down` only when more than half say so in every audience
  * that has an opinion, `minVotes` of them in all: nobody's users are moved for what others alone have seen. Then it is
- * down for each of these audiences, whatever its own number of votes.
+ * down for each of these audiences, whatever its own number of votes. The audience of the engine's own vantage must be
+ * among them: while that has lost its network and nobody stands beside it, others speak for their own regions only.
  */
-export function count({ ballots, regions, minVotes, hasPassive, now }: Election, before: Tally | null): Tally {
+export function count({ ballots, own, regions, minVotes, hasPassive, now }: Election, before: Tally | null): Tally {
   const cast = ballots.filter(({ verdict }) => verdict !== 'unknown')
   const isAlone = cast.every(({ isOwn }) => isOwn)
   const audiences = [...new Set(cast.map(({ region }) => region ?? everybodyElse))].sort()
@@ -58,7 +61,9 @@ export function count({ ballots, regions, minVotes, hasPassive, now }: Election,
   const enough = (down: number, some: readonly Pool[]): boolean => down >= minVotes || some.some(({ audience }) => hasPassive(audience))
   const downs = pools.reduce((sum, { down }) => sum + down, 0)
   const allLean = (lean: VerdictKind): boolean => pools.every((pool) => pool.lean === lean)
-  const isDown = !isAlone && allLean('down') && enough(downs, pools)
+  const ownAudience = own.region ?? everybodyElse
+  const isHeard = audiences.includes(ownAudience)
+  const isDown = !isAlone && isHeard && allLean('down') && enough(downs, pools)
   const kind = isDown ? 'down' : pools.some(({ lean }) => lean === 'up') ? 'up' : 'suspect'
   const globally = summary(kind, null, ballots, pools, minVotes, downs)
   const global = isAlone ? null : verdict(kind, globally, ballots, before?.global, now)
@@ -67,12 +72,15 @@ export function count({ ballots, regions, minVotes, hasPassive, now }: Election,
   for (const audience of regions.size === 0 ? [] : new Set(ballots.map(({ region }) => region ?? everybodyElse))) {
     const pool = pools.find((one) => one.audience === audience) ?? { audience, votes: [], down: 0, lean: 'unknown' as const }
     const voters = ballots.filter(({ region }) => (region ?? everybodyElse) === audience)
-    // What the engine's own vantage says alone holds for everybody, by its own rules.
-    if (isAlone && pool.votes.length > 0) continue
+    // Alone it goes by its own rules.
+    if (isAlone && audience === ownAudience) {
+      verdicts.set(audience, own.verdict)
+      continue
+    }
     const isDownHere = pool.votes.length > 0 && (isDown || (pool.lean === 'down' && enough(pool.down, [pool])))
-    const own = isDownHere ? 'down' : pool.lean === 'down' ? 'suspect' : pool.lean
-    const said = isDown && isDownHere ? globally : summary(own, pool, voters, pools, minVotes, pool.down)
-    verdicts.set(audience, verdict(own, said, voters, before?.audiences.get(audience), now))
+    const here = isDownHere ? 'down' : pool.lean === 'down' ? 'suspect' : pool.lean
+    const said = isDown && isDownHere ? globally : summary(here, pool, voters, pools, minVotes, pool.down)
+    verdicts.set(audience, verdict(here, said, voters, before?.audiences.get(audience), now))
   }
   return { global, audiences: verdicts }
 }

@@ -1,4 +1,4 @@
-import { couldNotProbe, type DetectorState, doubt, forget, step } from '../decide/detector.ts'
+import { couldNotProbe, type DetectorState, doubt, forget, step, verdictOf } from '../decide/detector.ts'
 import { controlFreshMs } from '../decide/guard.ts'
 import { type Ballot, count } from '../decide/votes.ts'
 import { type Books, kindFor, type ServerBook, verdictFor } from '../engine/books.ts'
@@ -221,10 +221,9 @@ export class Witness {
     for (const audience of audiences) {
       const was = before.tally?.audiences.get(audience) ?? before.global
       const is = kindFor(book, audience)
-      // What holds for everybody is told once, and what nobody knows is told of the vantage.
-      const isCommon = was.verdict === before.global.verdict && is === after.verdict
+      // What nobody knows is told of the vantage.
       const isQuiet = quiet.includes(was.verdict) && quiet.includes(is) && !this.#books.incidents.of(book.server.id, audience)
-      if (was.verdict !== is && !isCommon && !isQuiet) changed.push([was, audience])
+      if (was.verdict !== is && !isQuiet) changed.push([was, audience])
     }
     if (changed.length === 0) return
     this.#books.changed()
@@ -239,7 +238,11 @@ export class Witness {
     const mine: Ballot = { ...voteOf(own.name, book.detector, book.proof), region: own.region, isOwn: true }
     const ballots = [mine, ...this.#vantages.ballots(book, now)]
     const hasPassive = (audience: string): boolean => this.#hasPassive(book, audience)
-    const tally = count({ ballots, regions: this.#books.regions, minVotes: detect.minAudienceVantages, hasPassive, now }, book.tally)
+    const said = { verdict: verdictOf(book.detector), region: own.region }
+    const tally = count(
+      { ballots, own: said, regions: this.#books.regions, minVotes: detect.minAudienceVantages, hasPassive, now },
+      book.tally,
+    )
     // Where it alone decides, the responder waits for the control.
     if (tally.global && book.detector.verdict === 'down' && !book.proof) this.#unproven.add(book)
     else this.#unproven.delete(book)
