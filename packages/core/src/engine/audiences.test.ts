@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ObservationSource, SampleInput } from '../ports.ts'
 import { createFleet, type Fleet, type FleetOptions, judgeJournal } from '../testing/index.ts'
@@ -276,3 +277,42 @@ test('an operator pauses, acknowledges and overrides for one region as for every
   expect(on(fleet, 's2').filter((id) => id.includes('-ir-'))).toEqual([])
   await fleet.stop()
 })
+
+test('whatever two vantages of a region see, only users of that region are moved for it', async () => {
+  const drawn = fc.record({
+    first: fc.subarray(ids),
+    second: fc.subarray(ids),
+    again: fc.subarray(ids),
+    lost: fc.boolean(),
+    dead: fc.option(fc.constantFrom(...ids)),
+  })
+  await fc.assert(
+    fc.asyncProperty(drawn, async ({ first, second, again, lost, dead }) => {
+      const { fleet, see, kill } = await world(['teh-1', 'teh-2'])
+      const block = (name: 'teh-1' | 'teh-2', some: readonly string[]) => {
+        see(name).blocked.clear()
+        for (const id of some) see(name).blocked.add(id)
+      }
+      await fleet.advance(15_000)
+      block('teh-1', first)
+      block('teh-2', second)
+      await fleet.advance(30_000)
+      block('teh-1', again)
+      see('teh-2').lost = lost
+      if (dead) kill(dead)
+      await fleet.advance(40_000)
+      const wronged = moved(fleet).filter((id) => !id.includes('-ir-') && !(dead && id.startsWith(dead)))
+      expect(wronged).toEqual([])
+      const unseen = told(fleet, 'incident.opened').filter(({ serverId, audience }) => {
+        return (
+          audience === 'ir' &&
+          !(first.includes(serverId) && second.includes(serverId)) &&
+          !(again.includes(serverId) && second.includes(serverId))
+        )
+      })
+      expect(unseen.filter(({ serverId }) => serverId !== dead)).toEqual([])
+      await fleet.stop()
+    }),
+    { seed: 20260214, numRuns: 60 },
+  )
+}, 240_000)

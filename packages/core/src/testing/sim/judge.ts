@@ -59,6 +59,7 @@ export class Judge implements Witness {
   readonly #listedAt = new Map<Process, number>()
   readonly #holders = new Map<Process, string>()
   readonly #tokens = new Map<Process, number>()
+  readonly #ledAt = new Map<Process, number>()
   readonly #started = new Map<string, number>()
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
@@ -112,6 +113,7 @@ export class Judge implements Witness {
   leads(process: Process, holder: string, token: number): void {
     this.#holders.set(process, holder)
     this.#tokens.set(process, token)
+    this.#ledAt.set(process, this.#world.now)
   }
 
   // ----------------------------------------------------------------------------------------------------------- the panel
@@ -165,7 +167,7 @@ export class Judge implements Witness {
     for (const scope of ['all', from.id, evacuation?.id, migrationId])
       if (scope !== undefined && this.paused.has(scope)) this.report('I14', `${who} starts although an operator has paused ${scope}`)
     this.#audience(move, evacuation?.audience ?? null)
-    this.#blindly(who)
+    this.#blindly(process, who)
     if (this.cordoned.has(to.id)) this.report('I14', `${who} starts although an operator has cordoned ${to.id}`)
     for (const id of [evacuation?.id, migrationId])
       if (id !== undefined && this.cancelled.has(id)) this.report('I14', `${who} starts although an operator has cancelled ${id}`)
@@ -191,11 +193,13 @@ export class Judge implements Witness {
         this.report('I5', `${connection.id} of region ${own} is moved to ${to.id}, which is down for that region`)
   }
 
-  /** While no canary answers nothing is moved. */
-  #blindly(who: string): void {
+  /** While no canary answers nothing is moved, as soon as each has been asked. */
+  #blindly(process: Process, who: string): void {
     const { canariesLostAt, now, setup } = this.#world
     const { canaries = [], checkIntervalMs = 5000 } = setup.policy.detect ?? {}
-    if (canaries.length > 0 && canariesLostAt !== null && now - canariesLostAt > 2 * checkIntervalMs + 10_000 + this.skewMs)
+    if (canaries.length === 0 || canariesLostAt === null || process.wasFrozen) return
+    const since = Math.max(canariesLostAt, this.#ledAt.get(process) ?? now)
+    if (now - since > 1.2 * checkIntervalMs + 4000 + this.skewMs)
       this.report('I5', `${who} starts though no canary has answered for ${Math.round((now - canariesLostAt) / 1000)} s`)
   }
 

@@ -186,6 +186,7 @@ export function historyOf(seed: number): History {
   // Something must be moved for a fault to strike a move.
   if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
   if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })
+  steps.push(...blocksOf(seed, vantages), ...doubtsOf(seed, setup))
   return { setup, steps: steps.sort((a, b) => a.at - b.at) }
 }
 
@@ -200,6 +201,33 @@ function vantagesOf(seed: number, kind: FaultKind): NonNullable<Setup['vantages'
   return regions.slice(0, Math.max(count, isAsked ? 2 : 1)).map((region, index) => {
     return { name: `v${index + 1}`, region, everyMs: [2000, 5000, 10_000][Math.floor(random() * 3)] as number }
   })
+}
+
+/** Where enough vantages see it, something is blocked for long enough that its users leave, and something else fails meanwhile. */
+function blocksOf(seed: number, vantages: NonNullable<Setup['vantages']>): Step[] {
+  const random = seededRandom(seed * 4001 + 3)
+  const many = vantages.filter(({ region }) => region === 'eu').length
+  if (many < 2 || random() < 0.2) return []
+  const at = 30_000 + random() * 60_000
+  const step = (kind: FaultKind, after: number, lastsMs: number): Step => ({ at: at + after, phase: null, kind, pick: random(), lastsMs })
+  const block = { ...step('server.blocked_for_a_region', 0, 120_000 + random() * 300_000), pick: random() * 0.4 }
+  const next = [
+    'vantage.loses_network',
+    'vantage.falls_silent',
+    'server.dies',
+    'prober.loses_network',
+    'server.blocked_for_a_region',
+  ] as const
+  const also = step(next[Math.floor(random() * next.length)] as FaultKind, random() * 90_000, 60_000 + random() * 120_000)
+  return random() < 0.6 ? [block, also] : [block]
+}
+
+/** Where there is a canary: the way to it fails together with that to one server, and everything else answers. */
+function doubtsOf(seed: number, { policy }: Setup): Step[] {
+  const random = seededRandom(seed * 3001 + 1)
+  if ((policy.detect?.canaries ?? []).length === 0 || random() < 0.5) return []
+  const lastsMs = 60_000 + random() * 120_000
+  return [{ at: 60_000 + random() * 240_000, phase: null, kind: 'prober.loses_part', pick: 0.11 + random() * 0.03, lastsMs }]
 }
 
 export function policyOf(vantages: NonNullable<Setup['vantages']>): Record<string, { region?: string }> {
