@@ -40,6 +40,8 @@ export interface Control {
 export interface View {
   readonly detector: DetectorState
   readonly samples: readonly Sample[]
+  /** When the newest of them came, by our own clock. */
+  readonly at: number
   /** The answer of another host that stands behind its `down`; null: there has been none. */
   readonly proof: Control | null
 }
@@ -227,11 +229,12 @@ export class Books {
   unfitFor(id: ServerId, region: string | null): string | null {
     const audience = this.audienceOf(region)
     const book = this.servers.get(id)
-    if (audience === null || !book?.tally) return null
-    const verdict = book.tally.audiences.get(audience)?.verdict ?? 'up'
-    return verdict === 'up' || verdict === 'unknown'
-      ? null
-      : `target ${id} is ${verdict} for ${audience === everybodyElse ? 'other regions' : `region ${audience}`}`
+    if (audience === null || !book) return null
+    const verdict = book.tally?.audiences.get(audience)?.verdict ?? 'up'
+    // Nobody has seen it up since, as while all vantages of a region are silent.
+    const known = this.incidents.of(id, audience) ? 'down' : verdict
+    if (known === 'up' || known === 'unknown') return null
+    return `target ${id} is ${known} for ${audience === everybodyElse ? 'other regions' : `region ${audience}`}`
   }
 
   /** Failure domains that have failed as a whole, for this audience or for everybody. */
@@ -374,14 +377,17 @@ export class Books {
 
   /** For whom of the audiences it is no target, and why. */
   #unfitFor(book: ServerBook, now: number): ReadonlyMap<string, Unfit | null> | null {
-    if (!book.tally) return null
+    const { id, failureDomain } = book.server
+    const open = this.incidents.on(id).flatMap(({ audience }) => audience ?? [])
+    if (!book.tally && open.length === 0) return null
     const unfit = new Map<string, Unfit | null>([...this.regions].map((region) => [region, null]))
-    for (const [audience, { verdict }] of book.tally.audiences) {
+    for (const audience of new Set([...open, ...(book.tally?.audiences.keys() ?? [])])) {
       const whose = audience === everybodyElse ? 'other regions' : `region ${audience}`
-      const domain = inFailing(book.server.failureDomain, this.failing(audience))
+      const verdict = open.includes(audience) ? 'down' : kindFor(book, audience)
+      const domain = inFailing(failureDomain, this.failing(audience))
       if (verdict === 'down' || verdict === 'suspect') unfit.set(audience, ['down_for_audience', `its verdict for ${whose} is ${verdict}`])
       else if (domain) unfit.set(audience, domain)
-      else if (this.isDamped(book.server.id, now, audience)) unfit.set(audience, ['damped', `it has failed too often lately for ${whose}`])
+      else if (this.isDamped(id, now, audience)) unfit.set(audience, ['damped', `it has failed too often lately for ${whose}`])
     }
     return unfit
   }

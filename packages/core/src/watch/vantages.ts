@@ -135,7 +135,7 @@ export class Vantages {
     this.#heard(vantage, sample, book.server.host, now)
     const turned = this.#judge(vantage, now)
     if (vantage.why !== null) return turned
-    const before = book.views?.get(vantage.name) ?? { detector: newDetector(now), samples: [], proof: null }
+    const before = book.views?.get(vantage.name) ?? { detector: newDetector(now), samples: [], at: now, proof: null }
     const detector = step(before.detector, sample, detect, now)
     // Only the steady pace is usual: suspects are asked more often.
     if (before.detector.verdict === 'up' && detector.verdict === 'up') {
@@ -147,7 +147,7 @@ export class Vantages {
     const later = control && control.at > (detector.suspectedAt ?? 0) ? { host: control.host, at: control.at } : null
     const proof = proofOf(detector, later, before.proof, Math.max(2000, 1.5 * vantage.usualMs))
     book.views ??= new Map()
-    book.views.set(vantage.name, { detector, samples: [...before.samples.slice(1 - keptSamples), sample], proof })
+    book.views.set(vantage.name, { detector, samples: [...before.samples.slice(1 - keptSamples), sample], at: now, proof })
     return turned
   }
 
@@ -209,8 +209,7 @@ export class Vantages {
       if (why !== null) return abstains(why)
       const view = views?.get(name)
       if (!view) return abstains('it has not looked yet')
-      const newest = view.samples.at(-1)?.sentAt ?? 0
-      if (now - newest > silentMs(vantage)) return abstains(`it has not looked for ${Math.round((now - newest) / 1000)} s`)
+      if (now - view.at > silentMs(vantage)) return abstains(`it has not looked for ${Math.round((now - view.at) / 1000)} s`)
       return { ...voteOf(name, view.detector, view.proof), ...rest }
     })
   }
