@@ -57,7 +57,7 @@ function deriveGuards(entries: readonly JournalEntry[]): { readonly guards: NonN
     if (type === 'leader.acquired') verdicts.clear()
     if (type === 'server.added') verdicts.set(data.serverId, verdicts.get(data.serverId) ?? 'unknown')
     if (type === 'server.removed') verdicts.delete(data.serverId)
-    if (type === 'server.verdict_changed') verdicts.set(data.serverId, data.verdict)
+    if (type === 'server.verdict_changed' && !data.audience) verdicts.set(data.serverId, data.verdict)
     if (type !== 'decision.made' || data.incidentId === null || data.mode !== 'auto') continue
     const unwell = [...verdicts.values()].filter((verdict) => verdict === 'down' || verdict === 'suspect').length
     // One may always fail.
@@ -134,7 +134,7 @@ function longestCleared(entries: readonly JournalEntry[]): number {
   for (const entry of entries) {
     const { type, at, data } = entry as PintailEvent
     if (type === 'leader.acquired') since.clear()
-    if (type !== 'server.verdict_changed') continue
+    if (type !== 'server.verdict_changed' || data.audience) continue
     const began = since.get(data.serverId)
     if (data.verdict === 'up' && began !== undefined) longest = Math.max(longest, Math.round(at - began))
     if (data.verdict === 'suspect') since.set(data.serverId, at)

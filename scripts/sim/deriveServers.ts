@@ -55,8 +55,8 @@ class Servers {
     else if (type === 'server.removed') {
       this.acts.push({ at: at - lists * this.#pace.registryRefreshMs, do: 'server.is_removed', server: data.serverId })
       this.known.delete(data.serverId)
-    } else if (type === 'server.verdict_changed') this.#verdict(data, at)
-    else if (type === 'incident.opened') this.#dated(data.serverId, data.suspectedAt)
+    } else if (type === 'server.verdict_changed' && !data.audience) this.#verdict(data, at)
+    else if (type === 'incident.opened' && !data.audience) this.#dated(data.serverId, data.suspectedAt)
   }
 
   #added(id: string, at: number): void {

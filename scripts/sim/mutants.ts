@@ -24,7 +24,7 @@ export const mutants: readonly Mutant[] = [
     name: 'rollback-onto-a-dead-server',
     breaks: 'whoever has moved off a dead server is brought back to it when the target fails',
     file: 'engine/books.ts',
-    find: "    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.has(id))\n",
+    find: "    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.covering(id, audience))\n",
     replace: '    return true\n',
   },
   {
@@ -45,7 +45,7 @@ export const mutants: readonly Mutant[] = [
     name: 'guard-after-the-batch',
     breaks: 'guards are asked for a batch, and not again before each move',
     file: 'engine/migrator.ts',
-    find: '      isForbidden(from.id, migration.reason) ||\n',
+    find: '      isForbidden(from.id, migration.reason, this.#audience(migration)) ||\n',
     replace: '',
   },
   {
@@ -209,6 +209,41 @@ export const mutants: readonly Mutant[] = [
     file: 'telling/bus.ts',
     find: '      } catch (error) {\n        failed(error)\n',
     replace: '      } catch (error) {\n        failed(error)\n        throw error\n',
+  },
+  {
+    name: 'canary-ignored',
+    breaks: 'servers are judged, and users moved, while no canary answers',
+    file: 'watch/witness.ts',
+    find: '    return canaries > 0 && this.#canariesFailing.size >= canaries\n',
+    replace: '    return canaries < 0\n',
+  },
+  {
+    name: 'suspect-counted-as-up',
+    breaks: 'the mass-failure guard counts only what is confirmed: a wave of failures passes it one by one',
+    file: 'decide/guard.ts',
+    find: '  if (down + suspect <= cap) return null\n',
+    replace: '  if (down <= cap) return null\n',
+  },
+  {
+    name: 'audience-moves-all',
+    breaks: 'what is down for one region moves the users of all',
+    file: 'decide/plan.ts',
+    find: '      if (audience !== null && audienceOf(connection.region, world.regions) !== audience) continue\n',
+    replace: '',
+  },
+  {
+    name: 'audience-sets-the-status',
+    breaks: 'a server that is down for one region is set offline for all',
+    file: 'engine/responder.ts',
+    find: '    if ((incident.audience ?? null) !== null) return\n',
+    replace: '',
+  },
+  {
+    name: 'vote-without-control',
+    breaks: 'a vantage votes against servers though nobody answers it: it may be the broken one',
+    file: 'watch/vantages.ts',
+    find: "  if (verdict === 'down' && !proof)\n",
+    replace: "  if (verdict === 'down' && !proof && since < 0)\n",
   },
 ]
 

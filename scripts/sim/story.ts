@@ -139,8 +139,12 @@ class Story {
   readonly #tells: { readonly [T in EventType]?: (data: PintailEvents[T]) => Told | null } = {
     'server.added': ({ serverId }) => ({ what: 'servers are known', whom: serverId, why: null }),
     'server.removed': ({ serverId }) => ({ what: 'gone from the registry', whom: serverId, why: null }),
-    'server.verdict_changed': ({ serverId, verdict, previous, reasons }) => ({
-      what: `${previous} → ${verdict}`,
+    'vantage.lost': ({ vantage, why }) => ({ what: `vantage ${vantage} does not count any more`, whom: null, why }),
+    'vantage.returned': ({ vantage }) => ({ what: `vantage ${vantage} counts again`, whom: null, why: null }),
+    'domain.failed': ({ message }) => ({ what: 'A WHOLE FAILURE DOMAIN', whom: null, why: message }),
+    'domain.recovered': ({ failureDomain }) => ({ what: `${failureDomain} is back`, whom: null, why: null }),
+    'server.verdict_changed': ({ serverId, audience, verdict, previous, reasons }) => ({
+      what: `${audience ? `for ${audience} ` : ''}${previous} → ${verdict}`,
       whom: serverId,
       why: verdict === 'up' ? null : (reasons?.[0]?.message ?? null),
     }),
@@ -149,9 +153,9 @@ class Story {
     'server.undamped': ({ serverId, verdict }) => ({ what: `no longer damped, and ${verdict}`, whom: serverId, why: null }),
     'server.cordoned': ({ serverId }) => ({ what: 'an operator cordons', whom: serverId, why: null }),
     'server.uncordoned': ({ serverId }) => ({ what: 'an operator lifts the cordon', whom: serverId, why: null }),
-    'incident.opened': ({ incidentId, serverId, reasons }) => {
+    'incident.opened': ({ incidentId, serverId, audience, reasons }) => {
       this.#names.set(incidentId, serverId)
-      return { what: 'INCIDENT', whom: serverId, why: reasons?.[0]?.message ?? null }
+      return { what: audience ? `INCIDENT for ${audience}` : 'INCIDENT', whom: serverId, why: reasons?.[0]?.message ?? null }
     },
     'incident.held': ({ serverId, guards }) => ({
       what: `held by ${guards.map(({ guard }) => guard).join(', ')}`,

@@ -16,7 +16,6 @@ import { systemClock } from './time.ts'
 export function createPintail(options: PintailOptions): Pintail {
   const policy = parseOptions(options)
   checkBuilt(policy)
-  if (options.observations) throw unsupported('the option observations', 'remote vantages')
   if (options.metrics) throw unsupported('the option metrics', 'the Prometheus adapter')
   if (options.mover.granularity === 'server') throw unsupported("mover.granularity 'server'", 'whole-server movers')
   const { registry, mover, clock = systemClock, probers = [icmp()] } = options
@@ -24,7 +23,8 @@ export function createPintail(options: PintailOptions): Pintail {
     registry,
     mover,
     prober: probers.length === 1 && probers[0] ? probers[0] : allOf(...probers),
-    vantage: options.vantage?.name ?? 'local',
+    vantage: { name: options.vantage?.name ?? 'local', region: options.vantage?.region ?? null },
+    observations: options.observations ?? null,
     store: options.store ?? memoryStore(),
     leases: options.leases ?? memoryLeases(clock),
     guards: options.guards ?? [],

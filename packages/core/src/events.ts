@@ -18,6 +18,7 @@ import type {
   Token,
   UnplacedCode,
   VerdictKind,
+  Vote,
 } from './vocabulary.ts'
 
 /**
@@ -30,12 +31,28 @@ export interface PintailEvents {
   'server.removed': { readonly serverId: ServerId; readonly name: string }
   'server.verdict_changed': {
     readonly serverId: ServerId
-    /** Null: the verdict for all audiences. */
+    /** For whom: the users of this region, or `*`: of all regions without a vantage of their own. Null: for everybody. */
     readonly audience: string | null
     readonly verdict: VerdictKind
     readonly previous: VerdictKind
     readonly reasons: readonly [Reason, ...Reason[]]
+    /** Where several vantages were asked. */
+    readonly votes?: readonly Vote[]
   }
+  /** A vantage elsewhere does not count any more: silent, its canaries fail, or no host answers there. It abstains. */
+  'vantage.lost': { readonly vantage: string; readonly region: string | null; readonly why: string }
+  /** Its word counts again, from fresh samples on. */
+  'vantage.returned': { readonly vantage: string; readonly region: string | null }
+  /** All servers of a failure domain are down, and others are not: one cause, one thing to look at. It gets nobody. */
+  'domain.failed': {
+    readonly failureDomain: string
+    readonly audience: string | null
+    readonly servers: readonly ServerId[]
+    readonly incidentIds: readonly IncidentId[]
+    readonly message: string
+  }
+  /** None of its servers has an open incident any more. */
+  'domain.recovered': { readonly failureDomain: string; readonly audience: string | null }
   'server.status_set': {
     readonly serverId: ServerId
     readonly status: ServerStatus
@@ -54,12 +71,18 @@ export interface PintailEvents {
     readonly serverId: ServerId
     readonly suspectedAt: number
     readonly reasons: readonly [Reason, ...Reason[]]
+    /** As in the record. */
+    readonly audience: string | null
+    readonly votes?: readonly Vote[]
   }
   /** A guard forbids acting on this incident; told again only when the reasons change. */
   'incident.held': {
     readonly incidentId: IncidentId
     readonly serverId: ServerId
     readonly guards: readonly GuardDenial[]
+    readonly audience: string | null
+    /** What would have happened. */
+    readonly wouldHave: string
   }
   'incident.released': { readonly incidentId: IncidentId; readonly serverId: ServerId }
   'incident.acknowledged': { readonly incidentId: IncidentId; readonly serverId: ServerId }
@@ -67,12 +90,18 @@ export interface PintailEvents {
     readonly incidentId: IncidentId
     readonly serverId: ServerId
     readonly durationMs: number
+    readonly audience: string | null
     /** True if we set the status back; false if it is the operator's to do, and then `advice` says why. */
     readonly statusRestored: boolean
     readonly advice: string | null
   }
-  /** It ended without a recovery: the server is gone from the registry. */
-  'incident.closed': { readonly incidentId: IncidentId; readonly serverId: ServerId; readonly advice: string }
+  /** It ended without a recovery: the server is gone from the registry, or down for everybody, by another incident. */
+  'incident.closed': {
+    readonly incidentId: IncidentId
+    readonly serverId: ServerId
+    readonly audience: string | null
+    readonly advice: string
+  }
   /** Users go home, or do not: each batch that is decided, and how it ended. */
   'failback.changed': {
     readonly incidentId: IncidentId
@@ -87,7 +116,13 @@ export interface PintailEvents {
     readonly message: string
   }
   /** A rule forbade acting, with what would have happened. Loud on purpose. */
-  'guard.denied': GuardDenial & { readonly serverId: ServerId | null; readonly incidentId: IncidentId | null }
+  'guard.denied': GuardDenial & {
+    readonly serverId: ServerId | null
+    readonly incidentId: IncidentId | null
+    readonly audience: string | null
+    /** As `would have moved 120 users off de-1`. */
+    readonly wouldHave: string
+  }
   'guard.overridden': { readonly incidentId: IncidentId; readonly until: number }
   'decision.made': {
     readonly decisionId: DecisionId

@@ -367,6 +367,8 @@ test('the defaults are what the documentation says', () => {
       falseEvacuationsPerMonth: 1,
       overrides: [],
       canaries: [],
+      vantages: {},
+      minAudienceVantages: 2,
       maxConcurrentProbes: 256,
     },
     guards: { massFailureRatio: 0.3, minServers: 3, recheckMs: 1000, dampingHalfLifeMs: 1_800_000, dampingCeiling: 3 },
@@ -782,4 +784,16 @@ test('the ranges of failback and of the resource limits', () => {
     [{ placement: { resourceLimits: { memoryPercent: 101 } } }, 'placement.resourceLimits.memoryPercent'],
   ] as const)
     expect(refused(() => resolvePolicy(wrongly)).problems.map((problem) => problem.path)).toEqual([`policy.${path}`])
+})
+
+test('vantages elsewhere have names and regions that can be told apart, and no more than 64 of them', () => {
+  const vantages = { 'teh-1': { region: 'ir' }, 'fra.2': {} }
+  expect(resolvePolicy({ detect: { vantages } }, { detect: { vantages: { 'teh-2': { region: 'ir' } } } }).policy.detect.vantages).toEqual({
+    ...vantages,
+    'teh-2': { region: 'ir' },
+  })
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`v${index}`, {}]))
+  for (const bad of [many, { '*': {} }, { 'a b': {} }, { a: { region: '*' } }, { a: { region: '' } }, ['a']])
+    expect(() => resolvePolicy({ detect: { vantages: bad as never } }), JSON.stringify(bad).slice(0, 60)).toThrow(/vantages/)
+  expect(() => resolvePolicy({ detect: { vantages: { a: { regoin: 'ir' } as never } } })).toThrow(/Did you mean region\?/)
 })

@@ -26,7 +26,7 @@ export interface PintailOptions {
   readonly policy?: PolicyInput
   /** Default: `icmp()`. Several: a check passes when all of them pass. */
   readonly probers?: readonly Prober[]
-  /** Where this engine probes from. Default `{ name: 'local' }`. */
+  /** Where this engine probes from. With a region it votes for the users of that region alone. Default `{ name: 'local' }`. */
   readonly vantage?: { readonly name: string; readonly region?: string }
   /** Where the audit trail goes. Default: nowhere but the journal. */
   readonly log?: LogSink
@@ -36,6 +36,7 @@ export interface PintailOptions {
   readonly store?: MigrationStore
   /** Default: `memoryLeases()`: this engine leads. */
   readonly leases?: LeaseStore
+  /** Samples of vantages elsewhere (`policy.detect.vantages`), and passive signals. Default: none. */
   readonly observations?: ObservationSource
   readonly guards?: readonly GuardSource[]
   readonly notifier?: ClientNotifier
@@ -55,6 +56,9 @@ const host = z.unknown().superRefine((value, context) => {
   const problem = hostProblem(value)
   if (problem !== null) context.addIssue(problem)
 })
+/** A region is compared letter by letter with that of connections; `*` stands for all that have no vantage. */
+const region = z.string().min(1).max(100).regex(/^[^*]/, 'must not begin with *')
+const vantage = z.strictObject({ region: region.optional() })
 const weight = share(0, 100)
 const rate = z.strictObject({ perSecond: share(0.001, 10_000), burst: whole(1, 10_000) }).nullable()
 
@@ -116,6 +120,13 @@ const policySchema = z
           .partial()
           .nullable(),
         canaries: z.array(z.strictObject({ host, port: whole(1, 65_535).optional() })).max(16),
+        vantages: z
+          .record(
+            z.string().regex(/^[a-z0-9][\w.-]{0,99}$/i, 'must begin with a letter or digit, and have these, ., _ and - only'),
+            vantage,
+          )
+          .refine((all) => Object.keys(all).length <= 64, 'must have at most 64 vantages'),
+        minAudienceVantages: whole(1, 64),
         maxConcurrentProbes: whole(1, 10_000),
       })
       .partial(),
@@ -222,7 +233,7 @@ const optionsSchema = z.strictObject({
     .min(1)
     .max(16)
     .optional(),
-  vantage: z.strictObject({ name: z.string().min(1).max(100), region: z.string().min(1).max(100).optional() }).optional(),
+  vantage: vantage.extend({ name: z.string().min(1).max(100) }).optional(),
   log: port({ needs: ['write'] }).optional(),
   logger: port({ needs: ['debug', 'info', 'warn', 'error'] }).optional(),
   store: port({ needs: ['commit', 'get', 'list', 'readJournal'], name: true }).optional(),
@@ -264,7 +275,9 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly st
   }
   unwrap()
   for (const key of path) {
-    inner = inner instanceof z.ZodObject ? inner.shape[key as string] : inner instanceof z.ZodArray ? (inner.element as z.ZodType) : inner
+    if (inner instanceof z.ZodObject) inner = inner.shape[key as string]
+    else if (inner instanceof z.ZodArray) inner = inner.element as z.ZodType
+    else if (inner instanceof z.ZodRecord) inner = inner.valueType as z.ZodType
     unwrap()
   }
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
@@ -395,6 +408,8 @@ const defaults = {
     falseEvacuationsPerMonth: 1,
     overrides: [],
     canaries: [],
+    vantages: {},
+    minAudienceVantages: 2,
     maxConcurrentProbes: 256,
   },
   guards: { massFailureRatio: 0.3, minServers: 3, recheckMs: 1000, dampingHalfLifeMs: 1_800_000, dampingCeiling: 3 },

@@ -184,19 +184,37 @@ export interface Prober {
   ): AsyncIterable<{ readonly target: ProbeTarget; readonly result: ProbeResult }>
 }
 
-/** A sample from elsewhere: a remote vantage, a webhook, the host's own monitoring. */
+/**
+ * A sample from elsewhere: a remote vantage, a webhook, the host's own monitoring. What cannot be believed is counted and
+ * told once, and changes nothing: an unknown vantage or server, one of the engine's own vantage, impossible figures, and a
+ * `sentAt` more than 5 s ahead or 2 min old. One that is not newer than the last of its server and vantage is ignored.
+ */
 export interface SampleInput {
+  /** A server's id, or `canary:<host>`: a host that this vantage knows to be reachable. While none of its canaries answers its word counts for nothing. */
   readonly serverId: string | number
+  /** A name of `policy.detect.vantages`. Passive samples may carry the engine's own. */
   readonly vantage: string
+  /**
+   * What tested it. `passive:…` (a webhook, ages of handshakes, a fall of live connections): such a sample starts a
+   * confirmation and is no vote; failing ones of the last minute count as evidence beside one vote.
+   */
   readonly prober: string
+  /** Milliseconds since 1970, by the clock of the vantage. */
   readonly sentAt: number
+  /** 1–10 000. */
   readonly sent: number
+  /** 0 to `sent`. */
   readonly received: number
+  /** Milliseconds, at most one for each answer. */
   readonly rttMs?: readonly number[]
   readonly failure?: ProbeFailure | null
 }
 
 export interface ObservationSource {
+  /**
+   * Yields samples until the signal fires. Asked by whoever leads; when it throws or ends it is asked again, with pauses
+   * that grow from one second to a minute.
+   */
   samples(ctx: CallContext): AsyncIterable<SampleInput>
 }
 

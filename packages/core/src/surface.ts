@@ -100,7 +100,11 @@ export interface Pintail {
   pause(scope?: PauseTarget, options?: PauseOptions): Promise<void>
   /** Takes back the pause of exactly this scope; without one nothing happens. @throws PintailError `not_found` as for `pause` */
   resume(scope?: PauseTarget): Promise<void>
-  /** Samples from elsewhere. @throws PintailError `unsupported` until remote vantages are built */
+  /**
+   * Samples from elsewhere, at most 10 000 at once, for the engine that leads. What cannot be believed is counted in
+   * `status().observations` and changes nothing.
+   * @throws PintailError `invalid_argument` if it is no such list; `not_leader`
+   */
   observe(samples: readonly SampleInput[]): Promise<void>
   readonly migrations: {
     list(filter?: MigrationFilter): Promise<MigrationPage>

@@ -127,6 +127,8 @@ export type ReasonCode =
   | 'vantage_unhealthy'
   | 'prober_failed'
   | 'gone_from_registry'
+  | 'quorum'
+  | 'no_quorum'
 
 /** One piece of evidence, for machines (`code`, `values`) and for people (`message`). */
 export interface Reason {
@@ -135,11 +137,22 @@ export interface Reason {
   readonly values?: Readonly<Record<string, number | string>>
 }
 
+/** One vantage's word about one server. `unknown` is no vote: it has no opinion, or is not healthy. */
+export interface Vote {
+  readonly vantage: string
+  readonly verdict: VerdictKind
+  readonly since: number
+  /** By which checks, or why it abstains, for people. */
+  readonly reason: string
+}
+
 /** What the samples mean. Judgements carry reasons. */
 export interface Verdict {
   readonly verdict: VerdictKind
   readonly since: number
   readonly reasons: readonly [Reason, ...Reason[]]
+  /** Where several vantages were asked: what each said. Absent: the engine's own vantage alone decides. */
+  readonly votes?: readonly Vote[]
 }
 
 // ------------------------------------------------------------------------------------------------------------- guards
@@ -198,6 +211,8 @@ export type ExclusionCode =
   | 'refused_before'
   | 'overloaded'
   | 'not_listed'
+  | 'down_for_audience'
+  | 'failing_domain'
 
 /** A server as a target for one cohort: either its score with all contributions, or why it is none. */
 export type Candidate =
@@ -328,6 +343,8 @@ export type EvacuationStatus = 'suggested' | 'running' | 'completed' | 'cancelle
 export interface Evacuation {
   readonly id: EvacuationId
   readonly incidentId: IncidentId | null
+  /** Only users of this audience are to move (`Incident.audience`); null: of any. Absent in records of older versions: null. */
+  readonly audience?: string | null
   readonly decisionId: DecisionId
   readonly fromServerIds: readonly ServerId[]
   /** Only these are to move; null: everybody on the sources. */
@@ -411,17 +428,26 @@ export interface Failback {
   readonly why: string | null
 }
 
-/** From a confirmed `down` to the confirmed recovery of a server. */
+/** From a confirmed `down` to the confirmed recovery of a server, or of a server for one audience. */
 export interface Incident {
   readonly id: IncidentId
   readonly serverId: ServerId
   readonly serverName: string
+  /**
+   * The users for whom it is down: those of this region, or `*`: of all regions without a vantage of their own. Such an
+   * incident never sets the server's status. Null: it is down for everybody. Absent in records of older versions: null.
+   */
+  readonly audience?: string | null
+  /** The failure domain that has failed as a whole, this server with it; null or absent: none has. */
+  readonly failureDomain?: string | null
   readonly status: IncidentStatus
   /** When the first check failed. */
   readonly suspectedAt: number
   readonly openedAt: number
   readonly recoveredAt: number | null
   readonly reasons: readonly [Reason, ...Reason[]]
+  /** What each vantage said when it was opened; absent: the engine's own alone decided. */
+  readonly votes?: readonly Vote[]
   /** The last samples before the verdict. */
   readonly evidence: readonly Sample[]
   /** The host that answered since the suspicion began, so that the prober is not the broken one. */
@@ -660,6 +686,14 @@ export interface DetectPolicy {
   readonly overrides: readonly DetectOverride[]
   /** Hosts known to be reachable; while all of them fail, this prober is the broken one. At most 16. */
   readonly canaries: readonly { readonly host: string; readonly port?: number }[]
+  /**
+   * Vantages elsewhere, by name (letters, digits, `.`, `_`, `-`; at most 64 of them), whose samples come through the option
+   * `observations` or `observe()`. One with a `region` votes for the users of that region, one without for those of all
+   * regions that have no vantage. An entry with the engine's own name only gives that a region. Default none.
+   */
+  readonly vantages: Readonly<Record<string, { readonly region?: string }>>
+  /** Votes without which no audience is called down, 1–64; one is enough beside fresh passive evidence. Default 2. */
+  readonly minAudienceVantages: number
   /** Probes in flight at once, 1–10 000. Default 256. */
   readonly maxConcurrentProbes: number
 }
@@ -831,7 +865,12 @@ export interface ServerReport {
   readonly host: string
   readonly region: string | null
   readonly status: ServerStatus
+  /** For everybody: `up` while it is up for any audience. */
   readonly verdict: Verdict
+  /** Audiences that vantages have an opinion for; for all others `verdict` holds. */
+  readonly audiences: readonly { readonly audience: string; readonly verdict: Verdict; readonly incidentId: IncidentId | null }[]
+  /** The newest of each vantage elsewhere: with `lastSample`, what the votes rest on. */
+  readonly samples: readonly Sample[]
   readonly cordoned: boolean
   /** Connections there, reservations included; null: not counted. */
   readonly load: number | null
@@ -845,19 +884,46 @@ export interface ServerReport {
   readonly penalty: number
 }
 
+/** A place that probes, and whether its word counts. */
+export interface VantageReport {
+  readonly name: string
+  readonly region: string | null
+  /** True: the engine's own. */
+  readonly isOwn: boolean
+  readonly healthy: boolean
+  /** Why its word does not count; null: it does. */
+  readonly why: string | null
+  /** When something last came from there; null: nothing has. */
+  readonly heardAt: number | null
+  /** Its usual pause between the checks of one server, milliseconds. */
+  readonly usualMs: number
+  /** Samples taken since this engine leads. */
+  readonly samples: number
+}
+
 /** What is so now, in one look. Plain data. */
 export interface FleetStatus {
   readonly state: EngineState
   readonly at: number
   readonly leader: { readonly holder: string; readonly token: Token; readonly since: number } | null
   readonly servers: readonly ServerReport[]
+  readonly vantages: readonly VantageReport[]
+  /** Samples from elsewhere that were taken, and those that were not, by why, since this engine leads. */
+  readonly observations: { readonly taken: number; readonly refused: Readonly<Record<string, number>> }
+  /** Failure domains that have failed as a whole. */
+  readonly failingDomains: readonly {
+    readonly failureDomain: string
+    readonly audience: string | null
+    readonly since: number
+    readonly servers: readonly ServerId[]
+  }[]
   readonly counts: Readonly<Record<VerdictKind, number>>
   readonly incidents: readonly Incident[]
   readonly evacuations: readonly Evacuation[]
   /** Open ones, with the figures of this moment. */
   readonly migrations: readonly Migration[]
-  /** Guards that forbid something now, and for which servers. */
-  readonly guards: readonly { readonly guard: GuardCode; readonly servers: readonly ServerId[] }[]
+  /** Guards that forbid something now, for which servers, and of incidents of one audience for which. */
+  readonly guards: readonly { readonly guard: GuardCode; readonly audience?: string; readonly servers: readonly ServerId[] }[]
   readonly pauses: readonly {
     readonly scope: PauseScope
     readonly reason: string | null

@@ -9,6 +9,7 @@ const token = 7 as Token
 const noon = Date.UTC(2025, 0, 14, 12)
 const noonText = '2025-01-14T12:00:00.000Z'
 const reason = { code: 'no_reply', message: '3 of 3 lost', values: { lostPackets: 3, lastSeenAt: 5 } } as const
+const vote = { vantage: 'teh-1', verdict: 'down', since: noon, reason: 'no answer' } as const
 const denial = { guard: 'mass_failure', message: '4 of 10', remedy: 'Look at the network.', values: { downServers: 4 } } as const
 
 /**
@@ -32,32 +33,53 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
   },
   'server.undamped': { data: { serverId: id('s1'), verdict: 'up' }, wire: { server_id: 's1', verdict: 'up' } },
   'incident.closed': {
-    data: { incidentId: id('i1'), serverId: id('s1'), advice: 'It is gone.' },
-    wire: { incident_id: 'i1', server_id: 's1', advice: 'It is gone.' },
+    data: { incidentId: id('i1'), serverId: id('s1'), advice: 'It is gone.', audience: null },
+    wire: { incident_id: 'i1', server_id: 's1', advice: 'It is gone.', audience: null },
   },
   'failback.changed': {
     data: { incidentId: id('i1'), serverId: id('s1'), state: 'running', evacuationId: id('e1'), connections: 2, moved: 3, message: 'x' },
     wire: { incident_id: 'i1', server_id: 's1', state: 'running', evacuation_id: 'e1', connections: 2, moved: 3, message: 'x' },
   },
+  'vantage.lost': { data: { vantage: 'teh-1', region: 'ir', why: 'silent' }, wire: { vantage: 'teh-1', region: 'ir', why: 'silent' } },
+  'vantage.returned': { data: { vantage: 'teh-1', region: null }, wire: { vantage: 'teh-1', region: null } },
+  'domain.failed': {
+    data: { failureDomain: 'rack-a', audience: null, servers: [id('s1')], incidentIds: [id('i1')], message: 'all down' },
+    wire: { failure_domain: 'rack-a', audience: null, servers: ['s1'], incident_ids: ['i1'], message: 'all down' },
+  },
+  'domain.recovered': { data: { failureDomain: 'rack-a', audience: 'ir' }, wire: { failure_domain: 'rack-a', audience: 'ir' } },
   'server.cordoned': { data: { serverId: id('s1') }, wire: { server_id: 's1' } },
   'server.uncordoned': { data: { serverId: id('s1') }, wire: { server_id: 's1' } },
   'incident.opened': {
-    data: { incidentId: id('i1'), serverId: id('s1'), suspectedAt: noon, reasons: [reason, { code: 'latency', message: 'slow' }] },
-    wire: { incident_id: 'i1', server_id: 's1', suspected_at: noonText, reasons: [reason, { code: 'latency', message: 'slow' }] },
+    data: {
+      incidentId: id('i1'),
+      serverId: id('s1'),
+      suspectedAt: noon,
+      reasons: [reason, { code: 'latency', message: 'slow' }],
+      audience: 'ir',
+      votes: [vote],
+    },
+    wire: {
+      incident_id: 'i1',
+      server_id: 's1',
+      suspected_at: noonText,
+      reasons: [reason, { code: 'latency', message: 'slow' }],
+      audience: 'ir',
+      votes: [{ ...vote, since: noonText }],
+    },
   },
   'incident.held': {
-    data: { incidentId: id('i1'), serverId: id('s1'), guards: [denial] },
-    wire: { incident_id: 'i1', server_id: 's1', guards: [denial] },
+    data: { incidentId: id('i1'), serverId: id('s1'), guards: [denial], audience: 'ir', wouldHave: 'would have moved 3 users off s1' },
+    wire: { incident_id: 'i1', server_id: 's1', guards: [denial], audience: 'ir', would_have: 'would have moved 3 users off s1' },
   },
   'incident.released': { data: { incidentId: id('i1'), serverId: id('s1') }, wire: { incident_id: 'i1', server_id: 's1' } },
   'incident.acknowledged': { data: { incidentId: id('i1'), serverId: id('s1') }, wire: { incident_id: 'i1', server_id: 's1' } },
   'incident.recovered': {
-    data: { incidentId: id('i1'), serverId: id('s1'), durationMs: 5000, statusRestored: false, advice: 'Set it online.' },
-    wire: { incident_id: 'i1', server_id: 's1', duration_ms: 5000, status_restored: false, advice: 'Set it online.' },
+    data: { incidentId: id('i1'), serverId: id('s1'), durationMs: 5000, statusRestored: false, advice: 'Set it online.', audience: null },
+    wire: { incident_id: 'i1', server_id: 's1', duration_ms: 5000, status_restored: false, advice: 'Set it online.', audience: null },
   },
   'guard.denied': {
-    data: { ...denial, serverId: null, incidentId: id('i1') },
-    wire: { ...denial, server_id: null, incident_id: 'i1' },
+    data: { ...denial, serverId: null, incidentId: id('i1'), audience: 'ir', wouldHave: 'would have moved 3 users off s1' },
+    wire: { ...denial, server_id: null, incident_id: 'i1', audience: 'ir', would_have: 'would have moved 3 users off s1' },
   },
   'guard.overridden': { data: { incidentId: id('i1'), until: noon }, wire: { incident_id: 'i1', until: noonText } },
   'decision.made': {

@@ -1,4 +1,5 @@
 import type { DetectPolicy, GuardDenial, MigrationReason, Mode, ServerId } from '../vocabulary.ts'
+import { everybodyElse } from './votes.ts'
 
 /** What may as well wait: a host's guard that names no reason forbids these, and so does one that cannot be asked. */
 export const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']
@@ -44,14 +45,18 @@ export function massFailureCap(servers: number, ratio: number): number {
   return Math.max(1, Math.floor(ratio * servers))
 }
 
-/** A prober that has lost its network, or a failure too large to be solved by moving people onto the rest. */
-export function massFailure(census: Census, ratio: number): GuardDenial | null {
+/**
+ * A prober that has lost its network, or a failure too large to be solved by moving people onto the rest.
+ * @param audience whose census it is. Default: everybody's
+ */
+export function massFailure(census: Census, ratio: number, audience: string | null = null): GuardDenial | null {
   const { servers, down, suspect, up } = census
-  const values = { servers, down, suspect, up }
+  const values = { servers, down, suspect, up, ...(audience !== null && { audience }) }
+  const whose = audience === null ? '' : ` for ${audience === everybodyElse ? 'other regions' : `region ${audience}`}`
   if (down > 0 && up === 0)
     return {
       guard: 'all_down',
-      message: `none of ${servers} servers answers: there is nowhere to go, and the prober is the likelier failure`,
+      message: `none of ${servers} servers answers${whose}: there is nowhere to go, and the prober is the likelier failure`,
       remedy: "Check this prober's own network; moves go on by themselves when servers answer again.",
       values,
     }
@@ -59,7 +64,7 @@ export function massFailure(census: Census, ratio: number): GuardDenial | null {
   if (down + suspect <= cap) return null
   return {
     guard: 'mass_failure',
-    message: `${down} down and ${suspect} suspect of ${servers} servers; at most ${cap} may be while Pintail acts`,
+    message: `${down} down and ${suspect} suspect of ${servers} servers${whose}; at most ${cap} may be while Pintail acts`,
     remedy:
       "Check this prober's own network. If the failure is real, override the guard for the incident, or acknowledge long-dead servers.",
     values: { ...values, cap },
@@ -101,5 +106,15 @@ export function noControl(
     message: 'no other host has answered since the suspicion began: the prober may be the broken one',
     remedy: "Check this prober's own network; when another host answers, the suspicion is confirmed anew and then acted on.",
     values: { suspectedAt },
+  }
+}
+
+/** No vantage has an opinion any more: what was confirmed before is not known to hold. */
+export function noVantage(audience: string, since: number): GuardDenial {
+  return {
+    guard: 'no_control',
+    message: `no healthy vantage has an opinion for ${audience === everybodyElse ? 'other regions' : `region ${audience}`} now`,
+    remedy: 'See status().vantages for which are silent, and why; moves go on by themselves when they are back.',
+    values: { since, audience },
   }
 }

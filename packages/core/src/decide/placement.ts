@@ -72,7 +72,7 @@ export function place(input: PlacementInput): PlacementOutput {
   const context = contextOf(input, sources)
   const open = input.targets.filter((target) => excludeTarget(target, context) === null)
   const works = group(input).map((cohort): Work => {
-    const targets = isFixed(cohort, input) ? [] : open.filter((target) => excludeForCohort(cohort, target.server) === null)
+    const targets = isFixed(cohort, input) ? [] : open.filter((target) => excludeForCohort(cohort, target) === null)
     return { cohort, targets, kept: new Map(), free: [], flow: new Map(), left: 0 }
   })
   const arrivals = keep(works, input)

@@ -13,6 +13,7 @@ import type {
 } from '../vocabulary.ts'
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
+import { audienceOf } from './votes.ts'
 
 /** Who goes where. */
 export type Assignments = ReadonlyMap<ConnectionId, ServerId>
@@ -40,6 +41,8 @@ export interface PlanScope {
   /** By whom users were refused already, so that they are not sent there again. */
   readonly refusals?: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>
   readonly onlyConnections?: readonly ConnectionId[] | null
+  /** Only users of this audience; null: of any, also those whose region is not known. */
+  readonly audience?: string | null
   readonly toServerId?: ServerId | null
   /** What somebody has looked at already: whoever is in it still goes where it says. */
   readonly keep?: Assignments
@@ -61,11 +64,14 @@ export interface PlanWorld {
   readonly claims: ReadonlyMap<ConnectionId, MigrationId>
   /** A hash that nobody can find a second input for, in URL-safe characters. */
   readonly digest: (value: unknown) => string
+  /** Regions that have a vantage of their own. */
+  readonly regions: ReadonlySet<string>
 }
 
 export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanScope = {}): Plan {
   const {
     onlyConnections = null,
+    audience = null,
     toServerId = null,
     settled = new Set(),
     refusals = new Map(),
@@ -80,6 +86,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   for (const source of sources) {
     for (const connection of source.connections) {
       if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
+      if (audience !== null && audienceOf(connection.region, world.regions) !== audience) continue
       home.set(connection.id, source.server.id)
       const claim = world.claims.get(connection.id)
       if (claim === undefined) connections.push(connection)

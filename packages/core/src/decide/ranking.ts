@@ -9,6 +9,7 @@ import type {
   ServerId,
   VerdictKind,
 } from '../vocabulary.ts'
+import { everybodyElse } from './votes.ts'
 
 /** Connections with identical needs. */
 export interface Cohort {
@@ -39,6 +40,8 @@ export interface Target {
   readonly rttMs: number | null
   /** What else makes it no target now (`unfitNow`); absent or null: nothing. */
   readonly unfit?: Unfit | null
+  /** By audience, every region with a vantage among them: why it is none for its users; null: it may be. Absent: it is the same for all. */
+  readonly unfitFor?: ReadonlyMap<string, Unfit | null> | null
 }
 
 /** Why a server is no target for anybody. */
@@ -89,8 +92,10 @@ export function unfitNow(server: Server, missing: number, limits: ResourceLimits
 }
 
 /** Hard rules: why this server is no target for this cohort. */
-export function excludeForCohort(cohort: Cohort, server: Server): Unfit | null {
-  const { needs } = cohort.sample
+export function excludeForCohort(cohort: Cohort, { server, unfitFor }: Pick<Target, 'server' | 'unfitFor'>): Unfit | null {
+  const { needs, region } = cohort.sample
+  const unfit = region === null ? null : unfitFor?.get(unfitFor.has(region) ? region : everybodyElse)
+  if (unfit) return unfit
   const missing = needs.protocols?.filter((protocol) => !server.protocols.includes(protocol)) ?? []
   if (missing.length > 0) return ['protocol_missing', `it does not speak ${missing.join(', ')}`]
   if (needs.countries && !needs.countries.includes(server.country ?? ''))
@@ -146,14 +151,22 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
       ? neutral('cost', context, 'price unknown')
       : part('cost', 1 - server.priceEurHour / context.maxPrice, context, `${server.priceEurHour} EUR/h`)
   const preferred = sample.preferredServer === server.id
+  // Of whom the region is not known: he may be one of those for whom it is down.
+  const audiences = sample.region === null ? [...(target.unfitFor?.values() ?? [])] : []
+  const barred = audiences.filter((unfit) => unfit !== null)
+  const stability = (1 - target.instability) * (audiences.length === 0 ? 1 : 1 - barred.length / audiences.length)
   return [
     headroom(target, arriving, context),
     latency,
     part(
       'stability',
-      1 - target.instability,
+      stability,
       context,
-      target.instability === 0 ? 'no outage lately' : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
+      barred[0]
+        ? barred[0][1]
+        : target.instability === 0
+          ? 'no outage lately'
+          : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
     ),
     region,
     failureDomain,
@@ -176,7 +189,7 @@ export function scoreWithout(contributions: readonly Contribution[], target: Tar
 /** Every server: its score with all contributions, or why it is no target. Best first, the excluded last. */
 export function rank(cohort: Cohort, targets: readonly Target[], context: RankingContext): Candidate[] {
   const candidates = targets.map((target): Candidate => {
-    const excluded = excludeTarget(target, context) ?? excludeForCohort(cohort, target.server)
+    const excluded = excludeTarget(target, context) ?? excludeForCohort(cohort, target)
     if (excluded) return { serverId: target.server.id, excluded: excluded[0], message: excluded[1] }
     const contributions = contributionsOf(cohort, target, 0, context)
     return { serverId: target.server.id, score: scoreOf(contributions), contributions }

@@ -22,6 +22,7 @@ import type {
   Verdict,
 } from '../vocabulary.ts'
 import { optionalReasons } from './guard.ts'
+import { everybodyElse } from './votes.ts'
 
 /** Records as they begin: everything that is not known yet is null or zero, version 1 is the first that is kept. */
 
@@ -31,7 +32,7 @@ export function newIncident(
   verdict: Verdict,
   suspectedAt: number,
   now: number,
-  known: Pick<Incident, 'evidence' | 'control' | 'statusWrite'>,
+  known: Pick<Incident, 'audience' | 'votes' | 'evidence' | 'control' | 'statusWrite'>,
 ): Incident {
   return {
     id,
@@ -48,6 +49,7 @@ export function newIncident(
     acknowledgedAt: null,
     overrideUntil: null,
     failback: null,
+    failureDomain: null,
     ...known,
     version: 0,
   }
@@ -65,6 +67,7 @@ export function newEvacuation(
   return {
     id,
     incidentId: incident?.id ?? null,
+    audience: incident?.audience ?? null,
     decisionId,
     fromServerIds: plan.fromServerIds,
     onlyConnections: plan.onlyConnections,
@@ -208,6 +211,9 @@ export const idleStatus: FleetStatus = {
   at: 0,
   leader: null,
   servers: [],
+  vantages: [],
+  observations: { taken: 0, refused: {} },
+  failingDomains: [],
   counts: { up: 0, suspect: 0, down: 0, unknown: 0 },
   incidents: [],
   evacuations: [],
@@ -238,4 +244,11 @@ export function wordKey(word: OperatorWord): string {
 /** The key that makes a repeated call harmless: it changes only after a confirmed rollback. */
 export function keyOf(record: MoveRecord): string {
   return `${record.id}/${record.attempt}`
+}
+
+/** What a guard has kept from happening, in words. @param users null: nobody has counted them */
+export function wouldHave(server: string, audience: string | null, users: number | null): string {
+  const whose = audience === null ? '' : audience === everybodyElse ? ' of other regions' : ` of region ${audience}`
+  const many = users === null ? 'the users' : `${users} user${users === 1 ? '' : 's'}`
+  return `would have moved ${many}${whose} off ${server}`
 }

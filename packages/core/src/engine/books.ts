@@ -1,10 +1,11 @@
 import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
-import type { DetectorState } from '../decide/detector.ts'
+import { type DetectorState, verdictOf } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { isOpen, isTerminal } from '../decide/migration.ts'
 import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import { pauseKey } from '../decide/records.ts'
+import { audienceOf, everybodyElse, type Tally } from '../decide/votes.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
 import type {
@@ -12,7 +13,6 @@ import type {
   ConnectionId,
   Evacuation,
   EvacuationId,
-  Incident,
   Migration,
   MigrationId,
   MoveRecord,
@@ -22,15 +22,47 @@ import type {
   Sample,
   Server,
   ServerId,
+  Verdict,
+  VerdictKind,
 } from '../vocabulary.ts'
+import { caseKey, Incidents } from './incidents.ts'
 
 /** Samples of one server that are kept as evidence. */
 const keptSamples = 20
 
+/** An answer of another host than the suspect, seen from the same place. */
+export interface Control {
+  readonly host: string
+  readonly at: number
+}
+
+/** What one vantage elsewhere has seen of one server. */
+export interface View {
+  readonly detector: DetectorState
+  readonly samples: readonly Sample[]
+  /** When the newest of them came, by our own clock. */
+  readonly at: number
+  /** The answer of another host that stands behind its `down`; null: there has been none. */
+  readonly proof: Control | null
+}
+
 /** What the engine knows of one server. */
 export interface ServerBook {
   server: Server
+  /** By our own vantage. What holds, all votes together, says `verdictFor`. */
   detector: DetectorState
+  /** By vantages elsewhere, by name; null: none has looked. */
+  views: Map<string, View> | null
+  /** What the votes mean together; null: our own vantage alone decides. */
+  tally: Tally | null
+  /** Passive signals, by vantage. */
+  passive: Map<string, { readonly sentAt: number; readonly at: number; readonly fails: boolean; readonly prober: string }> | null
+  /** When a passive signal last began a confirmation. */
+  signalledAt: number
+  /** Since when others see a failure and our own vantage does not; null: it is as they say. */
+  differSince: number | null
+  /** What was sent before then was sent to another machine. */
+  strangeSince: number
   /** The newest last. */
   samples: readonly Sample[]
   /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
@@ -38,13 +70,13 @@ export interface ServerBook {
   /** Connections counted by us where the registry tells no load, and when the counting began. */
   counted: { readonly load: number; readonly at: number } | null
   /** The newest answer of another host that had come when the newest check of this one was sent. */
-  control: { readonly host: string; readonly at: number } | null
+  control: Control | null
+  /** The control that stands behind our own vantage's `down` among votes. */
+  proof: Control | null
   /** When other hosts were last asked for a control on its behalf. */
   askedAt: number
   /** When the registry was first seen to show its status. */
   statusSince: number
-  /** Since when it has been fit to get its users home, as far as somebody has looked; null: it is not. */
-  fitSince: number | null
   /** Its connections as last listed, for a registry that fails together with the server. */
   remembered: { readonly connections: readonly Connection[]; readonly at: number } | null
 }
@@ -55,21 +87,34 @@ interface Reservation {
   confirmedAt: number | null
 }
 
+/** What holds of a server for the users of an audience; null: for everybody. */
+export function verdictFor(book: ServerBook, audience: string | null): Verdict {
+  return heard(book, audience) ?? verdictOf(book.detector)
+}
+
+/** The same without its reasons. */
+export function kindFor(book: ServerBook, audience: string | null): VerdictKind {
+  return (heard(book, audience) ?? book.detector).verdict
+}
+
+const heard = ({ tally }: ServerBook, audience: string | null): Verdict | undefined =>
+  (audience === null ? undefined : tally?.audiences.get(audience)) ?? tally?.global ?? undefined
+
 /**
  * The leader's working state: what the store has, by the keys that decisions need. Records are replaced, never
  * changed; only one leader writes, so what is here is ahead of the store by what the journal has not yet kept.
  */
 export class Books {
   readonly servers = new Map<ServerId, ServerBook>()
-  /** The newest incident of each server that still has something to do. */
-  readonly incidents = new Map<ServerId, Incident>()
+  readonly incidents = new Incidents()
   readonly evacuations = new Map<EvacuationId, Evacuation>()
   readonly migrations = new Map<MigrationId, Migration>()
   readonly moves = new Map<MigrationId, Map<ConnectionId, MoveRecord>>()
   readonly words = new Map<string, OperatorWord>()
   /** Whom a rollback is taking off a failed target right now, and of which migration. */
   readonly takingBack = new Map<ConnectionId, MigrationId>()
-  readonly #damping = new Map<ServerId, Damping>()
+  /** By case: who is damped for one audience may be there for others. */
+  readonly #damping = new Map<string, Damping>()
   readonly #reservations = new Map<ServerId, Map<ConnectionId, Reservation>>()
   /** When the newest server list was asked for; 0: there has been none. */
   listedAt = 0
@@ -79,15 +124,40 @@ export class Books {
   stale = false
   skippedRows = 0
   policy: Policy
-  #census: Census | null = null
+  readonly #vantage: OwnVantage
+  readonly #censuses = new Map<string | null, Census>()
+  #regions: { readonly of: Policy['detect']['vantages']; readonly regions: ReadonlySet<string> } | null = null
 
-  constructor(policy: Policy) {
+  constructor(policy: Policy, vantage: OwnVantage) {
     this.policy = policy
+    this.#vantage = vantage
+  }
+
+  /** The engine's own vantage, with the region that the policy gives it, if the options do not. */
+  get own(): { readonly name: string; readonly region: string | null } {
+    const { name, region } = this.#vantage
+    const { vantages } = this.policy.detect
+    return { name, region: region ?? (Object.hasOwn(vantages, name) ? vantages[name]?.region : null) ?? null }
+  }
+
+  /** Regions with a vantage of their own, healthy or not. */
+  get regions(): ReadonlySet<string> {
+    const { vantages } = this.policy.detect
+    if (this.#regions?.of !== vantages) {
+      const regions = [this.own.region, ...Object.values(vantages).map(({ region }) => region)].flatMap((region) => region ?? [])
+      this.#regions = { of: vantages, regions: new Set(regions) }
+    }
+    return this.#regions.regions
+  }
+
+  /** The audience that users of a region belong to; null: their region is not known. */
+  audienceOf(region: string | null): string | null {
+    return audienceOf(region, this.regions)
   }
 
   /** To be called whenever a verdict, a status, an incident or the list of servers changed. */
   changed(): void {
-    this.#census = null
+    this.#censuses.clear()
   }
 
   note(book: ServerBook, sample: Sample): void {
@@ -107,33 +177,73 @@ export class Books {
     return unfitNow(server, this.missing(server.id), this.policy.placement.resourceLimits)
   }
 
-  /** Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts. */
-  census(): Census {
-    if (this.#census) return this.#census
+  /**
+   * Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts.
+   * @param audience by what holds for its users. Default: for everybody
+   */
+  census(audience: string | null = null): Census {
+    const known = this.#censuses.get(audience)
+    if (known) return known
     const count = { servers: 0, down: 0, suspect: 0, up: 0 }
-    for (const { server, detector } of this.servers.values()) {
-      const incident = this.incidents.get(server.id)
-      if (server.status !== 'online' && !incident) continue
-      if (incident && incident.acknowledgedAt !== null && detector.verdict === 'down') continue
+    for (const book of this.inService()) {
+      const incident = this.incidents.covering(book.server.id, audience)
+      const verdict = kindFor(book, audience)
+      if (incident && incident.acknowledgedAt !== null && verdict === 'down') continue
       count.servers++
-      if (detector.verdict !== 'unknown') count[detector.verdict]++
+      if (verdict !== 'unknown') count[verdict]++
     }
-    this.#census = count
+    this.#censuses.set(audience, count)
     return count
   }
 
-  /** Whether a server can carry users; null: that is not known yet. A server that is gone from the registry cannot. */
-  lives(id: ServerId): boolean | null {
-    const verdict = this.servers.get(id)?.detector.verdict
-    if (verdict === undefined) return this.listedAt === 0 ? null : false
-    if (verdict === 'unknown') return null
-    // A new leader has checked it once only: whoever was down, and does not answer, is down still.
-    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.has(id))
+  /** Online, or offline by our own word. */
+  *inService(): Iterable<ServerBook> {
+    for (const book of this.servers.values()) if (book.server.status === 'online' || this.incidents.of(book.server.id)) yield book
   }
 
-  /** Whether it is down beyond doubt: while a guard holds its incident, that may be the prober's failure and not its own. */
+  /**
+   * Whether a server can carry users; null: that is not known yet. A server that is gone from the registry cannot.
+   * @param region the user's: it may be down for those of one region only
+   */
+  lives(id: ServerId, region: string | null): boolean | null {
+    const book = this.servers.get(id)
+    if (!book) return this.listedAt === 0 ? null : false
+    const audience = this.audienceOf(region)
+    // Where the vantages of his region are silent, what holds for everybody is the best that is known.
+    const known = kindFor(book, audience)
+    const verdict = known === 'unknown' ? kindFor(book, null) : known
+    if (verdict === 'unknown') return null
+    // A new leader has checked it once only: whoever was down, and does not answer, is down still.
+    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.covering(id, audience))
+  }
+
+  /**
+   * Whether it is down beyond doubt, for everybody: while a guard holds its incident, that may be the prober's failure and
+   * not its own; and one that only some cannot reach still carries whoever can.
+   */
   isDead(id: ServerId): boolean {
-    return this.lives(id) === false && this.incidents.get(id)?.heldBy.length === 0
+    return this.lives(id, null) === false && this.incidents.of(id)?.heldBy.length === 0
+  }
+
+  /** Why this user is not to be sent there, though others may; null: he may. */
+  unfitFor(id: ServerId, region: string | null): string | null {
+    const audience = this.audienceOf(region)
+    const book = this.servers.get(id)
+    if (audience === null || !book) return null
+    const verdict = book.tally?.audiences.get(audience)?.verdict ?? 'up'
+    // Nobody has seen it up since, as while all vantages of a region are silent.
+    const known = this.incidents.of(id, audience) ? 'down' : verdict
+    if (known === 'up' || known === 'unknown') return null
+    return `target ${id} is ${known} for ${audience === everybodyElse ? 'other regions' : `region ${audience}`}`
+  }
+
+  /** Failure domains that have failed as a whole, for this audience or for everybody. */
+  failing(audience: string | null): Set<string> {
+    return new Set(
+      this.incidents
+        .values()
+        .flatMap(({ failureDomain, audience: whose }) => ((whose ?? null) === null || whose === audience ? (failureDomain ?? []) : [])),
+    )
   }
 
   isCordoned(id: ServerId): boolean {
@@ -177,22 +287,24 @@ export class Books {
     }
   }
 
-  outage(id: ServerId, at: number): void {
-    this.#damping.set(id, addOutage(this.damping(id), at, this.policy.guards.dampingHalfLifeMs))
+  /** Each case is damped for itself: what flaps for one region stays a target for the others. */
+  outage(serverId: ServerId, audience: string | null, at: number): void {
+    const next = addOutage(this.damping(serverId, audience), at, this.policy.guards.dampingHalfLifeMs)
+    this.#damping.set(caseKey({ serverId, audience }), next)
   }
 
   /** The damping penalty that is left: each outage has added one, and half of it goes in each half-life. */
-  penalty(id: ServerId, now: number): number {
-    return penaltyAt(this.damping(id), now, this.policy.guards.dampingHalfLifeMs)
+  penalty(id: ServerId, now: number, audience: string | null = null): number {
+    return penaltyAt(this.damping(id, audience), now, this.policy.guards.dampingHalfLifeMs)
   }
 
-  isDamped(id: ServerId, now: number): boolean {
-    return this.penalty(id, now) >= this.policy.guards.dampingCeiling
+  isDamped(id: ServerId, now: number, audience: string | null = null): boolean {
+    return this.penalty(id, now, audience) >= this.policy.guards.dampingCeiling
   }
 
   /** How often it has failed lately; each outage counts. */
-  damping(id: ServerId): Damping {
-    return this.#damping.get(id) ?? undamped
+  damping(serverId: ServerId, audience: string | null = null): Damping {
+    return this.#damping.get(caseKey({ serverId, audience })) ?? undamped
   }
 
   // --------------------------------------------------------------------------------------------- load and reservations
@@ -243,12 +355,14 @@ export class Books {
 
   targets(now: number): Target[] {
     const { guards, placement } = this.policy
+    const failing = this.failing(null)
     return [...this.servers.values()].map((book) => {
       const capacity = this.capacityOf(book.server)
       const load = this.loadOf(book)
       return {
         server: book.server,
-        verdict: book.detector.verdict,
+        verdict: kindFor(book, null),
+        unfitFor: this.#unfitFor(book, now),
         cordoned: this.isCordoned(book.server.id),
         instability: this.penalty(book.server.id, now) / guards.dampingCeiling,
         load,
@@ -256,9 +370,26 @@ export class Books {
         full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
         limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
         rttMs: book.rttMs,
-        unfit: this.unfit(book),
+        unfit: this.unfit(book) ?? inFailing(book.server.failureDomain, failing),
       }
     })
+  }
+
+  /** For whom of the audiences it is no target, and why. */
+  #unfitFor(book: ServerBook, now: number): ReadonlyMap<string, Unfit | null> | null {
+    const { id, failureDomain } = book.server
+    const open = this.incidents.on(id).flatMap(({ audience }) => audience ?? [])
+    if (!book.tally && open.length === 0) return null
+    const unfit = new Map<string, Unfit | null>([...this.regions].map((region) => [region, null]))
+    for (const audience of new Set([...open, ...(book.tally?.audiences.keys() ?? [])])) {
+      const whose = audience === everybodyElse ? 'other regions' : `region ${audience}`
+      const verdict = open.includes(audience) ? 'down' : kindFor(book, audience)
+      const domain = inFailing(failureDomain, this.failing(audience))
+      if (verdict === 'down' || verdict === 'suspect') unfit.set(audience, ['down_for_audience', `its verdict for ${whose} is ${verdict}`])
+      else if (domain) unfit.set(audience, domain)
+      else if (this.isDamped(id, now, audience)) unfit.set(audience, ['damped', `it has failed too often lately for ${whose}`])
+    }
+    return unfit
   }
 
   // -------------------------------------------------------------------------------------------------------- migrations
@@ -325,7 +456,21 @@ export class Books {
   }
 }
 
+interface OwnVantage {
+  readonly name: string
+  readonly region: string | null
+}
+
+const inFailing = (domain: string | null, failing: ReadonlySet<string>): Unfit | null =>
+  domain !== null && failing.has(domain) ? ['failing_domain', `its failure domain ${domain} has failed`] : null
+
 export function newBook(server: Server, detector: DetectorState): ServerBook {
-  const times = { askedAt: 0, statusSince: detector.since, fitSince: null }
-  return { server, detector, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
+  const times = { askedAt: 0, statusSince: detector.since, signalledAt: 0, differSince: null, strangeSince: 0 }
+  const seen = { views: null, tally: null, passive: null, control: null, proof: null }
+  return { server, detector, samples: [], rttMs: null, counted: null, remembered: null, ...seen, ...times }
+}
+
+/** Another machine under the old name: what was learnt about the old one says nothing about it. */
+export function becomeStrange(book: ServerBook, detector: DetectorState): void {
+  Object.assign(book, { detector, views: null, tally: null, passive: null, proof: null, strangeSince: detector.since })
 }

@@ -1,4 +1,3 @@
-import { verdictOf } from '../decide/detector.ts'
 import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
@@ -30,7 +29,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import type { Books, ServerBook } from './books.ts'
+import { type Books, type ServerBook, verdictFor } from './books.ts'
 import type { HostGuards } from './hostGuards.ts'
 import { type Journal, put } from './journal.ts'
 import { type Migrator, transitionEvents } from './migrator.ts'
@@ -62,7 +61,7 @@ export interface EvacuatorParts {
 export interface EvacuatorHooks {
   migrator(): Migrator
   /** Why no move off this server may start now for this reason; null: it may. */
-  forbidden(from: ServerId, reason: MigrationReason): string | null
+  forbidden(from: ServerId, reason: MigrationReason, audience?: string | null): string | null
   /** Whether somebody may still be brought back to one of these servers. */
   owesTo(servers: readonly ServerId[]): boolean
   /** Something has changed that others may wait for. */
@@ -103,10 +102,12 @@ export class Evacuator {
     const acts = mode !== 'observe'
     const verdicts = plan.fromServerIds.flatMap((id) => {
       const book = books.servers.get(id)
-      return book ? { serverId: id, verdict: verdictOf(book.detector) } : []
+      return book ? { serverId: id, verdict: verdictFor(book, base.audience ?? null) } : []
     })
     const policyVersion = books.words.get('policy')?.version ?? 0
-    const overridden = incident?.overrideUntil ? massFailure(books.census(), books.policy.guards.massFailureRatio) : null
+    const overridden = incident?.overrideUntil
+      ? massFailure(books.census(incident.audience), books.policy.guards.massFailureRatio, incident.audience)
+      : null
     const guards = askedGuards(plan.reason, incident !== null, existing === null, hostGuards.any, overridden)
     const decision = newDecision(decisionId, plan, mode, incident, acts ? evacuation.id : null, verdicts, policyVersion, guards, now)
     const { incidentId, reason, connections, placed, unplaced } = decision
@@ -282,11 +283,9 @@ export class Evacuator {
     if (lost !== undefined) return books.missing(lost) < goneAfter ? undefined : this.stop(evacuation, `${lost} is gone from the registry`)
     const ended = evacuation.endedAt !== null
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
-    const incident = evacuation.fromServerIds
-      .map((server) => books.incidents.get(server))
-      .find((open) => open?.id === evacuation.incidentId)
+    const incident = evacuation.incidentId === null ? undefined : books.incidents.byId(evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason) !== null)) return
+    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason, evacuation.audience) !== null)) return
     if (books.isPaused(id, null, clock.now())) return
     // Who was being moved elsewhere has settled there: whoever of them is still here is planned without waiting.
     const elsewhere = beingMoved(evacuation.unplaced)
@@ -414,7 +413,7 @@ export class Evacuator {
           }
         : { type: 'evacuation.cancelled', at: now, data: { evacuationId, moved, why: cancelledWhy ?? 'cancelled' } }
     // While the server is still dead the host may go on assigning users to it: they are looked for now and then.
-    const watched = status === 'completed' && [...books.incidents.values()].some(({ id }) => id === evacuation.incidentId)
+    const watched = status === 'completed' && evacuation.incidentId !== null && books.incidents.byId(evacuation.incidentId) !== undefined
     if (watched) books.evacuations.set(evacuationId, next)
     else books.forget(evacuationId)
     const pause = books.forgetPause({ evacuationId }, now)

@@ -6,7 +6,7 @@ import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
 import type { ConnectionId, Failback, Incident, IncidentId, Migration, Server, ServerId, ServerStatus } from '../vocabulary.ts'
 import type { Monitor } from '../watch/monitor.ts'
-import type { ServerBook } from './books.ts'
+import { kindFor, type ServerBook, verdictFor } from './books.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
 import { put } from './journal.ts'
 
@@ -32,6 +32,8 @@ export class Homing {
   readonly #stopping: AbortSignal
   /** Closed incidents whose users may still go home. */
   readonly open = new Map<IncidentId, Incident & { readonly failback: Failback }>()
+  /** Since when the home has been fit to get its users back, as far as somebody has looked. */
+  readonly #fitSince = new Map<IncidentId, number>()
   /** Advice that was given once, also by an earlier engine. */
   readonly #advised = new Map<ServerId, Cursor>()
 
@@ -43,20 +45,24 @@ export class Homing {
   /** A closed incident, from now or from the store. */
   take({ failback, ...incident }: Incident): void {
     if (home.isOpen(failback)) this.open.set(incident.id, { ...incident, failback })
-    else this.open.delete(incident.id)
+    else {
+      this.open.delete(incident.id)
+      this.#fitSince.delete(incident.id)
+    }
   }
 
   #read<T>(call: (store: MigrationStore, ctx: CallContext) => PromiseLike<T>): Promise<T> {
     return callOut(this.#parts.clock, callMs, this.#stopping, 'the store', (ctx) => call(this.#parts.store, ctx))
   }
 
-  #home(id: ServerId): home.Home | null {
+  #home({ serverId: id, audience = null }: Incident): home.Home | null {
     const { books, clock } = this.#parts
     const book = books.servers.get(id)
     if (!book || books.missing(id) > 0) return null
-    const [cordoned, damped, isLeft] = [books.isCordoned(id), books.isDamped(id, clock.now()), books.isLeft(id)]
+    const [cordoned, damped, isLeft] = [books.isCordoned(id), books.isDamped(id, clock.now(), audience), books.isLeft(id)]
     const { name, status } = book.server
-    return { name, status, verdict: book.detector.verdict, cordoned, damped, isLeft, hasIncident: books.incidents.has(id) }
+    const hasIncident = books.incidents.covering(id, audience) !== undefined
+    return { name, status, verdict: kindFor(book, audience), cordoned, damped, isLeft, hasIncident }
   }
 
   // --------------------------------------------------------------------------------------------------------- failback
@@ -68,12 +74,13 @@ export class Homing {
     const { failback, serverId } = incident
     const policy = books.policy.failback
     const now = clock.now()
-    const seen = this.#home(serverId)
+    const seen = this.#home(incident)
     const book = books.servers.get(serverId)
-    if (book) book.fitSince = home.unfitHome(seen) === null ? Math.max(book.fitSince ?? now, book.detector.since) : null
+    if (!book || home.unfitHome(seen) !== null) this.#fitSince.delete(id)
+    else this.#fitSince.set(id, Math.max(this.#fitSince.get(id) ?? now, verdictFor(book, incident.audience ?? null).since))
     const isGone = books.missing(serverId) >= goneAfter
     const batch = (failback.evacuationId && books.evacuations.get(failback.evacuationId)) || null
-    const fitSince = book?.fitSince ?? null
+    const fitSince = this.#fitSince.get(id) ?? null
     const step = home.nextFailback({ failback, policy, home: seen, fitSince, isGone, batch, forbidden: forbidden(serverId), now })
     switch (step.do) {
       case 'nothing':
@@ -137,7 +144,7 @@ export class Homing {
     const there = book && (await planner.list(book))
     const gathered = await planner.gather(sources)
     // Asking took its time: what allowed it may not hold any more. From here to the reservations nothing waits.
-    if (this.open.get(rest.id) !== incident || home.unfitHome(this.#home(to)) !== null || forbidden(to) !== null) return
+    if (this.open.get(rest.id) !== incident || home.unfitHome(this.#home(incident)) !== null || forbidden(to) !== null) return
     if (
       !there ||
       [there, ...gathered.listed].some(({ coverage }) => coverage.remembered) ||
@@ -203,7 +210,7 @@ export class Homing {
     if (books.stale) return
     for (const book of books.servers.values()) {
       const { id, status } = book.server
-      const { verdict, since } = book.detector
+      const { verdict, since } = verdictFor(book, null)
       const isHeld = books.isCordoned(id) || books.incidents.has(id) || isOurs(id) || books.missing(id) > 0
       const [adopts, advised] = [adoptInactive && setStatus !== null, this.#advised.has(id)]
       const forMs = clock.now() - Math.max(since, book.statusSince)

@@ -21,7 +21,7 @@ import type {
   Token,
 } from '../vocabulary.ts'
 import type { Monitor } from '../watch/monitor.ts'
-import type { Books } from './books.ts'
+import { type Books, kindFor } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'
 import type { Revoker } from './revoker.ts'
@@ -36,7 +36,8 @@ const hopelessAfter = 5
 
 export interface MigratorHooks {
   /** Why no move off this server may start now for this reason; null: it may. */
-  forbidden(from: ServerId, reason: Migration['reason']): string | null
+  /** @param audience for whom its evacuation is. Default: for everybody */
+  forbidden(from: ServerId, reason: Migration['reason'], audience?: string | null): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
   /** Rises with each call that changes something. */
@@ -175,7 +176,8 @@ export class Migrator {
       if (this.#books.isAwaited(migration)) continue
       // Cancelled in the moment in which it went back to wait for a retry.
       const cancelled = migration.status === 'scheduled' ? migration.cancelledWhy : null
-      const held = () => this.#hooks.forbidden(migration.fromServerId, migration.reason) !== null || this.#isPaused(migration)
+      const { fromServerId: from, reason } = migration
+      const held = () => this.#hooks.forbidden(from, reason, this.#audience(migration)) !== null || this.#isPaused(migration)
       if (!begun && cancelled === null && !(due && !held())) continue
       if (this.#hooks.token(0) === null) continue
       const end: Promise<void> = (cancelled === null ? this.#run(migration) : this.#leave(migration, 'cancel', cancelled))
@@ -192,6 +194,21 @@ export class Migrator {
       status === 'scheduled' && notBefore !== null ? notBefore : [],
     )
     return waits.length === 0 ? null : Math.min(...waits)
+  }
+
+  #isUp(id: ServerId): boolean {
+    const book = this.#books.servers.get(id)
+    return book !== undefined && kindFor(book, null) === 'up'
+  }
+
+  #isDown(id: ServerId): boolean {
+    const book = this.#books.servers.get(id)
+    return book !== undefined && kindFor(book, null) === 'down'
+  }
+
+  /** For whom its evacuation is; null: for everybody. */
+  #audience({ evacuationId }: Migration): string | null {
+    return this.#books.evacuations.get(evacuationId)?.audience ?? null
   }
 
   #isPaused({ evacuationId, id }: Migration): boolean {
@@ -280,7 +297,7 @@ export class Migrator {
   /** A fresh look at the target, then the mover's own preparation. */
   async #prepare(run: Run): Promise<{ message: string; retry: boolean } | null> {
     const sample = await this.#monitor.probeNow(run.to.id)
-    if (this.#books.servers.get(run.to.id)?.detector.verdict === 'down') return { message: `target ${run.to.id} is down`, retry: false }
+    if (this.#isDown(run.to.id)) return { message: `target ${run.to.id} is down`, retry: false }
     if (sample === null) return { message: `target ${run.to.id} could not be probed before the move`, retry: true }
     const { passed, reason } = judgeCheck(sample, this.#books.policy.detect)
     if (!passed) return { message: `target ${run.to.id} failed a fresh check: ${reason.message}`, retry: true }
@@ -441,7 +458,7 @@ export class Migrator {
       kept.push(this.#drop(run, run.queue.splice(run.next), why))
       for (const ready of this.#ready.filter((one) => one.run === run)) {
         this.#take(ready)
-        kept.push(this.#spare(run, ready.record))
+        kept.push(this.#spare(run, ready.record, why))
       }
     }
     await Promise.all(kept)
@@ -487,17 +504,18 @@ export class Migrator {
       const ready = this.#ready[index] as Ready
       const { run, record, move } = ready
       this.#check(run)
+      const unfit = run.halted?.why ?? this.#books.unfitFor(run.to.id, record.connection.region)
       // Asked again at the last moment: a guard may have begun since the intent was kept.
       const waits = isHeld(run) || (this.#perTarget.get(run.to.id) ?? 0) >= concurrencyPerTarget || this.#hooks.token(timeoutMs) === null
       if (ready.promised === waits) this.#pacer.promise(run, waits ? -1 : 1)
       ready.promised = !waits
       // The rate's token comes last, and only with the call: what a guard has held must not go out all at once.
-      if (!run.halted && (waits || this.#stopping.aborted || !this.#paced(run))) {
+      if (unfit === null && (waits || this.#stopping.aborted || !this.#paced(run))) {
         index++
         this.#blocked++
       } else {
         this.#take(ready)
-        if (run.halted) void this.#spare(run, record)
+        if (unfit !== null) void this.#spare(run, record, unfit)
         else void this.#launch(run, record, move)
       }
     }
@@ -528,17 +546,17 @@ export class Migrator {
   /** Whether no move of a run may start now: each source is asked about once for each round and reason. */
   #holds(): (run: Run) => boolean {
     const held = new Map<string, boolean>()
-    const isForbidden = (id: ServerId, reason: MigrationReason): boolean => {
-      const key = `${reason} ${id}`
-      if (!held.has(key)) held.set(key, this.#hooks.forbidden(id, reason) !== null)
+    const isForbidden = (id: ServerId, reason: MigrationReason, audience: string | null): boolean => {
+      const key = JSON.stringify([reason, id, audience])
+      if (!held.has(key)) held.set(key, this.#hooks.forbidden(id, reason, audience) !== null)
       return held.get(key) === true
     }
     return ({ from, to, migration }) =>
-      isForbidden(from.id, migration.reason) ||
+      isForbidden(from.id, migration.reason, this.#audience(migration)) ||
       // A pause of the home holds those who go home to it.
-      (migration.reason === 'failback' && isForbidden(to.id, 'failback')) ||
+      (migration.reason === 'failback' && isForbidden(to.id, 'failback', null)) ||
       this.#isPaused(migration) ||
-      this.#books.servers.get(to.id)?.detector.verdict !== 'up' ||
+      !this.#isUp(to.id) ||
       this.#books.missing(to.id) > 0
   }
 
@@ -569,19 +587,28 @@ export class Migrator {
     while (this.#ready.length - this.#blocked + this.#intending < concurrency) {
       const run = this.#turn.find(isNext)
       if (!run) return
+      const record = run.queue[run.next] as MoveRecord
+      const unfit = this.#books.unfitFor(run.to.id, record.connection.region)
+      if (unfit !== null) {
+        // Down for him and not for all: he is planned anew, and the others go on.
+        run.next++
+        this.#drop(run, [record], unfit).catch((error) => this.#broke(run.migration, error))
+        continue
+      }
       // Lease before move: two engines must not move one person twice.
       const token = this.#hooks.token(timeoutMs)
       if (token === null) return
       this.#turn = nextTurns(this.#turn, run)
       run.pace ??= { sinceAt: now, settled: run.moved + run.failed + run.skipped }
-      void this.#intend(run, run.queue[run.next++] as MoveRecord, token)
+      run.next++
+      void this.#intend(run, record, token)
     }
   }
 
   #check(run: Run): void {
     const book = this.#books.servers.get(run.to.id)
     const unfit = book && this.#books.unfit(book)
-    if (!book || book.detector.verdict === 'down') {
+    if (!book || this.#isDown(run.to.id)) {
       if (run.halted) return
       // A home that fails again ends the way home, and is nobody's failure.
       run.halted = { why: `target ${run.to.id} failed`, as: run.migration.reason === 'failback' ? 'cancel' : 'fail' }
@@ -670,9 +697,9 @@ export class Migrator {
   }
 
   /** An intent whose call was not made: there is nothing to undo. */
-  async #spare(run: Run, record: MoveRecord): Promise<void> {
+  async #spare(run: Run, record: MoveRecord, why: string): Promise<void> {
     const isKept = run.halted?.as === 'hopeless' && run.queue.push(record) > 0
-    await (isKept ? Promise.resolve() : this.#drop(run, [record], run.halted?.why ?? 'not started')).then(
+    await (isKept ? Promise.resolve() : this.#drop(run, [record], why)).then(
       () => this.#ended(run),
       (error) => this.#failed(run, error),
     )
@@ -784,11 +811,11 @@ export class Migrator {
 
   async #intendUndo(run: Run): Promise<void> {
     const { halted } = run
-    if (halted?.as !== 'fail' || this.#books.lives(run.from.id) === false) return
+    if (halted?.as !== 'fail' || this.#books.lives(run.from.id, null) === false) return
     const writes: StoreWrite[] = []
     for (const record of this.#books.movesOf(run.migration.id)) {
       const { state } = record
-      if (state.state !== 'moved') continue
+      if (state.state !== 'moved' || this.#books.lives(run.from.id, record.connection.region) === false) continue
       const { startedAt, undelivered } = state
       if (!this.#mover.rollback) run.residue.add(record.connection.id)
       else
@@ -804,7 +831,7 @@ export class Migrator {
     if (record.state.state !== 'undoing' || run.isLeftOpen) return
     const { why, since, startedAt, undelivered } = record.state
     const token = this.#hooks.token(this.#books.policy.migration.timeoutMs)
-    const lives = this.#books.lives(run.from.id)
+    const lives = this.#books.lives(run.from.id, record.connection.region)
     // Nobody is brought back to a server of which it is not known whether it lives: that is looked at again.
     if (token === null || lives === null || this.#stopping.aborted) {
       run.isLeftOpen = true

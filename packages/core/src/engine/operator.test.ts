@@ -148,7 +148,7 @@ test('an ended migration can be deleted, an open one cannot', async () => {
 
 test('what is typed and not built yet says so, and names what it comes with', async () => {
   const fleet = await createFleet({ servers: 3 })
-  const calls = [fleet.pintail.observe([]), fleet.pintail.policy.update({ advice: { enabled: true } }, { ifVersion: 0 })]
+  const calls = [fleet.pintail.policy.update({ advice: { enabled: true } }, { ifVersion: 0 })]
   for (const call of calls) {
     const error = await refusal(call)
     expect(error.code).toBe('unsupported')

@@ -377,8 +377,12 @@ export class Engine implements Pintail {
     return new PintailError('not_found', `${what} ${id} has ended: it is ${status}`, { remedy: 'Only what is open can be paused.' })
   }
 
-  async observe(_samples: readonly SampleInput[]): Promise<void> {
-    throw unsupported('observe()', 'remote vantages and passive signals')
+  async observe(samples: readonly SampleInput[]): Promise<void> {
+    const most = 10_000
+    if (!Array.isArray(samples) || samples.length > most)
+      throw new PintailError('invalid_argument', `observe() takes a list of at most ${most} samples`)
+    const { observations } = await this.#leader()
+    for (const sample of samples) observations.take(sample)
   }
 
   // ---------------------------------------------------------------------------------------------------------- records
@@ -550,8 +554,8 @@ export class Engine implements Pintail {
   }
 
   #openIncident(term: Term, incident: Incident): Incident {
-    const open = term.books.incidents.get(incident.serverId)
-    if (open?.id !== incident.id)
+    const open = term.books.incidents.byId(incident.id)
+    if (!open)
       throw new PintailError('illegal_transition', `incident ${incident.id} is ${incident.status}`, {
         remedy: 'Only an open incident can be acknowledged or overridden.',
       })

@@ -6,7 +6,7 @@ import { parseConnection, problemText } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
 import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, ServerId } from '../vocabulary.ts'
-import type { Books, ServerBook } from './books.ts'
+import { type Books, kindFor, type ServerBook } from './books.ts'
 
 /** For listing the connections of one server, milliseconds. */
 const listTimeoutMs = 30_000
@@ -121,7 +121,8 @@ export class Planner {
   /** Where the registry tells no load, the connections of each possible target are counted. */
   async #count(sources: ReadonlySet<ServerId>): Promise<void> {
     const open = [...this.#books.servers.values()].filter(
-      ({ server, detector }) => server.load === null && server.status === 'online' && detector.verdict === 'up' && !sources.has(server.id),
+      (book) =>
+        book.server.load === null && book.server.status === 'online' && kindFor(book, null) === 'up' && !sources.has(book.server.id),
     )
     const next = async (): Promise<void> => {
       for (let book = open.pop(); book; book = open.pop()) {
@@ -176,8 +177,8 @@ export class Planner {
     const now = this.#clock.now()
     return {
       now,
-      sources: sources.map(({ server, detector }, index) => {
-        return { server, isDown: detector.verdict === 'down', connections: listed[index]?.connections ?? [] }
+      sources: sources.map((book, index) => {
+        return { server: book.server, isDown: kindFor(book, null) === 'down', connections: listed[index]?.connections ?? [] }
       }),
       coverage: {
         kind: this.coverage,
@@ -188,6 +189,7 @@ export class Planner {
       policy: books.policy,
       policyVersion: books.words.get('policy')?.version ?? 0,
       claims: books.claims(),
+      regions: books.regions,
       digest: (value) => createHash('sha256').update(JSON.stringify(value)).digest('base64url'),
     }
   }

@@ -1,10 +1,10 @@
 import { dampedNews } from '../decide/damping.ts'
-import { verdictOf } from '../decide/detector.ts'
+import { hasFailed } from '../decide/domains.ts'
 import { newFailback } from '../decide/failback.ts'
-import { controlFreshMs, massFailure, noControl, optionalReasons, tooFewServers } from '../decide/guard.ts'
+import { controlFreshMs, massFailure, noControl, noVantage, optionalReasons, tooFewServers } from '../decide/guard.ts'
 import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
-import { newIncident } from '../decide/records.ts'
+import { newIncident, wouldHave } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
@@ -17,16 +17,22 @@ import type {
   IncidentId,
   MigrationReason,
   Mode,
+  Sample,
   ServerId,
   StatusWrite,
+  Verdict,
 } from '../vocabulary.ts'
-import type { ServerBook } from './books.ts'
+import { kindFor, type ServerBook, verdictFor } from './books.ts'
 import type { Homing, HomingParts } from './homing.ts'
+import { type Case, caseKey, caseOf } from './incidents.ts'
 import { put } from './journal.ts'
 import type { Migrator } from './migrator.ts'
 
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
+
+/** An audience's incident waits so long for the verdict of all others, milliseconds. */
+const othersDecideMs = 30_000
 
 export interface ResponderParts extends Omit<HomingParts, 'forbidden'> {
   readonly homing: Homing
@@ -40,11 +46,11 @@ export class Responder {
   readonly #parts: ResponderParts
   readonly #migrator: () => Migrator
   readonly #stopping: AbortSignal
-  readonly #unwell = new Set<ServerId>()
+  readonly #unwell = new Map<string, Case>()
   /** Down, and nobody else has answered since. */
   readonly #awaiting = new Set<ServerId>()
-  /** Guards that forbid something now, and whom; each is told loudly once, when it begins. */
-  readonly #denying = new Map<GuardCode, Set<ServerId>>()
+  /** Guards that forbid something now, for which audience, and whom; each is told loudly once, when it begins. */
+  readonly #denying = new Map<string, { readonly guard: GuardCode; readonly audience: string | null; readonly whom: Set<ServerId> }>()
   readonly #restoring = new Map<ServerId, Incident>()
   /** Damped servers, and when that was told last. */
   readonly #damped = new Map<ServerId, number>()
@@ -68,7 +74,7 @@ export class Responder {
     const over = this.#tellDamped()
     // If the store has lost us, the term ends; nobody waits for this one.
     if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
-    for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
+    for (const [key, one] of this.#unwell) this.#task(`server ${nameOf(one)}`, () => this.#attend(key, one))
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#goOn(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
@@ -124,7 +130,10 @@ export class Responder {
   get isActing(): boolean {
     const { books } = this.#parts
     const runs = [...books.evacuations.values()].some(({ status, endedAt }) => status === 'running' && endedAt === null)
-    return runs || [...this.#unwell].some((id) => (books.incidents.get(id)?.decisionId ?? null) === null)
+    return (
+      runs ||
+      [...this.#unwell.values()].some(({ serverId, audience }) => (books.incidents.of(serverId, audience)?.decisionId ?? null) === null)
+    )
   }
 
   /** True while a failure waits for any other host to answer. */
@@ -136,16 +145,23 @@ export class Responder {
     while (this.#tasks.size > 0) await Promise.all([...this.#tasks.values()].map(({ done }) => done))
   }
 
-  /** Puts a server on the list of those to look at. */
-  look(server: ServerId): void {
-    this.#unwell.add(server)
+  /** Puts a server, or a server for one audience, on the list of those to look at. */
+  look(serverId: ServerId, audience: string | null = null): void {
+    this.#add({ serverId, audience })
     this.wake()
+  }
+
+  #add({ serverId, audience }: Case): void {
+    const one = { serverId, audience }
+    this.#unwell.set(caseKey(one), one)
   }
 
   /** The server list was read, or could not be. */
   listed(): void {
     const { books, homing } = this.#parts
-    for (const { server, detector } of books.servers.values()) if (detector.verdict === 'down') this.#unwell.add(server.id)
+    for (const book of books.servers.values())
+      for (const audience of [null, ...(book.tally?.audiences.keys() ?? [])])
+        if (kindFor(book, audience) === 'down') this.#add({ serverId: book.server.id, audience })
     homing.look(
       (id) => this.#restoring.has(id),
       (key, work) => this.#task(key, work),
@@ -165,7 +181,8 @@ export class Responder {
     const over = failed ? [] : [...this.#damped.keys()].filter((id) => !books.isDamped(id, at))
     return over.map((serverId) => {
       this.#damped.delete(serverId)
-      return { type: 'server.undamped', at, data: { serverId, verdict: books.servers.get(serverId)?.detector.verdict ?? 'unknown' } }
+      const book = books.servers.get(serverId)
+      return { type: 'server.undamped', at, data: { serverId, verdict: book ? kindFor(book, null) : 'unknown' } }
     })
   }
 
@@ -173,9 +190,9 @@ export class Responder {
   resume(history: Iterable<Incident>): void {
     const { books, clock, homing } = this.#parts
     for (const incident of history) {
-      const { serverId, status } = incident
-      if (books.isDamped(serverId, clock.now())) this.#damped.set(serverId, 0)
-      if (status === 'open') this.#unwell.add(serverId)
+      const { serverId, status, audience = null } = incident
+      if (audience === null && books.isDamped(serverId, clock.now())) this.#damped.set(serverId, 0)
+      if (status === 'open') this.#add({ serverId, audience })
       else if (status === 'recovered') this.#restoring.set(serverId, incident)
       else homing.take(incident)
     }
@@ -187,54 +204,51 @@ export class Responder {
     const evacuation = books.evacuations.get(id)
     for (const from of evacuation?.fromServerIds ?? []) {
       const book = books.servers.get(from)
-      if (this.#unwell.has(from)) continue
+      const one = { serverId: from, audience: evacuation?.audience ?? null }
+      if (this.#unwell.has(caseKey(one))) continue
       const runs = evacuation?.status === 'running' && evacuation.endedAt === null && evacuation.cancelledWhy === null
       if (book && runs) await this.#deny(this.guardsFor(book, null, evacuation.reason), book, null)
-      else this.#allow(from, null)
+      else this.#allow(one, null)
     }
     return evacuator.continue(id)
   }
 
   // ---------------------------------------------------------------------------------------------------------- servers
 
-  async #attend(id: ServerId): Promise<void> {
-    const { books, monitor, clock } = this.#parts
+  async #attend(key: string, one: Case): Promise<void> {
+    const { books, clock } = this.#parts
+    const { serverId: id, audience } = one
     const book = books.servers.get(id)
-    const incident = books.incidents.get(id) ?? null
-    this.#awaiting.delete(id)
+    const incident = books.incidents.of(id, audience) ?? null
+    if (audience === null) this.#awaiting.delete(id)
     if (incident && books.missing(id) >= goneAfter) return this.#gone(incident)
     // With an incident it may only not be listed yet, after a restart.
-    if (!book) return incident ? undefined : void this.#unwell.delete(id)
-    const { verdict, since, lastSentAt } = book.detector
-    const { detect } = books.policy
-    const suspectedAt = book.detector.suspectedAt ?? clock.now()
-    const control = noControl(suspectedAt, lastSentAt, book.control, controlFreshMs(detect))
+    if (!book) return incident ? undefined : void this.#unwell.delete(key)
+    const above = audience === null ? undefined : books.incidents.of(id)
+    if (above) return incident ? this.#yield(incident, above) : void this.#unwell.delete(key)
+    const seen = verdictFor(book, audience)
+    const { verdict } = seen
+    // What is down for everybody, or may be as soon as all others have looked closely, is one incident and not two.
+    const all = audience !== null && !incident && verdict === 'down' ? kindFor(book, null) : null
+    if (all === 'down' || (all === 'suspect' && clock.now() - seen.since < othersDecideMs)) return
     const next = nextStep({
       verdict,
-      // Our own word, not taken back yet: nobody took it out of service on purpose.
-      status: this.#restoring.get(id)?.statusWrite?.status === book.server.status ? 'online' : book.server.status,
+      status: this.#statusFor(book, audience),
       incident,
-      control,
+      control: seen.votes ? null : this.#control(book),
       guards: this.guardsFor(book, incident),
     })
     switch (next.do) {
       case 'nothing':
-        if (!incident && verdict !== 'suspect') this.#unwell.delete(id)
-        this.#allow(id, null)
+        if (!incident && verdict !== 'suspect') this.#unwell.delete(key)
+        // What has no vote any more is held before each move, and tells so.
+        if (incident && audience !== null && verdict === 'unknown') return this.#hold(book, incident, this.guardsFor(book, incident))
+        this.#allow(one, null)
         return
       case 'await_control':
-        this.#awaiting.add(id)
-        // Somebody answers again. What was seen before that is worth nothing: it is confirmed anew.
-        if ((monitor.witness.controlFor(id)?.at ?? 0) > lastSentAt) {
-          this.#allow(id, null)
-          return monitor.witness.startOver(book)
-        }
-        monitor.askControls(book)
-        // Not loud before a control that was just asked could have answered.
-        if (clock.now() - since < detect.pingTimeoutMs) return
-        return this.#deny([next.denial], book, null)
+        return this.#await(book, one, next.denial)
       case 'open':
-        return this.#open(book, suspectedAt)
+        return this.#open(book, audience, seen)
       case 'hold':
         return this.#hold(book, incident as Incident, next.denials)
       case 'act':
@@ -246,6 +260,42 @@ export class Responder {
     }
   }
 
+  #statusFor({ server }: ServerBook, audience: string | null): ServerBook['server']['status'] {
+    const restoring = this.#restoring.get(server.id)
+    // Our own word, not taken back yet: nobody took it out of service on purpose. Nobody is sent there for an audience either.
+    return audience === null && restoring?.statusWrite?.status === server.status ? 'online' : server.status
+  }
+
+  /** Whether another host's answer stands behind what our own vantage alone says. */
+  #control({ detector, control }: ServerBook): GuardDenial | null {
+    const { books, clock } = this.#parts
+    return noControl(detector.suspectedAt ?? clock.now(), detector.lastSentAt, control, controlFreshMs(books.policy.detect))
+  }
+
+  async #await(book: ServerBook, one: Case, denial: GuardDenial): Promise<void> {
+    const { books, monitor, clock } = this.#parts
+    const { since, lastSentAt } = book.detector
+    this.#awaiting.add(one.serverId)
+    // Somebody answers again. What was seen before that is worth nothing: it is confirmed anew.
+    if ((monitor.witness.controlFor(one.serverId)?.at ?? 0) > lastSentAt) {
+      this.#allow(one, null)
+      return monitor.witness.startOver(book)
+    }
+    monitor.askControls(book)
+    // Not loud before a control that was just asked could have answered.
+    if (clock.now() - since < books.policy.detect.pingTimeoutMs) return
+    return this.#deny([denial], book, null)
+  }
+
+  /** It is down for everybody now: what the incident of one audience has begun goes on until that one takes over. */
+  async #yield(incident: Incident, above: Incident): Promise<void> {
+    const { books } = this.#parts
+    const evacuation = incident.evacuationId && books.evacuations.get(incident.evacuationId)
+    const runs = evacuation && evacuation.endedAt === null && evacuation.cancelledWhy === null && evacuation.approvedAt !== null
+    if (runs) return
+    return this.#close(incident, `superseded by incident ${above.id}: ${incident.serverName} is down for everybody`)
+  }
+
   /** What forbids moves off this server now, because of its incident or because a person asked for them. */
   guardsFor(book: ServerBook, incident: Incident | null, reason: MigrationReason = 'server-down'): GuardDenial[] {
     const { books, monitor, hostGuards, clock } = this.#parts
@@ -254,12 +304,17 @@ export class Responder {
     // Once the server is dead, whoever was to leave it when there is time leaves a dead server.
     const why = incident && optionalReasons.includes(reason) ? 'server-down' : reason
     const denials = [this.#paused(book.server.id), hostGuards.denial(why, book.server.id)]
-    // Who asks for a move himself has eyes of his own.
-    if (incident)
+    const audience = incident?.audience ?? null
+    // Who asks for a move himself has eyes of his own, and several vantages doubt each other.
+    if (incident && !incident.votes)
       denials.push(tooFewServers(books.servers.size, detect.canaries.length, guards.minServers, books.policy.mode['server-down']))
     const overridden = incident?.overrideUntil && incident.overrideUntil > now
-    if (!overridden) denials.push(massFailure(books.census(), guards.massFailureRatio))
+    // An audience within itself, and everybody: what is too large for the fleet is so for a part of it.
+    const massed = massFailure(books.census(), guards.massFailureRatio)
+    const within = audience === null ? null : massFailure(books.census(audience), guards.massFailureRatio, audience)
+    if (!overridden) denials.push(within ?? massed)
     if (monitor.witness.isBlind()) denials.push(noControl(now, now, null, 0))
+    else if (audience !== null && kindFor(book, audience) === 'unknown') denials.push(noVantage(audience, now))
     if (books.stale)
       denials.push({
         guard: 'registry_stale',
@@ -281,78 +336,128 @@ export class Responder {
   }
 
   /** Why no move off this server may start now: asked before each, so that a guard holds in the middle too. */
-  forbidden(from: ServerId, reason: MigrationReason): string | null {
+  forbidden(from: ServerId, reason: MigrationReason, audience: string | null = null): string | null {
     const { books, journal } = this.#parts
     if (journal.trouble) return `the store does not answer: ${journal.trouble}`
     const book = books.servers.get(from)
     if (!book) return null
-    return this.guardsFor(book, books.incidents.get(from) ?? null, reason)[0]?.message ?? null
+    return this.guardsFor(book, books.incidents.covering(from, audience) ?? null, reason)[0]?.message ?? null
   }
 
   /** Tells a guard once when it begins to forbid; the incident tells each change of its own reasons. */
-  async #deny(denials: readonly GuardDenial[], { server }: ServerBook, incident: Incident | null, isNews = true): Promise<void> {
+  async #deny(denials: readonly GuardDenial[], book: ServerBook, incident: Incident | null, isNews = true): Promise<void> {
     const at = this.#parts.clock.now()
+    const { server } = book
+    const audience = incident?.audience ?? null
     const events: EventDraft[] = []
-    this.#allow(server.id, denials)
+    this.#allow({ serverId: server.id, audience }, denials)
     for (const denial of denials) {
-      const whom = this.#denying.get(denial.guard) ?? new Set()
-      this.#denying.set(denial.guard, whom)
+      const key = JSON.stringify([denial.guard, audience])
+      const { whom } = this.#denying.get(key) ?? { whom: new Set<ServerId>() }
+      this.#denying.set(key, { guard: denial.guard, audience, whom })
       if (whom.size === 0 && isNews)
         events.push({
           type: 'guard.denied',
           at,
-          data: { ...denial, serverId: server.id, incidentId: incident?.id ?? null },
+          data: { ...denial, serverId: server.id, incidentId: incident?.id ?? null, audience, wouldHave: this.#wouldHave(book, audience) },
         })
       whom.add(server.id)
     }
     if (events.length > 0) await this.#parts.journal.commit([], events)
   }
 
-  /** Takes a server off all guards but these. */
-  #allow(id: ServerId, still: readonly GuardDenial[] | null): void {
-    for (const [guard, whom] of this.#denying) {
-      if (still?.some((denial) => denial.guard === guard)) continue
-      whom.delete(id)
-      if (whom.size === 0) this.#denying.delete(guard)
+  #wouldHave({ server, remembered }: ServerBook, audience: string | null): string {
+    const { books } = this.#parts
+    const users = remembered?.connections.filter(({ region }) => audience === null || books.audienceOf(region) === audience)
+    return wouldHave(server.name, audience, users?.length ?? (audience === null ? server.load : null))
+  }
+
+  /** Takes a case off all guards but these. */
+  #allow({ serverId, audience }: Case, still: readonly GuardDenial[] | null): void {
+    for (const [key, { guard, audience: whose, whom }] of this.#denying) {
+      if (whose !== audience || still?.some((denial) => denial.guard === guard)) continue
+      whom.delete(serverId)
+      if (whom.size === 0) this.#denying.delete(key)
     }
   }
 
   async #keep(incident: Incident, events: readonly EventDraft[] = [], writes: readonly StoreWrite[] = []): Promise<Incident> {
     const next = { ...incident, version: incident.version + 1 }
-    if (next.status === 'open') this.#parts.books.incidents.set(next.serverId, next)
+    if (next.status === 'open') this.#parts.books.incidents.put(next)
     this.#parts.books.changed()
     await this.#parts.journal.commit([put('incident', next.id, next), ...writes], events)
     return next
   }
 
-  async #open(book: ServerBook, suspectedAt: number): Promise<void> {
+  async #open(book: ServerBook, audience: string | null, verdict: Verdict): Promise<void> {
     const { books, clock, random } = this.#parts
     const now = clock.now()
     const { server } = book
-    const before = this.#restoring.get(server.id)
-    const verdict = verdictOf(book.detector)
+    const one = { serverId: server.id, audience }
+    const before = audience === null ? this.#restoring.get(server.id) : undefined
+    const { suspectedAt, ...seen } = this.#evidence(book, verdict, now)
     // It failed again before its status was put back: the obligation goes on with the new incident.
-    const known = { evidence: book.samples, control: book.control, statusWrite: before?.statusWrite ?? null }
+    const known = { audience, ...seen, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
-    books.outage(server.id, now)
+    books.outage(server.id, audience, now)
     const ended: Incident | undefined = before && { ...before, status: 'closed', statusWrite: null, version: before.version + 1 }
     const closed = ended ? [put('incident', ended.id, ended)] : []
     if (ended) this.#parts.homing.take(ended)
-    this.#restoring.delete(server.id)
-    this.#allow(server.id, null)
-    await this.#keep(
+    if (audience === null) this.#restoring.delete(server.id)
+    this.#allow(one, null)
+    const { id: incidentId, reasons, votes } = incident
+    const kept = this.#keep(
       incident,
       [
-        ...this.#tellDamped(server.id),
+        ...(audience === null ? this.#tellDamped(server.id) : []),
         {
           type: 'incident.opened',
           at: now,
-          data: { incidentId: incident.id, serverId: server.id, suspectedAt, reasons: verdict.reasons },
+          data: { incidentId, serverId: server.id, suspectedAt, reasons, audience, ...(votes && { votes }) },
         },
       ],
       closed,
     )
-    this.look(server.id)
+    // Of the same turn, and so of the same commit.
+    await Promise.all([kept, this.#failDomain(server.failureDomain, audience, now)])
+    // Those of single audiences look up to it from now on.
+    for (const other of books.incidents.on(server.id)) this.#add(caseOf(other))
+    this.look(server.id, audience)
+  }
+
+  /** What an incident rests on: our own samples alone, or those of all who have voted against the server. */
+  #evidence(book: ServerBook, { votes }: Verdict, now: number) {
+    const own = book.detector.suspectedAt ?? now
+    if (!votes) return { evidence: book.samples, control: book.control, suspectedAt: own }
+    const against = votes.flatMap(({ vantage, verdict }) => (verdict === 'down' ? vantage : []))
+    const views = against.flatMap((vantage) => book.views?.get(vantage) ?? [])
+    const isOurs = against.includes(this.#parts.books.own.name)
+    const evidence: Sample[] = [...views.flatMap(({ samples }) => samples), ...(isOurs ? book.samples.slice(-5) : [])]
+    const since = [...views.map(({ detector }) => detector.suspectedAt ?? now), ...(isOurs ? [own] : [])]
+    const control = views.map(({ proof }) => proof).find((proof) => proof !== null) ?? book.proof
+    return { votes, evidence: evidence.sort((a, b) => a.sentAt - b.sentAt).slice(-20), control, suspectedAt: Math.min(...since) }
+  }
+
+  /** A failure domain of which nothing lives any more is one thing to look at, and gets nobody until all of it is back. */
+  async #failDomain(domain: string | null, audience: string | null, at: number): Promise<void> {
+    const { books } = this.#parts
+    if (domain === null || books.failing(audience).has(domain)) return
+    const fleet = [...books.inService()]
+    const members = fleet.map((book) => ({ failureDomain: book.server.failureDomain, verdict: kindFor(book, audience) }))
+    if (!hasFailed(domain, members)) return
+    const hit = fleet.filter(({ server }) => server.failureDomain === domain)
+    const incidents = hit.flatMap(({ server }) => books.incidents.of(server.id, audience) ?? [])
+    const servers = hit.map(({ server }) => server.id)
+    const message = `all ${servers.length} servers of ${domain} are down${audience === null ? '' : ` for ${audience}`}: ${servers.slice(0, 10).join(', ')}`
+    const data = { failureDomain: domain, audience, servers, incidentIds: incidents.map(({ id }) => id), message }
+    const told: EventDraft = { type: 'domain.failed', at, data }
+    await Promise.all(incidents.map((incident, index) => this.#keep({ ...incident, failureDomain: domain }, index === 0 ? [told] : [])))
+  }
+
+  /** What ends with the last incident of a failure domain. */
+  #domainOver({ failureDomain = null, audience = null }: Incident): EventDraft[] {
+    if (failureDomain === null || this.#parts.books.failing(audience).has(failureDomain)) return []
+    return [{ type: 'domain.recovered', at: this.#parts.clock.now(), data: { failureDomain, audience } }]
   }
 
   async #hold(book: ServerBook, incident: Incident, denials: readonly GuardDenial[]): Promise<void> {
@@ -362,13 +467,21 @@ export class Responder {
     if (same) return this.#deny(denials, book, incident, false)
     const at = this.#parts.clock.now()
     await this.#keep({ ...incident, heldBy: denials }, [
-      { type: 'incident.held', at, data: { incidentId: incident.id, serverId: incident.serverId, guards: denials } },
+      {
+        type: 'incident.held',
+        at,
+        data: { ...this.#dataOf(incident), guards: denials, wouldHave: this.#wouldHave(book, incident.audience ?? null) },
+      },
     ])
     await this.#deny(denials, book, incident)
   }
 
+  #dataOf({ id, serverId, audience = null }: Incident) {
+    return { incidentId: id, serverId, audience }
+  }
+
   async #release(incident: Incident): Promise<Incident> {
-    this.#allow(incident.serverId, null)
+    this.#allow(caseOf(incident), null)
     if (incident.heldBy.length === 0) return incident
     const data = { incidentId: incident.id, serverId: incident.serverId }
     return this.#keep({ ...incident, heldBy: [] }, [{ type: 'incident.released', at: this.#parts.clock.now(), data }])
@@ -381,6 +494,8 @@ export class Responder {
     const undecided = incident.decisionId === null || (incident.evacuationId === null && mode !== 'observe')
     const now = undecided ? await this.#decide(book, incident, mode) : incident
     if (!now) return
+    // Who is down for some only stays in service for the others.
+    if ((incident.audience ?? null) !== null) return
     // Also after a person's approval: the host's own code must stop assigning users to a dead server.
     const approved = now.evacuationId !== null && (this.#parts.books.evacuations.get(now.evacuationId)?.approvedAt ?? null) !== null
     if (mode === 'auto' || approved || now.statusWrite !== null) await this.#setOffline(book, now)
@@ -389,14 +504,15 @@ export class Responder {
   async #decide(book: ServerBook, incident: Incident, mode: Mode): Promise<Incident | null> {
     const gathered = await this.#parts.planner.gather([book])
     // Listing took its time: what held before it may not hold any more.
-    const now = this.#parts.books.incidents.get(book.server.id)
-    if (now !== incident || book.detector.verdict !== 'down' || this.guardsFor(book, incident).length > 0) {
+    const { audience = null } = incident
+    const now = this.#parts.books.incidents.of(book.server.id, audience)
+    if (now !== incident || kindFor(book, audience) !== 'down' || this.guardsFor(book, incident).length > 0) {
       this.wake()
       return null
     }
     // In the same turn, and so in one commit with the decision: whoever has not started there is planned here.
-    const superseded = mode === 'auto' ? this.#parts.evacuator.supersede(book.server.id, incident.id) : null
-    const plan = this.#parts.planner.plan(gathered, 'server-down')
+    const superseded = mode === 'auto' && audience === null ? this.#parts.evacuator.supersede(book.server.id, incident.id) : null
+    const plan = this.#parts.planner.plan(gathered, 'server-down', { audience })
     const made = this.#parts.evacuator.decide(plan, mode, 'system', incident)
     const evacuationId = mode === 'observe' ? null : made.evacuation.id
     const kept = this.#keep({ ...incident, decisionId: made.decision.id, evacuationId }, made.events, made.writes)
@@ -430,7 +546,7 @@ export class Responder {
     await setStatus(server, 'offline')
     const at = clock.now()
     const data = { serverId: server.id, status: intent.status, previous: intent.previous, incidentId: incident.id }
-    await this.#keep({ ...(books.incidents.get(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } }, [
+    await this.#keep({ ...(books.incidents.of(server.id) ?? intended), statusWrite: { ...intent, confirmed: true, at } }, [
       { type: 'server.status_set', at, data },
     ])
   }
@@ -445,9 +561,7 @@ export class Responder {
 
   async #recover(book: ServerBook, incident: Incident): Promise<void> {
     const now = this.#parts.clock.now()
-    this.#unwell.delete(book.server.id)
-    this.#allow(book.server.id, null)
-    this.#parts.books.incidents.delete(book.server.id)
+    this.#forget(incident)
     const { evacuations, policy } = this.#parts.books
     const { evacuationId } = incident
     const evacuation = evacuationId && evacuations.get(evacuationId)
@@ -456,11 +570,31 @@ export class Responder {
     const failback = policy.failback.strategy !== 'never' && mayReturn ? newFailback(now) : null
     // Before anything is waited for: a slow store must not let moves start after the recovery (I9).
     const stopped = evacuation ? this.#parts.evacuator.stop(evacuation, `${book.server.name} has recovered`) : null
-    const kept = this.#keep({ ...incident, status: 'recovered', recoveredAt: now, heldBy: [], failback }).then((recovered) =>
-      this.#restoring.set(book.server.id, recovered),
-    )
+    const recovered = { ...incident, recoveredAt: now, heldBy: [], failback }
+    const over = this.#domainOver(incident)
+    const kept =
+      (incident.audience ?? null) === null
+        ? this.#keep({ ...recovered, status: 'recovered' }, over).then((next) => this.#restoring.set(book.server.id, next))
+        : // There is no status to put back.
+          this.#keep({ ...recovered, status: 'closed' }, [this.#recovered(incident, now, false, null), ...over]).then((next) =>
+            this.#parts.homing.take(next),
+          )
     await Promise.all([kept, stopped])
     this.wake()
+  }
+
+  #recovered(incident: Incident, at: number, statusRestored: boolean, advice: string | null): EventDraft {
+    const durationMs = Math.round(at - incident.suspectedAt)
+    return { type: 'incident.recovered', at, data: { ...this.#dataOf(incident), durationMs, statusRestored, advice } }
+  }
+
+  /** It has ended: nothing is to be done about it any more. */
+  #forget(incident: Incident): void {
+    const one = caseOf(incident)
+    this.#unwell.delete(caseKey(one))
+    this.#allow(one, null)
+    this.#parts.books.incidents.delete(one)
+    this.#parts.books.changed()
   }
 
   /** Takes back our own word, if it still stands; then the incident is closed. */
@@ -470,13 +604,14 @@ export class Responder {
     const { books, monitor, setStatus, clock, homing } = this.#parts
     if (books.missing(id) >= goneAfter) return this.#gone(incident)
     // Not known yet after a restart: looked at again when it is, not at once and for ever.
-    if (books.servers.get(id)?.detector.verdict !== 'up') return
+    const known = books.servers.get(id)
+    if (!known || kindFor(known, null) !== 'up') return
     // A fresh list, so that an operator's newer word is seen before ours is taken back.
     await monitor.refresh()
     // With a pause: returning would ask again at once, because the reading itself wakes everybody.
     if (books.stale) throw new PintailError('guard_denied', 'the server list could not be read')
     const book = books.servers.get(incident.serverId)
-    if (book?.detector.verdict !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
+    if (!book || kindFor(book, null) !== 'up' || this.#restoring.get(incident.serverId) !== incident) return
     const { server } = book
     const write = incident.statusWrite && this.#observed(incident.statusWrite, server.status)
     const next = restoreStep(write, server.status, books.policy.failback.adoptInactive)
@@ -489,19 +624,7 @@ export class Responder {
     const restored = next.do === 'restore' && setStatus !== null
     const advice = next.do === 'advise' ? next.advice : null
     this.#restoring.delete(incident.serverId)
-    const events: EventDraft[] = [
-      {
-        type: 'incident.recovered',
-        at,
-        data: {
-          incidentId: incident.id,
-          serverId: incident.serverId,
-          durationMs: Math.round(at - incident.suspectedAt),
-          statusRestored: restored,
-          advice,
-        },
-      },
-    ]
+    const events: EventDraft[] = [this.#recovered(incident, at, restored, advice)]
     if (restored)
       events.unshift({
         type: 'server.status_set',
@@ -514,18 +637,20 @@ export class Responder {
   }
 
   /** The registry has not named its server for long: there is nothing left to recover. */
-  async #gone(incident: Incident): Promise<void> {
+  #gone(incident: Incident): Promise<void> {
+    if ((incident.audience ?? null) === null) this.#restoring.delete(incident.serverId)
+    const advice = `${incident.serverName} is gone from the registry: its incident is closed, and whoever is still assigned to it is the host's to look after`
+    return this.#close(incident, advice, 'gone from the registry')
+  }
+
+  /** Ends an incident without a recovery. */
+  async #close(incident: Incident, advice: string, why = advice): Promise<void> {
     const { books, evacuator, clock, homing } = this.#parts
-    const { id: incidentId, serverId, serverName } = incident
-    this.#unwell.delete(serverId)
-    this.#restoring.delete(serverId)
-    this.#allow(serverId, null)
-    books.incidents.delete(serverId)
+    this.#forget(incident)
     const evacuation = incident.evacuationId && books.evacuations.get(incident.evacuationId)
-    const stopped = evacuation ? evacuator.stop(evacuation, 'gone from the registry') : null
-    const advice = `${serverName} is gone from the registry: its incident is closed, and whoever is still assigned to it is the host's to look after`
-    const closed: EventDraft = { type: 'incident.closed', at: clock.now(), data: { incidentId, serverId, advice } }
-    homing.take(await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [closed]))
+    const stopped = evacuation ? evacuator.stop(evacuation, why) : null
+    const closed: EventDraft = { type: 'incident.closed', at: clock.now(), data: { ...this.#dataOf(incident), advice } }
+    homing.take(await this.#keep({ ...incident, status: 'closed', heldBy: [] }, [closed, ...this.#domainOver(incident)]))
     await stopped
     this.wake()
   }
@@ -550,7 +675,13 @@ export class Responder {
   }
 
   /** Guards that forbid something now, and for which servers. */
-  denials(): { readonly guard: GuardCode; readonly servers: readonly ServerId[] }[] {
-    return [...this.#denying].map(([guard, whom]) => ({ guard, servers: [...whom] }))
+  denials(): { readonly guard: GuardCode; readonly audience?: string; readonly servers: readonly ServerId[] }[] {
+    return [...this.#denying.values()].map(({ guard, audience, whom }) => ({
+      guard,
+      ...(audience !== null && { audience }),
+      servers: [...whom],
+    }))
   }
 }
+
+const nameOf = ({ serverId, audience }: Case): string => (audience === null ? serverId : `${serverId} for ${audience}`)

@@ -105,7 +105,8 @@ export class Revoker {
   /** Whether somebody may still be brought back to one of these servers, from a target that is not dead. */
   owesTo(servers: readonly ServerId[]): boolean {
     for (const { effect, move, serverId } of this.pending.values())
-      if (effect === 'rollback' && servers.includes(move.from.id) && this.#books.lives(serverId) !== false) return true
+      if (effect === 'rollback' && servers.includes(move.from.id) && this.#books.lives(serverId, move.connection.region) !== false)
+        return true
     return false
   }
 
@@ -171,7 +172,7 @@ export class Revoker {
       // The host may have brought the user back within the grace: then the grant is his home, and no residue of ours.
       const isFresh = revoke.tries === 0 && revoke.dueAt === revoke.createdAt
       const located = isFresh ? null : await call((ctx) => this.#mover.locate?.(revoke.move, ctx) ?? null)
-      const owed = whatIsOwed(effect, located, this.#books.lives(revoke.move.from.id))
+      const owed = whatIsOwed(effect, located, this.#books.lives(revoke.move.from.id, revoke.move.connection.region))
       if (this.pending.get(revoke.id) !== revoke) return
       if (effect === 'rollback' && (owed === 'wait' || this.#books.claimOf(connectionId) !== null)) {
         // Only time has to pass: nothing of it is worth a write.

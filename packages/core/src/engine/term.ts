@@ -1,4 +1,3 @@
-import { verdictOf } from '../decide/detector.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { wordKey } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
@@ -12,6 +11,7 @@ import type {
   Lease,
   LogSink,
   MigrationStore,
+  ObservationSource,
   Prober,
   Random,
   ServerRegistry,
@@ -22,9 +22,11 @@ import type {
 import type { Bus } from '../telling/bus.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
-import type { FleetStatus, Policy, Server, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
+import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
 import { Monitor } from '../watch/monitor.ts'
-import { Books, type ServerBook } from './books.ts'
+import { Observations } from '../watch/observations.ts'
+import { Warnings } from '../watch/warnings.ts'
+import { Books, kindFor, type ServerBook, verdictFor } from './books.ts'
 import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
@@ -40,7 +42,8 @@ export interface Ports {
   readonly registry: ServerRegistry
   readonly mover: ConnectionMover
   readonly prober: Prober
-  readonly vantage: string
+  readonly vantage: { readonly name: string; readonly region: string | null }
+  readonly observations: ObservationSource | null
   readonly store: MigrationStore
   readonly guards: readonly GuardSource[]
   readonly log: LogSink | null
@@ -63,6 +66,7 @@ export class Term {
   readonly books: Books
   readonly journal: Journal
   readonly monitor: Monitor
+  readonly observations: Observations
   readonly planner: Planner
   readonly hostGuards: HostGuards
   readonly evacuator: Evacuator
@@ -89,7 +93,7 @@ export class Term {
     this.lease = lease
     this.since = begunAt
     this.#leaseUntil = begunAt + lease.ttlMs
-    this.books = new Books(policy)
+    this.books = new Books(policy, ports.vantage)
     this.journal = new Journal(ports.store, bus, clock, lease.token, killed, lost)
     const { books, journal } = this
     this.monitor = new Monitor(
@@ -97,15 +101,21 @@ export class Term {
       books,
       bus,
       {
-        verdictChanged: (book, previous) => {
-          const { verdict, reasons } = verdictOf(book.detector)
-          const data = { serverId: book.server.id, audience: null, verdict, previous: previous.verdict, reasons }
+        verdictChanged: (book, previous, audience) => {
+          const { verdict, reasons, votes } = verdictFor(book, audience)
+          const data = { serverId: book.server.id, audience, verdict, previous: previous.verdict, reasons, ...(votes && { votes }) }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
           if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
           // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
           if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
-          this.responder.look(book.server.id)
+          this.responder.look(book.server.id, audience)
         },
+        vantageTurned: ({ vantage, region, why }) =>
+          this.#note(
+            why === null
+              ? { type: 'vantage.returned', at: clock.now(), data: { vantage, region } }
+              : { type: 'vantage.lost', at: clock.now(), data: { vantage, region, why } },
+          ),
         answered: () => {
           if (this.responder.wantsControl) this.responder.wake()
         },
@@ -118,11 +128,12 @@ export class Term {
       stopping,
     )
     const { monitor } = this
+    this.observations = new Observations(clock, random, new Warnings(bus), monitor.witness)
     this.planner = new Planner(registry, books, bus, clock, stopping)
     this.hostGuards = new HostGuards(ports.guards, { bus, clock, stopping, changed: () => this.responder.wake() })
     const { planner, hostGuards } = this
     const common = { books, journal, planner, store: ports.store, hostGuards, clock, random }
-    const forbidden: MigratorHooks['forbidden'] = (from, reason) => this.responder.forbidden(from, reason)
+    const forbidden: MigratorHooks['forbidden'] = (from, reason, audience) => this.responder.forbidden(from, reason, audience)
     this.evacuator = new Evacuator(
       common,
       {
@@ -193,9 +204,9 @@ export class Term {
     const { books } = this
     for (const word of await all('word')) books.words.set(wordKey(word), word)
     const history = await all('incident')
-    for (const { serverId, openedAt } of history) books.outage(serverId, openedAt)
+    for (const { serverId, audience = null, openedAt } of history) books.outage(serverId, audience, openedAt)
     const incidents = history.filter(({ status }) => status !== 'closed')
-    for (const incident of incidents) if (incident.status === 'open') books.incidents.set(incident.serverId, incident)
+    for (const incident of incidents) if (incident.status === 'open') books.incidents.put(incident)
     const open = new Set(incidents.filter(({ status }) => status === 'open').map(({ id }) => id))
     for (const evacuation of await all('evacuation')) {
       const watched = evacuation.status === 'completed' && evacuation.incidentId !== null && open.has(evacuation.incidentId)
@@ -220,6 +231,8 @@ export class Term {
 
   run(): void {
     this.#monitoring = this.monitor.run()
+    const { observations } = this.#ports
+    if (observations) void this.observations.run(observations, this.#stopping.signal)
     this.#tick()
     this.#trail?.wake()
   }
@@ -229,6 +242,7 @@ export class Term {
     if (this.#stopping.signal.aborted) return
     const now = this.#ports.clock.now()
     const { recheckMs } = this.books.policy.guards
+    this.monitor.witness.sweep()
     if (this.responder.waits) void this.hostGuards.ask(this.responder.isActing ? recheckMs : Math.max(recheckMs, idleAskMs))
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
@@ -272,14 +286,17 @@ export class Term {
     const { books } = this
     const now = this.#ports.clock.now()
     const counts: Record<VerdictKind, number> = { up: 0, suspect: 0, down: 0, unknown: 0 }
-    for (const { detector } of books.servers.values()) counts[detector.verdict]++
+    for (const book of books.servers.values()) counts[kindFor(book, null)]++
     return {
       state: 'leading',
       at: now,
       leader: { holder: this.lease.holder, token: this.lease.token, since: this.since },
       servers: [...books.servers.values()].map((book) => this.#report(book, now)),
       counts,
-      incidents: [...books.incidents.values()],
+      vantages: this.monitor.witness.report(),
+      observations: this.observations.report(),
+      failingDomains: this.#failingDomains(),
+      incidents: books.incidents.values(),
       evacuations: [...books.evacuations.values()].flatMap((one) => (one.endedAt === null ? this.evacuator.live(one) : [])),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
       guards: this.responder.denials(),
@@ -296,6 +313,17 @@ export class Term {
     }
   }
 
+  #failingDomains(): FleetStatus['failingDomains'] {
+    const domains = new Map<string, { failureDomain: string; audience: string | null; since: number; servers: ServerId[] }>()
+    for (const { failureDomain = null, audience = null, openedAt, serverId } of this.books.incidents.values()) {
+      if (failureDomain === null) continue
+      const key = JSON.stringify([failureDomain, audience])
+      const one = domains.get(key) ?? { failureDomain, audience, since: openedAt, servers: [] }
+      domains.set(key, { ...one, since: Math.max(one.since, openedAt), servers: [...one.servers, serverId] })
+    }
+    return [...domains.values()]
+  }
+
   #report(book: ServerBook, now: number): ServerReport {
     const { server } = book
     return {
@@ -304,14 +332,20 @@ export class Term {
       host: server.host,
       region: server.region,
       status: server.status,
-      verdict: verdictOf(book.detector),
+      verdict: verdictFor(book, null),
+      audiences: [...(book.tally?.audiences ?? [])].map(([audience, verdict]) => ({
+        audience,
+        verdict,
+        incidentId: this.books.incidents.of(server.id, audience)?.id ?? null,
+      })),
+      samples: [...(book.views?.values() ?? [])].flatMap(({ samples }) => samples.at(-1) ?? []),
       cordoned: this.books.isCordoned(server.id),
       load: this.books.loadOf(book),
       reserved: this.books.reserved(server.id),
       capacity: this.books.capacityOf(server),
       rttMs: book.rttMs,
       lastSample: book.samples.at(-1) ?? null,
-      incidentId: this.books.incidents.get(server.id)?.id ?? null,
+      incidentId: this.books.incidents.of(server.id)?.id ?? null,
       penalty: this.books.penalty(server.id, now),
     }
   }

@@ -55,17 +55,31 @@ function lineOf({ type, data }: PintailEvent): Line | null {
     case 'connection.unplaced':
       return ['warn', `a connection on ${data.serverId} has no place: ${data.message}`]
     case 'server.verdict_changed':
-      return [data.verdict === 'down' ? 'warn' : 'info', `${data.serverId}: ${data.previous} → ${data.verdict}: ${data.reasons[0].message}`]
+      return [
+        data.verdict === 'down' ? 'warn' : 'info',
+        `${data.serverId}${forWhom(data.audience)}: ${data.previous} → ${data.verdict}: ${data.reasons[0].message}`,
+      ]
     case 'guard.denied':
-      return ['warn', `guard ${data.guard}: ${data.message}`]
+      return ['warn', `guard ${data.guard}: ${data.message}; ${data.wouldHave}`]
     case 'incident.opened':
-      return ['warn', `incident on ${data.serverId}: ${data.reasons[0].message}`]
+      return ['warn', `incident on ${data.serverId}${forWhom(data.audience)}: ${data.reasons[0].message}`]
     case 'incident.held':
-      return ['warn', `incident on ${data.serverId} held by ${data.guards.map(({ guard }) => guard).join(', ')}`]
+      return [
+        'warn',
+        `incident on ${data.serverId}${forWhom(data.audience)} held by ${data.guards.map(({ guard }) => guard).join(', ')}; ${data.wouldHave}`,
+      ]
+    case 'vantage.lost':
+      return ['warn', `vantage ${data.vantage} does not count any more: ${data.why}`]
+    case 'vantage.returned':
+      return ['info', `vantage ${data.vantage} counts again`]
+    case 'domain.failed':
+      return ['warn', data.message]
+    case 'domain.recovered':
+      return ['info', `${data.failureDomain}${forWhom(data.audience)} is back`]
     case 'incident.recovered':
       return [
         'info',
-        `${data.serverId} recovered${data.statusRestored ? '; its status is restored' : ''}${data.advice ? `; ${data.advice}` : ''}`,
+        `${data.serverId}${forWhom(data.audience)} recovered${data.statusRestored ? '; its status is restored' : ''}${data.advice ? `; ${data.advice}` : ''}`,
       ]
     case 'evacuation.completed':
       return [
@@ -95,3 +109,5 @@ function rollbackOf(success: boolean | null, left: number): string {
   if (success === null) return 'nothing to roll back'
   return success ? 'rolled back' : `rollback left ${left} behind`
 }
+
+const forWhom = (audience: string | null): string => (audience === null ? '' : ` for ${audience}`)

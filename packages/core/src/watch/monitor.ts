@@ -8,6 +8,7 @@ import type { Bus } from '../telling/bus.ts'
 import { callOut } from '../time.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
 import { ServerList } from './serverList.ts'
+import type { Turned } from './vantages.ts'
 import { Warnings } from './warnings.ts'
 import { Wheel } from './wheel.ts'
 import { Witness } from './witness.ts'
@@ -19,7 +20,10 @@ const controlProbes = 3
 
 /** What the monitor tells the rest of the engine. */
 export interface MonitorHooks {
-  verdictChanged(book: ServerBook, previous: Verdict): void
+  /** @param audience null: for everybody */
+  verdictChanged(book: ServerBook, previous: Verdict, audience: string | null): void
+  /** A vantage elsewhere counts again, or does not any more. */
+  vantageTurned(turned: Turned): void
   /** A host answered: what waits for a control may look again. */
   answered(): void
   /** The server list was read, or could not be. */
@@ -33,7 +37,7 @@ export interface MonitorHooks {
 export interface MonitorPorts {
   readonly registry: ServerRegistry
   readonly prober: Prober
-  readonly vantage: string
+  readonly vantage: { readonly name: string; readonly region: string | null }
   readonly clock: Clock
   readonly random: Random
 }
@@ -69,7 +73,8 @@ export class Monitor {
     this.#warnings = new Warnings(bus)
     this.#wheel = new Wheel(ports.clock, stopped, (subject) => this.#due(subject))
     this.witness = new Witness(ports.clock, books, {
-      verdictChanged: (book, previous) => hooks.verdictChanged(book, previous),
+      verdictChanged: (book, previous, audience) => hooks.verdictChanged(book, previous, audience),
+      vantageTurned: (turned) => hooks.vantageTurned(turned),
       answered: () => hooks.answered(),
       suspected: ({ server }) => this.#hasten(server.id),
       wantsControl: (book) => this.askControls(book),
@@ -161,7 +166,10 @@ export class Monitor {
   }
 
   #detector(subject: Subject): DetectorState {
-    return this.#books.servers.get(subject.key as ServerId)?.detector ?? newDetector(0)
+    const book = this.#books.servers.get(subject.key as ServerId)
+    // What others see down is looked at as closely as what we suspect ourselves.
+    if (book && this.witness.looksClosely(book)) return { ...book.detector, verdict: 'suspect' }
+    return book?.detector ?? newDetector(0)
   }
 
   // ----------------------------------------------------------------------------------------------------------- probes
@@ -192,7 +200,7 @@ export class Monitor {
       // The prober keeps its own time; this bound is for one that hangs.
       const bound = packets * (timeoutMs + 1000) + 5000
       const result = await callOut(clock, bound, this.#stopped, `prober ${prober.name}`, (ctx) => prober.probe(target, ctx))
-      const parsed = parseSample({ ...result, serverId: subject.key, vantage, prober: prober.name, sentAt })
+      const parsed = parseSample({ ...result, serverId: subject.key, vantage: vantage.name, prober: prober.name, sentAt })
       if (!parsed.ok)
         throw new PintailError('prober_unavailable', `prober ${prober.name} gave an impossible result: ${parsed.problems[0]?.message}`)
       // Its address changed while the packets were out: they tell of the old machine.

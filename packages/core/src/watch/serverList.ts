@@ -1,6 +1,6 @@
 import { newDetector } from '../decide/detector.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
-import { type Books, newBook } from '../engine/books.ts'
+import { type Books, becomeStrange, newBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, ServerInput, ServerRegistry } from '../ports.ts'
 import { parseServer, problemText, shorten } from '../rows.ts'
@@ -157,9 +157,8 @@ export class ServerList {
       this.#hooks.added(server)
       return
     }
-    // Another machine under the old name: what was learnt about the old one says nothing about it.
     if (book.server.host !== server.host || book.server.port !== server.port)
-      book.detector = { ...newDetector(begunAt), lastSentAt: begunAt }
+      becomeStrange(book, { ...newDetector(begunAt), lastSentAt: begunAt })
     if (book.server.status !== server.status) book.statusSince = begunAt
     book.server = server
     if (server.load !== null) this.#books.absorb(server.id, begunAt)

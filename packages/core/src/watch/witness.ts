@@ -1,48 +1,77 @@
 import { couldNotProbe, type DetectorState, doubt, forget, step, verdictOf } from '../decide/detector.ts'
-import type { Books, ServerBook } from '../engine/books.ts'
+import { controlFreshMs } from '../decide/guard.ts'
+import { type Ballot, count } from '../decide/votes.ts'
+import { type Books, kindFor, type ServerBook, verdictFor } from '../engine/books.ts'
 import type { Clock } from '../ports.ts'
-import type { Sample, Verdict } from '../vocabulary.ts'
+import type { DetectPolicy, Sample, VantageReport, Verdict, VerdictKind } from '../vocabulary.ts'
+import type { Refusal } from './observations.ts'
+import { proofOf, type Turned, Vantages, voteOf } from './vantages.ts'
 
 /** While a server is suspect, others are asked this often, so that a fresh control is there when it is needed, milliseconds. */
 const askEveryMs = 1000
+/** A passive signal is evidence for so long, and starts at most one confirmation of a server in that time, milliseconds. */
+const passiveFreshMs = 60_000
+/** Our own vantage looks closely for at most so long after others have begun to see a failure that it does not, milliseconds. */
+const lookCloselyMs = 30_000
+
+const quiet: readonly VerdictKind[] = ['up', 'unknown']
 
 export interface WitnessHooks {
-  verdictChanged(book: ServerBook, previous: Verdict): void
+  /** @param audience null: for everybody */
+  verdictChanged(book: ServerBook, previous: Verdict, audience: string | null): void
   /** A host answered: what waits for a control may look again. */
   answered(): void
   /** Dense checks are due from now on. */
   suspected(book: ServerBook): void
   /** Other hosts are to be asked: one answer shows that the prober still has a network. */
   wantsControl(book: ServerBook): void
+  /** A vantage elsewhere counts again, or does not any more. */
+  vantageTurned(turned: Turned): void
 }
 
-/** What samples mean: samples go through `decide/detector`, answers of others are kept as controls, canaries tell of the prober itself. */
+/**
+ * What samples mean: those of our own vantage go through `decide/detector`, answers of others are kept as controls,
+ * canaries tell of the prober itself. With vantages elsewhere `decide/votes` counts what all of them say.
+ */
 export class Witness {
   readonly #clock: Clock
   readonly #books: Books
   readonly #hooks: WitnessHooks
+  readonly #vantages: Vantages
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
   #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
   readonly #canariesFailing = new Set<string>()
+  /** Down by our own vantage alone, and no other host has answered it since: its vote waits for that. */
+  readonly #unproven = new Set<ServerBook>()
+  #heardAt: number | null = null
+  #samples = 0
 
   constructor(clock: Clock, books: Books, hooks: WitnessHooks) {
     this.#clock = clock
     this.#books = books
     this.#hooks = hooks
+    this.#vantages = new Vantages(books)
+  }
+
+  /** By what a check is judged: the one place where the length of confirmation can go by the fleet. */
+  #detect(): DetectPolicy {
+    return this.#books.policy.detect
   }
 
   /** @param control who had answered when this check was sent */
   take(book: ServerBook, sample: Sample, control: ServerBook['control']): void {
     this.#books.note(book, sample)
+    this.#heardAt = this.#clock.now()
+    this.#samples++
     if (sample.received > 0) this.#answered(book.server.id, book.server.host, sample.sentAt)
     // While no canary answers this prober's word counts for nothing.
     if (this.isBlind()) return
-    const { detect } = this.#books.policy
+    const detect = this.#detect()
     // Asked before the verdict, because the verdict asks for it.
     if (sample.sentAt > book.detector.lastSentAt) book.control = control
     this.#judge(book, step(book.detector, sample, detect, this.#clock.now()))
-    if (book.detector.verdict === 'suspect' && detect.confirm && this.#clock.now() - book.askedAt >= askEveryMs)
-      this.#hooks.wantsControl(book)
+    const wants = book.detector.verdict === 'suspect' || this.#unproven.has(book)
+    if (wants && detect.confirm && this.#clock.now() - book.askedAt >= askEveryMs) this.#hooks.wantsControl(book)
   }
 
   /** A probe that could not be made: no evidence. */
@@ -89,16 +118,155 @@ export class Witness {
   #answered(key: string, host: string, at: number): void {
     const others = this.#answers.filter((answer) => answer.key !== key)
     this.#answers = [{ key, host, at }, ...others].sort((a, b) => b.at - a.at).slice(0, 2)
+    for (const book of this.#unproven) if ((this.controlFor(book.server.id)?.at ?? 0) > book.detector.lastSentAt) this.startOver(book)
     this.#hooks.answered()
   }
 
   #judge(book: ServerBook, after: DetectorState): void {
     const before = book.detector
+    const seen = this.#seen(book)
     book.detector = after
-    if (before.verdict === after.verdict) return
+    if (before.verdict !== after.verdict) {
+      this.#books.changed()
+      if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
+      if (after.verdict === 'down') this.#hooks.wantsControl(book)
+    }
+    this.#weigh(book, seen)
+  }
+
+  // -------------------------------------------------------------------------------------------------- vantages elsewhere
+
+  /** A sample from elsewhere. @returns why it is not taken; null: it is */
+  observe(sample: Sample): Refusal | null {
+    this.#adopt()
+    const { vantage, serverId } = sample
+    const isPassive = sample.prober.startsWith('passive:')
+    if (vantage === this.#books.own.name) {
+      if (!isPassive) return 'own_vantage'
+    } else if (!this.#vantages.has(vantage)) return 'unknown_vantage'
+    const now = this.#clock.now()
+    const canary = /^canary:(.+)$/s.exec(serverId)?.[1]
+    const book = this.#books.servers.get(serverId)
+    if (isPassive) return book ? this.#signal(book, sample, now) : 'unknown_server'
+    if (canary === undefined && !book) return 'unknown_server'
+    const seen = book && this.#seen(book)
+    const turned = book
+      ? this.#vantages.take(book, sample, this.#detect(), now)
+      : this.#vantages.takeCanary(sample, canary?.slice(0, 255) ?? '', now)
+    if (turned === null) return 'not_newer'
+    if (book && seen) this.#weigh(book, seen)
+    this.#turned(turned)
+    return null
+  }
+
+  /** Somebody noticed something: reason enough to look closely, and never a verdict. */
+  #signal(book: ServerBook, sample: Sample, now: number): Refusal | null {
+    const known = book.passive?.get(sample.vantage)
+    if (known && sample.sentAt <= known.sentAt) return 'not_newer'
+    const seen = this.#seen(book)
+    book.passive ??= new Map()
+    book.passive.set(sample.vantage, { sentAt: sample.sentAt, at: now, fails: sample.received === 0, prober: sample.prober })
+    const isNews = sample.received === 0 && now - book.signalledAt >= passiveFreshMs
+    if (isNews && book.detector.verdict === 'up' && this.#books.policy.detect.confirm) {
+      book.signalledAt = now
+      this.#judge(book, { ...doubt(book.detector, now), reasons: [{ code: 'no_reply', message: `${sample.prober} tells of a failure` }] })
+    } else this.#weigh(book, seen)
+    return null
+  }
+
+  #hasPassive(book: ServerBook, audience: string): boolean {
+    const since = this.#clock.now() - passiveFreshMs
+    for (const [vantage, { at, fails }] of book.passive ?? []) {
+      const region = vantage === this.#books.own.name ? this.#books.own.region : this.#vantages.regionOf(vantage)
+      if (fails && at >= since && (region === null || region === audience)) return true
+    }
+    return false
+  }
+
+  /** To be called now and then: silence and age are told by time alone. */
+  sweep(): void {
+    const isOther = this.#adopt()
+    if (!this.#vantages.any && !isOther) return
+    const turned = this.#vantages.sweep(this.#clock.now())
+    this.#turned(turned)
+    if (isOther) this.#weighAll()
+  }
+
+  #adopt(): boolean {
+    return this.#vantages.adopt(this.#clock.now())
+  }
+
+  #turned(turned: readonly Turned[]): void {
+    for (const one of turned) if (one.isNews) this.#hooks.vantageTurned(one)
+    if (turned.length > 0) this.#weighAll()
+  }
+
+  #weighAll(): void {
+    for (const book of this.#books.servers.values()) this.#weigh(book, this.#seen(book))
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- votes
+
+  #seen(book: ServerBook): { readonly global: Verdict; readonly tally: ServerBook['tally'] } {
+    return { global: verdictFor(book, null), tally: book.tally }
+  }
+
+  /** Counts the votes anew, and tells for whom that changes something. */
+  #weigh(book: ServerBook, before: { readonly global: Verdict; readonly tally: ServerBook['tally'] }): void {
+    book.tally = this.#vantages.any ? this.#count(book) : null
+    if (!this.#vantages.any) this.#unproven.delete(book)
+    const after = verdictFor(book, null)
+    const audiences = new Set([...(before.tally?.audiences.keys() ?? []), ...(book.tally?.audiences.keys() ?? [])])
+    const changed: [Verdict, string | null][] = before.global.verdict === after.verdict ? [] : [[before.global, null]]
+    for (const audience of audiences) {
+      const was = before.tally?.audiences.get(audience) ?? before.global
+      const is = kindFor(book, audience)
+      // What nobody knows is told of the vantage.
+      const isQuiet = quiet.includes(was.verdict) && quiet.includes(is) && !this.#books.incidents.of(book.server.id, audience)
+      if (was.verdict !== is && !isQuiet) changed.push([was, audience])
+    }
+    if (changed.length === 0) return
     this.#books.changed()
-    if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
-    if (after.verdict === 'down') this.#hooks.wantsControl(book)
-    this.#hooks.verdictChanged(book, verdictOf(before))
+    for (const [previous, audience] of changed) this.#hooks.verdictChanged(book, previous, audience)
+  }
+
+  #count(book: ServerBook): ServerBook['tally'] {
+    const { detect } = this.#books.policy
+    const { own } = this.#books
+    const now = this.#clock.now()
+    book.proof = proofOf(book.detector, book.control, book.proof, controlFreshMs(detect))
+    const mine: Ballot = { ...voteOf(own.name, book.detector, book.proof), region: own.region, isOwn: true }
+    const ballots = [mine, ...this.#vantages.ballots(book, now)]
+    const hasPassive = (audience: string): boolean => this.#hasPassive(book, audience)
+    const said = { verdict: verdictOf(book.detector), region: own.region }
+    const tally = count(
+      { ballots, own: said, regions: this.#books.regions, minVotes: detect.minAudienceVantages, hasPassive, now },
+      book.tally,
+    )
+    // Where it alone decides, the responder waits for the control.
+    if (tally.global && book.detector.verdict === 'down' && !book.proof) this.#unproven.add(book)
+    else this.#unproven.delete(book)
+    const differ = mine.verdict !== 'down' && ballots.some(({ isOwn, verdict }) => !isOwn && (verdict === 'suspect' || verdict === 'down'))
+    if (!differ) book.differSince = null
+    else if (book.differSince === null && detect.confirm) {
+      book.differSince = now
+      this.#hooks.suspected(book)
+    }
+    return tally
+  }
+
+  /** Whether our own vantage looks at it as closely as at a suspect, because others say that it is down. */
+  looksClosely({ differSince, tally }: ServerBook): boolean {
+    if (differSince === null || this.#clock.now() - differSince > lookCloselyMs) return false
+    return tally?.global?.verdict === 'suspect' || [...(tally?.audiences.values() ?? [])].some(({ verdict }) => verdict === 'suspect')
+  }
+
+  /** Every vantage, the own one first. */
+  report(): VantageReport[] {
+    const { name, region } = this.#books.own
+    const why = this.isBlind() ? 'no canary answers: this prober has lost its own network' : null
+    const usualMs = this.#books.policy.detect.checkIntervalMs
+    const own = { name, region, isOwn: true, healthy: why === null, why, heardAt: this.#heardAt, usualMs, samples: this.#samples }
+    return [own, ...this.#vantages.report()]
   }
 }

@@ -106,9 +106,27 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
         revive(server)
       })
     }
-    case 'server.blocked_for_a_region':
-      // The operator's own prober sees nothing of it; nobody may be moved for what nobody has seen.
+    case 'server.blocked_for_a_region': {
+      // The operator's own prober sees nothing of it; where no vantage of the region is, nobody may be moved for it.
+      const watched = (world.setup.vantages ?? []).flatMap(({ region }) => region ?? [])
+      const region = pickOne([...new Set(watched)]) ?? 'eu'
+      const server = pickOne(living.filter(({ id }) => world.on(id).some(({ row }) => row.region === region))) ?? pickOne(living)
+      if (!server) return
+      world.block(server, region, true)
+      world.clock.setTimeout(() => world.block(server, region, false), Math.max(lastsMs, 60_000))
       return
+    }
+    case 'vantage.loses_network':
+    case 'vantage.falls_silent': {
+      // One of them, or all.
+      const all = (world.setup.vantages ?? []).map(({ name }) => name)
+      const names = pick > 0.7 ? all : [pickOne(all)].flatMap((name) => name ?? [])
+      const set = kind === 'vantage.falls_silent' ? world.silentVantages : world.lostVantages
+      for (const name of names) set.add(name)
+      return void later(() => {
+        for (const name of names) set.delete(name)
+      })
+    }
     case 'source.recovers': {
       const source = named(pickOne(open)?.fromServerId) ?? pickOne(here.filter(({ alive }) => !alive))
       if (source) revive(source)
@@ -132,7 +150,10 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
         server.reachable = false
         judge.unreachable(server.id)
       }
+      // The way to the canaries is a part of it as often as not.
+      if (pick * 10 - Math.floor(pick * 10) < 0.5) world.canariesLostAt ??= world.now
       return void later(() => {
+        world.canariesLostAt = null
         for (const server of some) server.reachable = true
       })
     }

@@ -59,6 +59,7 @@ export class Judge implements Witness {
   readonly #listedAt = new Map<Process, number>()
   readonly #holders = new Map<Process, string>()
   readonly #tokens = new Map<Process, number>()
+  readonly #ledAt = new Map<Process, number>()
   readonly #started = new Map<string, number>()
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
@@ -112,6 +113,7 @@ export class Judge implements Witness {
   leads(process: Process, holder: string, token: number): void {
     this.#holders.set(process, holder)
     this.#tokens.set(process, token)
+    this.#ledAt.set(process, this.#world.now)
   }
 
   // ----------------------------------------------------------------------------------------------------------- the panel
@@ -153,7 +155,9 @@ export class Judge implements Witness {
     const since = this.#forbade.get(process)
     const isOptional = ['maintenance', 'failback', 'rebalancing', 'cost-optimization'].includes(move.reason)
     // A source that has failed meanwhile is no option any more.
-    const hasFailed = [...this.incidents.values()].some(({ serverId, status }) => serverId === from.id && status === 'open')
+    const hasFailed = [...this.incidents.values()].some(
+      ({ serverId, audience, status }) => serverId === from.id && status === 'open' && !audience,
+    )
     if (isOptional && !hasFailed && since !== undefined && since < now)
       this.report('I14', `${who} starts although the host forbids ${move.reason}`)
     const migration = this.migrations.get(migrationId)
@@ -162,9 +166,41 @@ export class Judge implements Witness {
       this.report('I9', `${who} starts after the recovery of ${from.id}`)
     for (const scope of ['all', from.id, evacuation?.id, migrationId])
       if (scope !== undefined && this.paused.has(scope)) this.report('I14', `${who} starts although an operator has paused ${scope}`)
+    this.#audience(move, evacuation?.audience ?? null)
+    this.#blindly(process, who)
     if (this.cordoned.has(to.id)) this.report('I14', `${who} starts although an operator has cordoned ${to.id}`)
     for (const id of [evacuation?.id, migrationId])
       if (id !== undefined && this.cancelled.has(id)) this.report('I14', `${who} starts although an operator has cancelled ${id}`)
+  }
+
+  /** What is down for some is no reason to move others, and nobody is sent to what is known to be down for him. */
+  #audience({ connection, from, to, key }: Move, audience: string | null): void {
+    const world = this.#world
+    const user = world.users.get(connection.id)
+    const own = user ? world.audienceOf(user) : null
+    if (audience !== null && own !== audience)
+      this.report('I5', `${connection.id} of audience ${own} is moved off ${from.id}, which is down for ${audience} alone`)
+    const intent = this.moves.get(key.slice(0, key.lastIndexOf('/')))?.state
+    const since = intent?.state === 'moving' ? intent.since : 0
+    for (const incident of this.incidents.values())
+      if (
+        incident.status === 'open' &&
+        incident.serverId === to.id &&
+        incident.audience &&
+        incident.audience === own &&
+        since > incident.openedAt + 1000
+      )
+        this.report('I5', `${connection.id} of region ${own} is moved to ${to.id}, which is down for that region`)
+  }
+
+  /** While no canary answers nothing is moved, as soon as each has been asked. */
+  #blindly(process: Process, who: string): void {
+    const { canariesLostAt, now, setup } = this.#world
+    const { canaries = [], checkIntervalMs = 5000 } = setup.policy.detect ?? {}
+    if (canaries.length === 0 || canariesLostAt === null || process.wasFrozen) return
+    const since = Math.max(canariesLostAt, this.#ledAt.get(process) ?? now)
+    if (now - since > 1.2 * checkIntervalMs + 4000 + this.skewMs)
+      this.report('I5', `${who} starts though no canary has answered for ${Math.round((now - canariesLostAt) / 1000)} s`)
   }
 
   /** I2 by what this engine has been told, and by the grants that it has made since. */
@@ -263,7 +299,7 @@ export class Judge implements Witness {
     const lived =
       !this.#wasUnreachable.has(from.id) &&
       world.wellSince(source, migration.createdAt - world.startedAt - 60_000) &&
-      migration.reason !== 'server-down'
+      (migration.reason !== 'server-down' || Boolean(this.evacuations.get(migration.evacuationId)?.audience))
     // Clocks of engines may have jumped ahead.
     if (lived && world.setup.panel.confirmation !== 'seen' && world.now < record.state.at - world.startedAt + grace - this.skewMs)
       this.report('I1', `${user.id}: the grant on the living ${from.id} is taken back before the grace is over`)
@@ -336,6 +372,10 @@ export class Judge implements Witness {
   }
 
   statusWritten(process: Process, server: TrueServer, status: ServerStatus): void {
+    const isDown = [...this.incidents.values()].some(
+      ({ serverId, audience, status: state }) => serverId === server.id && !audience && state === 'open',
+    )
+    if (status === 'offline' && !isDown) this.report('I14', `${server.id} is set offline, and is not down for everybody`)
     const seenAt = this.#listedAt.get(process) ?? 0
     if (server.statusBy !== 'operator' || server.statusAt > seenAt || server.status === status) return
     // A registry that has gone back to what was before his word is believed: nobody could know better.
@@ -374,6 +414,7 @@ export class Judge implements Witness {
           break
       }
     }
+    for (const entry of batch.journal) this.#heard(entry)
   }
 
   #incident(incident: Incident): void {
@@ -394,6 +435,38 @@ export class Judge implements Witness {
     if (before.status !== migration.status && !reachable(before.status, migration.status))
       this.report('I4', `migration ${id} goes from ${before.status} to ${migration.status}`)
     if (before.status !== 'failed' && migration.status === 'failed') this.#failed(migration)
+  }
+
+  /** What the engine itself has told of its servers, by server and audience: of this leader. */
+  readonly #verdicts = new Map<string, string>()
+  #heard(entry: { readonly type?: string; readonly data?: object }): void {
+    if (entry.type === 'leader.acquired') this.#verdicts.clear()
+    if (entry.type === 'decision.made') this.#withinCap(entry.data as DecisionRecord)
+    if (entry.type !== 'server.verdict_changed') return
+    const { serverId, audience, verdict } = entry.data as { serverId: string; audience: string | null; verdict: string }
+    this.#verdicts.set(`${serverId} ${audience ?? ''}`, verdict)
+  }
+
+  /** I5: no incident is acted on while more are down or suspect, by the engine's own word, than the cap. */
+  #withinCap({ incidentId, reason }: Pick<DecisionRecord, 'incidentId' | 'reason'>): void {
+    const incident = incidentId ? this.incidents.get(incidentId) : null
+    if (!incident || reason !== 'server-down' || incident.overrideUntil !== null) return
+    const world = this.#world
+    for (const audience of new Set([null, incident.audience ?? null])) {
+      const open = [...this.incidents.values()].filter((one) => one.status === 'open' && (!one.audience || one.audience === audience))
+      const ill = [...world.servers.values()].filter(({ id, status, gone }) => {
+        const mine = open.filter(({ serverId }) => serverId === id)
+        const verdict = this.#verdicts.get(`${id} ${audience ?? ''}`) ?? this.#verdicts.get(`${id} `)
+        if (gone || status === 'maintenance' || (status !== 'online' && !mine.some((one) => !one.audience))) return false
+        return verdict === 'suspect' || (verdict === 'down' && !mine.some(({ acknowledgedAt }) => acknowledgedAt !== null))
+      })
+      const cap = Math.max(1, Math.floor((world.setup.policy.guards?.massFailureRatio ?? 0.3) * world.servers.size))
+      if (ill.length > cap)
+        this.report(
+          'I5',
+          `${incident.serverId} is evacuated while ${ill.length} servers are down or suspect${audience ? ` for ${audience}` : ''}; the cap is ${cap}`,
+        )
+    }
   }
 
   #why({ id, decisionId, toServerId, reason }: Migration): void {
@@ -417,6 +490,12 @@ export class Judge implements Witness {
     const server = world.servers.get(fromServerId)
     if (!incident || !server || server.gone) return
     if (!world.wellSince(server, incident.suspectedAt - world.startedAt - 1000 - this.skewMs)) return
+    if (incident.audience) {
+      const blockedAt = server.blockedAt.get(incident.audience) ?? Number.NEGATIVE_INFINITY
+      const isBlocked = server.blockedFor.has(incident.audience) || blockedAt > world.now - 180_000
+      if (!isBlocked) this.report('I5', `${server.id} is evacuated for ${incident.audience}, though it was well and not blocked there`)
+      return
+    }
     if (server.reachable && !this.#wasUnreachable.has(server.id)) {
       this.report(
         'I5',

@@ -66,6 +66,11 @@ export const faultKinds = [
   'operator.schedules',
   'operator.retries',
   'operator.cancels_all',
+  'vantage.loses_network',
+  'vantage.falls_silent',
+  'observations.fail',
+  'observations.are_late',
+  'observations.are_duplicated',
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]

@@ -5,7 +5,7 @@ import type { Json, Migration, Mobility, Move, PolicyInput, ServerReport, Server
 import { toWire } from '../../wire.ts'
 import { inject } from './faults.ts'
 import type { FaultKind, Violation } from './kinds.ts'
-import type { Setup } from './setup.ts'
+import { policyOf, type Setup } from './setup.ts'
 import { Simulation } from './simulate.ts'
 import type { MoverCall, TrueServer, TrueUser } from './world.ts'
 
@@ -27,6 +27,8 @@ export interface ScenarioWorld {
   readonly panel?: Partial<Setup['panel']>
   /** Default: tells its load, sets a status. */
   readonly registry?: Partial<Setup['registry']>
+  /** Vantages elsewhere, by name: the region that each sees from, or null. Each looks every two seconds. Default none. */
+  readonly vantages?: Readonly<Record<string, string | null>>
   /** A guard source of the host, which allows everything until it is told to forbid. Default false. */
   readonly guards?: boolean
   /** Somebody who tells users where they are now. Default false. */
@@ -109,6 +111,22 @@ export class Stage {
       server.reachable = servers === null || !servers.includes(server.id)
       if (!server.reachable) this.#sim.judge.unreachable(server.id)
     }
+  }
+
+  /** These cannot be reached from a region any more; all others can. */
+  block(region: string, ...servers: readonly string[]): void {
+    for (const server of this.#sim.world.servers.values()) this.#sim.world.block(server, region, servers.includes(server.id))
+  }
+
+  /** A vantage elsewhere reaches nothing any more, or sends nothing; null: it is well again. */
+  vantage(name: string, how: 'lost' | 'silent' | null): void {
+    const { lostVantages, silentVantages } = this.#sim.world
+    for (const [set, is] of [
+      [lostVantages, how === 'lost'],
+      [silentVantages, how === 'silent'],
+    ] as const)
+      if (is) set.add(name)
+      else set.delete(name)
   }
 
   /** The prober loses its whole network, or gets it back. */
@@ -448,12 +466,15 @@ function setupOf({
   policy,
   panel,
   registry,
+  vantages = {},
   guards = false,
   notifier = false,
   engines = 1,
   seed = 1,
 }: ScenarioWorld): Setup {
   const rows = typeof servers === 'number' ? Array.from({ length: servers }, (_, index) => ({ id: `s${index + 1}` })) : servers
+  const others = Object.entries(vantages).map(([name, region]) => ({ name, region, everyMs: 2000 }))
+  const given: PolicyInput = policy ?? { mode: 'auto' }
   const counts = typeof users === 'number' ? { [rows[0]?.id ?? 's1']: users } : users
   return {
     seed,
@@ -464,7 +485,8 @@ function setupOf({
         return { id, server, mobility: mobility[id] ?? 'free', region: null }
       }),
     ),
-    policy: policy ?? { mode: 'auto' },
+    policy: others.length === 0 ? given : { ...given, detect: { ...given.detect, vantages: policyOf(others) } },
+    ...(others.length > 0 && { vantages: others }),
     panel: {
       latencyMs: 100,
       fencing: 'enforced',

@@ -38,6 +38,8 @@ export interface Setup {
     /** `active`: its lists of connections name who was active within an hour, also those who have left since. */
     readonly coverage?: 'active'
   }
+  /** Vantages elsewhere: for whom they see, and how often they look. The engine's own has no region. */
+  readonly vantages?: readonly { readonly name: string; readonly region: string | null; readonly everyMs: number }[]
   /** A guard of the host that can forbid, for those that have one. */
   readonly guards: boolean
   /** Somebody tells the users where they are now. */
@@ -97,6 +99,7 @@ export function historyOf(seed: number): History {
     })),
   )
   const optional = ['prepare', 'complete', 'locate', 'verify', 'rollback'] as const
+  const vantages = vantagesOf(seed, first.kind)
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
@@ -113,6 +116,7 @@ export function historyOf(seed: number): History {
         checkIntervalMs: one([5000, 10_000]),
         confirm: chance(0.2) ? null : { intervalMs: 500, durationMs: one([3000, 7000]), timeoutMs: 1000 },
         canaries: chance(0.3) ? [{ host: '192.0.2.1' }] : [],
+        ...(vantages.length > 0 && { vantages: policyOf(vantages) }),
       },
       guards: { massFailureRatio: one([0.3, 0.5, 0.7]), recheckMs: one([1000, 3000]), minServers: 3 },
       placement: { hostHeadroom: one([0, 0, 1]), fillLimit: one([0.9, 1]) },
@@ -146,6 +150,7 @@ export function historyOf(seed: number): History {
       has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
     },
     registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4), ...(seed % 13 === 0 && { coverage: 'active' }) },
+    ...(vantages.length > 0 && { vantages }),
     guards: chance(0.4) || first.kind.startsWith('guards.'),
     notifier: chance(0.3) || first.kind.startsWith('notifier.'),
     engines: one([1, 1, 2, 3]),
@@ -181,5 +186,50 @@ export function historyOf(seed: number): History {
   // Something must be moved for a fault to strike a move.
   if (chance(0.5)) steps.push(drawn(one(['server.dies', 'operator.drains']), null, 2 * minute))
   if (suggests || chance(0.1)) for (let index = 0; index < 3; index++) steps.push({ ...drawn('operator.approves', null, 30_000) })
+  steps.push(...blocksOf(seed, vantages), ...doubtsOf(seed, setup))
   return { setup, steps: steps.sort((a, b) => a.at - b.at) }
+}
+
+/** Drawn by a number of its own, so that all else of a world stays what it is. */
+function vantagesOf(seed: number, kind: FaultKind): NonNullable<Setup['vantages']> {
+  const random = seededRandom(seed * 6007 + 5)
+  const isAsked = /^(vantage|observations)\.|blocked_for_a_region/.test(kind)
+  if (!isAsked && random() > 0.3) return []
+  // Two of one region most often: fewer decide nothing.
+  const regions = random() < 0.7 ? ['eu', 'eu', 'us', null] : [null, 'eu', null, 'us']
+  const count = 1 + Math.floor(random() * 4)
+  return regions.slice(0, Math.max(count, isAsked ? 2 : 1)).map((region, index) => {
+    return { name: `v${index + 1}`, region, everyMs: [2000, 5000, 10_000][Math.floor(random() * 3)] as number }
+  })
+}
+
+/** Where enough vantages see it, something is blocked for long enough that its users leave, and something else fails meanwhile. */
+function blocksOf(seed: number, vantages: NonNullable<Setup['vantages']>): Step[] {
+  const random = seededRandom(seed * 4001 + 3)
+  const many = vantages.filter(({ region }) => region === 'eu').length
+  if (many < 2 || random() < 0.2) return []
+  const at = 30_000 + random() * 60_000
+  const step = (kind: FaultKind, after: number, lastsMs: number): Step => ({ at: at + after, phase: null, kind, pick: random(), lastsMs })
+  const block = { ...step('server.blocked_for_a_region', 0, 120_000 + random() * 300_000), pick: random() * 0.4 }
+  const next = [
+    'vantage.loses_network',
+    'vantage.falls_silent',
+    'server.dies',
+    'prober.loses_network',
+    'server.blocked_for_a_region',
+  ] as const
+  const also = step(next[Math.floor(random() * next.length)] as FaultKind, random() * 90_000, 60_000 + random() * 120_000)
+  return random() < 0.6 ? [block, also] : [block]
+}
+
+/** Where there is a canary: the way to it fails together with that to one server, and everything else answers. */
+function doubtsOf(seed: number, { policy }: Setup): Step[] {
+  const random = seededRandom(seed * 3001 + 1)
+  if ((policy.detect?.canaries ?? []).length === 0 || random() < 0.5) return []
+  const lastsMs = 60_000 + random() * 120_000
+  return [{ at: 60_000 + random() * 240_000, phase: null, kind: 'prober.loses_part', pick: 0.11 + random() * 0.03, lastsMs }]
+}
+
+export function policyOf(vantages: NonNullable<Setup['vantages']>): Record<string, { region?: string }> {
+  return Object.fromEntries(vantages.map(({ name, region }) => [name, region === null ? {} : { region }]))
 }

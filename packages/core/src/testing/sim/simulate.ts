@@ -92,6 +92,7 @@ export class Simulation implements Stage, ScriptStage {
       leases: world.leases(process),
       probers: [world.prober(process)],
       log: world.log(process),
+      ...(setup.vantages && { observations: world.observations(process) }),
       ...(setup.guards && { guards: [world.guards(process)] }),
       ...(setup.notifier && { notifier: world.notifier(process) }),
       clock: process.clock,
@@ -413,7 +414,8 @@ export class Simulation implements Stage, ScriptStage {
         judge.report('progress', `migration ${id} is still ${state}`)
     for (const incident of judge.incidents.values()) {
       const server = world.servers.get(incident.serverId)
-      if (incident.status === 'open' && server && !server.gone && world.wellSince(server, world.now - 120_000))
+      const isBlocked = Math.max(...(server?.blockedAt.values() ?? []), Number.NEGATIVE_INFINITY) > world.now - 120_000
+      if (incident.status === 'open' && server && !server.gone && !isBlocked && world.wellSince(server, world.now - 120_000))
         judge.report('progress', `the incident of ${incident.serverName} is open, though it is well`)
     }
     for (const server of servers)
@@ -445,7 +447,9 @@ export class Simulation implements Stage, ScriptStage {
     const report = new Map(status.servers.map((one) => [String(one.serverId), one]))
     const headroom = setup.policy.placement?.hostHeadroom ?? 0
     for (const dead of servers.filter(({ alive }) => !alive)) {
-      const incident = [...judge.incidents.values()].find(({ serverId, status: state }) => serverId === dead.id && state === 'open')
+      const incident = [...judge.incidents.values()].find(
+        ({ serverId, audience, status: state }) => serverId === dead.id && state === 'open' && !audience,
+      )
       const evacuation = incident?.evacuationId && judge.evacuations.get(incident.evacuationId)
       if (dead.statusBy === 'operator' || !report.has(dead.id)) continue
       if (!incident) {

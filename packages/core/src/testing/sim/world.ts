@@ -12,8 +12,10 @@ import type {
   Located,
   LogSink,
   MigrationStore,
+  ObservationSource,
   Prober,
   Random,
+  SampleInput,
   ServerInput,
   ServerRegistry,
   StoreWrite,
@@ -34,6 +36,9 @@ export interface TrueServer {
   lossy: boolean
   /** False: the prober alone cannot reach it. */
   reachable: boolean
+  /** Regions from which it cannot be reached, and when that was last so, by region. */
+  readonly blockedFor: Set<string>
+  readonly blockedAt: Map<string, number>
   /** When it was last seen unwell by a prober that has a network, and since when it is well. */
   sickAt: number
   status: ServerStatus
@@ -118,6 +123,11 @@ export class World {
   leaseLost = false
   /** Whole loss of the prober's network. */
   blind = false
+  /** Since when the prober alone cannot reach its canaries; null: it can. */
+  canariesLostAt: number | null = null
+  /** Vantages elsewhere that reach nothing, and those that send nothing. */
+  readonly lostVantages = new Set<string>()
+  readonly silentVantages = new Set<string>()
   /** Servers that the server list leaves out. */
   readonly unlisted = new Set<string>()
   /** Servers whose connections cannot be listed. */
@@ -169,6 +179,8 @@ export class World {
       slowMs: 0,
       lossy: false,
       reachable: true,
+      blockedFor: new Set(),
+      blockedAt: new Map(),
       sickAt: Number.NEGATIVE_INFINITY,
       status: 'online',
       statusBy: 'host',
@@ -193,6 +205,20 @@ export class World {
   /** To be called when anything about a server's health changes, before and after. */
   noteHealth(server: TrueServer): void {
     if (!this.isWell(server)) server.sickAt = this.now
+  }
+
+  /** From a region it can be reached no more, or again. */
+  block(server: TrueServer, region: string, isBlocked: boolean): void {
+    server.blockedAt.set(region, this.now)
+    if (isBlocked) server.blockedFor.add(region)
+    else server.blockedFor.delete(region)
+  }
+
+  /** The audience that a user belongs to. */
+  audienceOf({ row }: TrueUser): string | null {
+    const region = row.region ?? null
+    const isWatched = this.setup.vantages?.some((vantage) => vantage.region === region) === true
+    return region === null ? null : isWatched ? region : '*'
   }
 
   /** Whether it has been well since then. */
@@ -220,7 +246,13 @@ export class World {
     this.#until.clear()
     this.refusing.clear()
     this.blind = false
-    for (const server of this.servers.values()) server.reachable = true
+    this.canariesLostAt = null
+    this.lostVantages.clear()
+    this.silentVantages.clear()
+    for (const server of this.servers.values()) {
+      server.reachable = true
+      for (const region of [...server.blockedFor]) this.block(server, region, false)
+    }
   }
 
   /** How often an open fault strikes, where a scenario says so: 1 is always. */
@@ -535,7 +567,10 @@ export class World {
           if (this.strikes('prober.fails')) throw new PintailError('prober_unavailable', 'no permission')
           const server = this.servers.get(serverId)
           const isCanary = serverId.startsWith('canary:')
-          const reaches = !this.blind && (isCanary || (server?.alive === true && !server.gone && server.reachable))
+          const reaches =
+            !this.blind &&
+            (isCanary ? this.canariesLostAt === null : true) &&
+            (isCanary || (server?.alive === true && !server.gone && server.reachable))
           const rtt = 20 + (server?.slowMs ?? 0)
           let received = 0
           for (let packet = 0; packet < packets; packet++)
@@ -545,6 +580,61 @@ export class World {
           return { sent: packets, received, rttMs: Array.from({ length: received }, () => rtt), failure }
         }),
     }
+  }
+
+  /** What vantages elsewhere see, as it reaches this process: late, twice, broken or not at all. */
+  observations(process: Process): ObservationSource {
+    const world = this
+    return {
+      async *samples({ signal }) {
+        const due = new Map(world.setup.vantages?.map(({ name, everyMs }) => [name, world.now + world.random() * everyMs]))
+        while (!signal.aborted) {
+          await process.call(() => world.wait(1000))
+          if (world.strikes('observations.fail')) throw new Error('the broker is gone')
+          for (const vantage of world.setup.vantages ?? []) {
+            if ((due.get(vantage.name) ?? 0) > world.now) continue
+            due.set(vantage.name, world.now + vantage.everyMs)
+            if (world.silentVantages.has(vantage.name)) continue
+            const samples = world.#look(vantage)
+            if (world.strikes('observations.are_late')) await process.call(() => world.wait(world.random() * 150_000))
+            yield* samples
+            if (world.strikes('observations.are_duplicated')) yield* [...samples, ...world.#nonsense(vantage.name)]
+          }
+        }
+      },
+    }
+  }
+
+  #look({ name, region }: NonNullable<Setup['vantages']>[number]): SampleInput[] {
+    const sentAt = this.clock.now()
+    const sample = (serverId: string, reaches: boolean, rtt: number): SampleInput => {
+      this.calls++
+      const received = reaches && !this.lostVantages.has(name) && rtt <= 3000 ? 1 : 0
+      return { serverId, vantage: name, prober: 'world', sentAt, sent: 1, received, rttMs: received ? [rtt] : [] }
+    }
+    const servers = [...this.servers.values()].filter(({ gone }) => !gone)
+    return [
+      sample('canary:192.0.2.9', true, 20),
+      ...servers.map(({ id, alive, slowMs, lossy, blockedFor }) =>
+        sample(id, alive && !(region !== null && blockedFor.has(region)) && !(lossy && this.random() < 0.9), 30 + slowMs),
+      ),
+    ]
+  }
+
+  /** What comes out of a broken queue. */
+  #nonsense(vantage: string): SampleInput[] {
+    const good = { serverId: '1', vantage, prober: 'world', sentAt: this.clock.now(), sent: 1, received: 0 }
+    return [
+      { ...good, sentAt: Number.NaN },
+      { ...good, received: 2 },
+      { ...good, sent: -1 },
+      { ...good, serverId: 'nobody' },
+      { ...good, vantage: 'nowhere' },
+      { ...good, vantage: 'local' },
+      { ...good, sentAt: good.sentAt + 3_600_000 },
+      { ...good, sentAt: good.sentAt - 3_600_000 },
+      null as never,
+    ]
   }
 
   storeFor(process: Process): MigrationStore {

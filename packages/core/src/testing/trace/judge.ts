@@ -12,6 +12,9 @@ const remembered = 500
 /** A user goes home once a day; clocks of leaders may differ. */
 const homeOnceMs = 23 * 3_600_000
 
+/** A server, or a server for one audience; older journals name none. */
+const caseOf = (server: string, audience: string | null | undefined): string => (audience ? `${server} for ${audience}` : server)
+
 /** Entries that may be there twice: of commits that only tell, when the answer to one was lost on the way from the store. */
 const onlyTold: ReadonlySet<string> = new Set([
   'server.added',
@@ -23,6 +26,8 @@ const onlyTold: ReadonlySet<string> = new Set([
   'leader.acquired',
   // Two grants of one user may be taken back in one moment; they are counted.
   'revoke.settled',
+  'vantage.lost',
+  'vantage.returned',
 ])
 
 type MoveStage = 'waiting' | 'started' | 'moved' | 'failed' | 'refused' | 'skipped'
@@ -215,15 +220,18 @@ class TraceJudge {
     if (!isAgain) this.#verdicts = new Map()
   }
 
-  #verdict({ serverId, verdict, previous }: PintailEvents['server.verdict_changed']): void {
-    this.#verdicts.set(serverId, verdict)
-    if (verdict === 'up' && previous !== 'up') this.#seenUp.add(serverId)
+  #verdict({ serverId, audience, verdict, previous }: PintailEvents['server.verdict_changed']): void {
+    const whose = caseOf(serverId, audience)
+    this.#verdicts.set(whose, verdict)
+    if (verdict === 'up' && previous !== 'up') this.#seenUp.add(whose)
   }
 
   // --------------------------------------------------------------------------------------------------------- incidents
 
-  #opened({ incidentId, serverId }: PintailEvents['incident.opened']): void {
-    const verdict = this.#verdicts.get(serverId)
+  #opened({ incidentId, serverId: server, audience }: PintailEvents['incident.opened']): void {
+    const serverId = caseOf(server, audience)
+    // What is down for everybody is so for each audience, and is told once.
+    const verdict = this.#verdicts.get(serverId) ?? this.#verdicts.get(server)
     if (verdict !== 'down' && (verdict !== undefined || this.#isWhole))
       this.#report('incident.verdict', `an incident is opened on ${serverId}, whose verdict is ${verdict ?? 'not told'}`)
     const former = this.#incidentOf.get(serverId)
@@ -234,7 +242,7 @@ class TraceJudge {
     if (before) before.isOver = true
     this.#seenUp.delete(serverId)
     this.#incidentOf.set(serverId, incidentId)
-    this.#incidents.set(incidentId, { server: serverId, evacuation: null, isOver: false })
+    this.#incidents.set(incidentId, { server, evacuation: null, isOver: false })
   }
 
   #over({ incidentId, serverId }: PintailEvents['incident.recovered'] | PintailEvents['incident.closed']): void {
