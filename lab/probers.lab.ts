@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { firstLine } from './children.ts'
 import type { Check, Outcome } from './probe.ts'
-import { firstLine, makeWorld, type World } from './world.ts'
+import { makeWorld, type World } from './world.ts'
 
 const vpnPort = 443
 let world: World
@@ -73,7 +74,7 @@ describe('servers', () => {
 
   test('half of the packets lost is seen as loss, and each reply keeps its own time', async () => {
     const host = world.host(6)
-    await world.faults.loss50([host])
+    await world.faults.loss([host], 50)
     const [outcome] = await probe(icmp(host, { packets: 40 }))
     if (!outcome || 'error' in outcome) throw new Error(`no result: ${outcome?.message}`)
     expect(outcome).toMatchObject({ sent: 40, failure: null })

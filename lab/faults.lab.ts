@@ -1,0 +1,175 @@
+// The faults of the lab do what they say, alone and together, and nothing is left of them.
+import { readdir } from 'node:fs/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Check, Outcome } from './probe.ts'
+import { makeWorld, type World } from './world.ts'
+
+const port = 443
+let world: World
+beforeAll(async () => {
+  world = await makeWorld()
+  await world.listenTcp(port)
+})
+afterEach(() => world.faults.heal())
+afterAll(() => world?.destroy())
+
+const from = (place: string, ...checks: Check[]): Promise<Outcome[]> =>
+  world.json(place, 'lab/probe.ts', ...checks.map((one) => JSON.stringify(one)))
+const probe = (...checks: Check[]) => from('prober', ...checks)
+const icmp = (host: string, more: Partial<Check> = {}): Check => ({ prober: 'icmp', host, ...more })
+const tcp = (host: string, more: Partial<Check> = {}): Check => ({ prober: 'tcp', host, port, ...more })
+const times = (outcome: Outcome | undefined): readonly number[] => (outcome && 'rttMs' in outcome ? outcome.rttMs : [])
+
+const alive = { sent: 3, received: 3, failure: null }
+const dead = { sent: 3, received: 0 }
+
+describe('loss', () => {
+  test('half is exactly half, for each host on its own', async () => {
+    const hosts = [world.host(1), world.host(2), world.host6(3)]
+    await world.faults.half(hosts)
+    const outcomes = await probe(...hosts.map((host) => icmp(host, { packets: 20 })), icmp(world.host(4), { packets: 20 }))
+    expect(outcomes).toMatchObject([...hosts.map(() => ({ sent: 20, received: 10 })), { sent: 20, received: 20 }])
+  })
+
+  test('is by chance, in the given share, and can be changed', async () => {
+    const host = world.host(5)
+    await world.faults.loss([host], 100)
+    expect(await probe(icmp(host))).toMatchObject([dead])
+    await world.faults.loss([host], 20)
+    const [outcome] = await probe(icmp(host, { packets: 100 }))
+    const lost = 100 - times(outcome).length
+    // Of 100 packets 20 are lost on average, with a standard deviation of 4: more than four of them on either side.
+    expect(lost).toBeGreaterThan(2)
+    expect(lost).toBeLessThan(38)
+  })
+
+  test('a share that is none is refused', async () => {
+    for (const percent of [0, 101, 1.5, Number.NaN]) await expect(world.faults.loss([world.host(5)], percent)).rejects.toThrow(RangeError)
+  })
+})
+
+describe('delay', () => {
+  test('each packet takes so much longer, over IPv4 and IPv6, and another host does not', async () => {
+    const [host, host6, other] = [world.host(10), world.host6(10), world.host(11)]
+    await world.faults.delay([host, host6], 400)
+    const more = { timeoutMs: 2000 }
+    const outcomes = await probe(icmp(host, more), tcp(host, more), icmp(host6, more), tcp(host6, more), icmp(other, more))
+    for (const outcome of outcomes) expect(outcome).toMatchObject(alive)
+    for (const late of outcomes.slice(0, 4)) for (const ms of times(late)) expect(ms).toBeGreaterThanOrEqual(400)
+    // The packets of the delayed host are in order, and not much later than they were to be.
+    for (const late of outcomes.slice(0, 4)) for (const ms of times(late)) expect(ms).toBeLessThan(600)
+    for (const ms of times(outcomes[4])) expect(ms).toBeLessThan(400)
+  })
+
+  test('two delays at once are two, and a host has the last that was given', async () => {
+    const [one, two] = [world.host(12), world.host(13)]
+    await world.faults.delay([one, two], 100)
+    await world.faults.delay([two], 250)
+    const [first, second] = await probe(icmp(one, { timeoutMs: 1000 }), icmp(two, { timeoutMs: 1000 }))
+    expect([times(first).every((ms) => ms >= 100 && ms < 250), times(second).every((ms) => ms >= 250)]).toEqual([true, true])
+  })
+
+  test('with half of the packets lost as well, half of them come, and late', async () => {
+    const host = world.host(14)
+    await world.faults.delay([host], 150)
+    await world.faults.half([host])
+    const [outcome] = await probe(icmp(host, { packets: 10, timeoutMs: 1000 }))
+    expect(outcome).toMatchObject({ sent: 10, received: 5 })
+    for (const ms of times(outcome)) expect(ms).toBeGreaterThanOrEqual(150)
+  })
+})
+
+test('a flapping host is dead first, then alive and dead by turns, until it is healed', async () => {
+  const host = world.host(20)
+  await world.faults.flap(host, 700, 700)
+  const [outcome] = await probe(icmp(host, { packets: 30, timeoutMs: 150 }))
+  const received = times(outcome).length
+  expect(received).toBeGreaterThan(3)
+  expect(received).toBeLessThan(27)
+  // An outage of the same host is another fault, and goes on when the flapping turns to alive.
+  await world.faults.outage([host])
+  expect(await probe(icmp(host, { packets: 6, timeoutMs: 150 }))).toMatchObject([{ sent: 6, received: 0 }])
+  await world.faults.heal([host])
+  expect(await probe(icmp(host, { packets: 8 }))).toMatchObject([{ sent: 8, received: 8 }])
+})
+
+describe('vantages', () => {
+  beforeAll(async () => {
+    await world.addVantage('west')
+    await world.addVantage('east')
+  })
+  afterEach(async () => {
+    for (const vantage of ['prober', 'west', 'east']) await world.link(vantage, 'up')
+  })
+  /** What each vantage sees of a host, in this order: prober, west, east. */
+  const seen = async (host: string) => Promise.all(['prober', 'west', 'east'].map(async (place) => (await from(place, icmp(host)))[0]))
+
+  test('all of them reach all servers, over IPv4 and IPv6', async () => {
+    for (const host of [world.host(30), world.host6(30)]) expect(await seen(host)).toMatchObject([alive, alive, alive])
+  })
+
+  test('a server that is blocked from one is dead there and alive elsewhere', async () => {
+    for (const host of [world.host(31), world.host6(31)]) {
+      await world.faults.block('west', [host])
+      expect(await seen(host)).toMatchObject([alive, dead, alive])
+      await world.faults.heal([host])
+      expect(await seen(host)).toMatchObject([alive, alive, alive])
+    }
+  })
+
+  test('a way that is broken in one direction only is silence too', async () => {
+    const host = world.host(32)
+    await world.exec('hosts', 'nft', 'add', 'counter', 'inet', 'pintail', 'arrivals')
+    await world.exec('hosts', 'nft', 'add', 'rule', 'inet', 'pintail', 'arrived', 'ip', 'daddr', host, 'counter', 'name', 'arrivals')
+    await world.faults.mute('east', [host])
+    expect((await from('east', icmp(host)))[0]).toMatchObject({ ...dead, failure: { kind: 'no_reply' } })
+    expect(await world.exec('hosts', 'nft', 'list', 'counter', 'inet', 'pintail', 'arrivals')).toContain('packets 3 ')
+    expect(await seen(host)).toMatchObject([alive, alive, dead])
+  })
+
+  test("one vantage's own link, down or cut, leaves the others alone", async () => {
+    await world.link('west', 'down')
+    await world.link('east', 'cut')
+    const [prober, west, east] = await seen(world.host(33))
+    expect(prober).toMatchObject(alive)
+    expect(west).toMatchObject({ error: 'prober_unavailable' })
+    expect(east).toMatchObject(dead)
+    for (const vantage of ['west', 'east']) await world.link(vantage, 'up')
+    expect(await seen(world.host(33))).toMatchObject([alive, alive, alive])
+  })
+
+  test('a place that is not there is refused, and so is a name that is taken', async () => {
+    await expect(world.exec('nowhere', 'true')).rejects.toThrow(RangeError)
+    for (const name of ['west', 'hosts', 'A b', '']) await expect(world.addVantage(name)).rejects.toThrow(RangeError)
+  })
+})
+
+test('all faults of a host at once are over when it is healed', async () => {
+  const host = world.host(40)
+  await world.faults.outage([host])
+  await world.faults.loss([host], 30)
+  await world.faults.delay([host], 100)
+  await world.faults.flap(host, 50, 50)
+  await world.faults.dropTcp([host], port)
+  await world.faults.dropUdp([host], 53)
+  await world.faults.unreachable([host])
+  await world.faults.block('prober', [host])
+  await world.faults.mute('prober', [host])
+  expect(await probe(icmp(host))).toMatchObject([dead])
+  await world.faults.heal()
+  expect(await probe(icmp(host, { packets: 10 }), tcp(host))).toMatchObject([{ sent: 10, received: 10 }, alive])
+  const left = await world.exec('hosts', 'nft', '-j', 'list', 'table', 'inet', 'pintail')
+  const objects: { set?: { elem?: unknown }; map?: { elem?: unknown } }[] = JSON.parse(left).nftables
+  expect(objects.filter(({ set, map }) => set?.elem || map?.elem)).toEqual([])
+})
+
+test('a world with vantages, delays and a flapping host leaves nothing behind', async () => {
+  const other = await makeWorld()
+  await other.addVantage('west')
+  await other.faults.delay([other.host(1)], 100)
+  await other.faults.flap(other.host(2), 20, 20)
+  const names = Object.values(other.namespaces)
+  expect(names).toHaveLength(3)
+  await other.destroy()
+  expect((await readdir('/run/netns')).filter((name) => names.includes(name))).toEqual([])
+})
