@@ -1,11 +1,11 @@
-// What can be done to the lab's servers: rules of nftables inside of their namespace, and nothing outside of it.
+// What can be done to the lab's servers: rules of nftables in the router before them, and nothing outside of it.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Faults compose: each has its own rule, and a packet must pass all of them. `heal` undoes all of it. */
 export interface Fault {
   /** Everything to these hosts is dropped; with `healsAfterMs` (whole milliseconds) for that long only. */
   outage(hosts: readonly string[], healsAfterMs?: number): Promise<void>
-  /** So many percent (whole, 1–100) of the packets to these hosts are dropped, by chance. */
+  /** So many percent (whole, 1–99) of the packets to these hosts are dropped, by chance. */
   loss(hosts: readonly string[], percent: number): Promise<void>
   /** Every second packet to each of these hosts is dropped, the first one too: exactly half, without chance. */
   half(hosts: readonly string[]): Promise<void>
@@ -17,7 +17,7 @@ export interface Fault {
   dropUdp(hosts: readonly string[], port: number): Promise<void>
   /** Only TCP to this port is dropped: silence, not a refusal. */
   dropTcp(hosts: readonly string[], port: number): Promise<void>
-  /** A router says "host unreachable" in their stead. IPv4 only. */
+  /** The router says "host unreachable" in their stead. */
   unreachable(hosts: readonly string[]): Promise<void>
   /** Nothing that this vantage sends to these hosts arrives; others reach them. */
   block(vantage: string, hosts: readonly string[]): Promise<void>
@@ -39,6 +39,7 @@ table inet pintail {
   set tcp4 { type ipv4_addr . inet_service; }
   set tcp6 { type ipv6_addr . inet_service; }
   set unreachable4 { type ipv4_addr; }
+  set unreachable6 { type ipv6_addr; }
   set blocked4 { type ifname . ipv4_addr; }
   set blocked6 { type ifname . ipv6_addr; }
   set muted4 { type ifname . ipv4_addr; }
@@ -69,21 +70,19 @@ table inet pintail {
     meta mark set ip daddr map @late4
     meta mark set ip6 daddr map @late6
   }
-  chain arrived {
-    type filter hook input priority 0; policy accept;
-    ip daddr @unreachable4 reject with icmp type host-unreachable
-  }
-  chain answered {
-    type filter hook output priority 0; policy accept;
+  chain passed {
+    type filter hook forward priority 0; policy accept;
+    ip daddr @unreachable4 oifname "r0" reject with icmp type host-unreachable
+    ip6 daddr @unreachable6 oifname "r0" reject with icmpv6 type addr-unreachable
     oifname . ip saddr @muted4 drop
     oifname . ip6 saddr @muted6 drop
   }
 }`
 
 export interface FaultTools {
-  /** Runs a script of nft where the hosts are. */
+  /** Runs a script of nft in the router. */
   readonly apply: (script: string) => Promise<void>
-  /** The interface on the hosts' side of a vantage's link. */
+  /** The interface on the router's side of a vantage's link. */
   readonly interfaceOf: (vantage: string) => string
   /** Makes sure that packets with this mark come so many milliseconds later. */
   readonly delayMarked: (ms: number) => Promise<void>
@@ -177,7 +176,7 @@ export function faultsIn({ apply, interfaceOf, delayMarked }: FaultTools): Fault
   return {
     outage: (hosts, forMs) => elements.put('down', hosts, { value: () => (forMs === undefined ? '' : ` timeout ${Math.round(forMs)}ms`) }),
     loss: async (hosts, percent) => {
-      const name = await chain(`loss${whole('percent', percent, 100)}`, `numgen random mod 100 < ${percent} drop`)
+      const name = await chain(`loss${whole('percent', percent, 99)}`, `numgen random mod 100 < ${percent} drop`)
       await elements.put('lossy', hosts, { value: () => ` : jump ${name}` })
     },
     half: async (hosts) => {

@@ -20,7 +20,6 @@ export function delayer({ exec, spawn }: TunTools): (ms: number) => Promise<void
     const child = spawn('perl', '-e', openTun, name, process.execPath, `${import.meta.dirname}/delay.ts`, `${ms}`)
     await firstLine(child)
     await exec('ip', 'link', 'set', name, 'up')
-    // What was sorted out is looked up before the hosts' own addresses, which otherwise come first.
     for (const version of ['-4', '-6']) {
       await exec('ip', version, 'route', 'add', 'default', 'dev', name, 'table', `${1000 + ms}`)
       await exec('ip', version, 'rule', 'add', 'pref', '10', 'fwmark', `${ms}`, 'lookup', `${1000 + ms}`)
@@ -32,19 +31,3 @@ export function delayer({ exec, spawn }: TunTools): (ms: number) => Promise<void
     return one
   }
 }
-
-/** Commands that let marked packets through a device, once for a namespace. */
-export const routing: readonly (readonly string[])[] = [
-  [
-    'sysctl',
-    '-qw',
-    'net.ipv4.ip_forward=1',
-    'net.ipv6.conf.all.forwarding=1',
-    'net.ipv4.conf.all.rp_filter=0',
-    'net.ipv4.conf.default.rp_filter=0',
-  ],
-  ...['-4', '-6'].flatMap((version) => [
-    ['ip', version, 'rule', 'add', 'pref', '100', 'lookup', 'local'],
-    ['ip', version, 'rule', 'del', 'pref', '0'],
-  ]),
-]

@@ -1,5 +1,6 @@
-// The lab's world: network namespaces of this machine. One has the prober, another answers for 65,000 VPN servers, and
-// each further vantage has its own. No container, no other machine, nothing outside of them is changed. Needs root, ip, nft.
+// The lab's world: network namespaces of this machine. One has the prober, one answers for 65,000 VPN servers, and a
+// router between them does all the harm; each further vantage has its own. No container, no other machine, nothing
+// outside of them is changed. Needs root, ip and nft.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -7,12 +8,12 @@ import { promisify } from 'node:util'
 import { end, firstLine } from './children.ts'
 import { type Fault, faultsIn, tables } from './faults.ts'
 import { Link, type LinkState } from './link.ts'
-import { delayer, routing } from './tun.ts'
+import { delayer } from './tun.ts'
 
 const run = promisify(execFile)
 
-/** Where a command runs: beside the prober, on the machine that stands for all servers, or at a further vantage. */
-export type Place = 'prober' | 'hosts' | (string & {})
+/** Where a command runs: beside the prober, on the machine that stands for all servers, between them, or at a further vantage. */
+export type Place = 'prober' | 'hosts' | 'router' | (string & {})
 
 export interface World extends AsyncDisposable {
   /** The names of the namespaces by place, for `ip netns exec`. */
@@ -91,27 +92,32 @@ export async function makeWorld(): Promise<World> {
     guardian.stdin?.write(`netns ${name}\n`)
     await run('ip', ['netns', 'add', name])
     namespaces[place] = name
+    // A new IPv6 address is not looked for elsewhere first: for a second or two nobody could use it.
+    await exec(place, 'sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.default.dad_transmits=0')
     await exec(place, 'ip', 'link', 'set', 'lo', 'up')
   }
+  const cable = ([place, near]: readonly [Place, string], [other, far]: readonly [Place, string]) =>
+    run('ip', ['link', 'add', near, 'netns', namespaceOf(place), 'type', 'veth', 'peer', 'name', far, 'netns', namespaceOf(other)])
   const addVantage = async (place: string) => {
     if (!/^[a-z0-9]{1,20}$/.test(place) || place in namespaces) throw new RangeError(`no name for a further vantage: ${place}`)
     await addPlace(place)
     const link = new Link(exec, place, links.size)
     links.set(place, link)
     const { near, far } = link.interfaces
-    const ends = ['netns', namespaceOf(place), 'type', 'veth', 'peer', 'name', far, 'netns', namespaceOf('hosts')]
-    await run('ip', ['link', 'add', near, ...ends])
+    await cable([place, near], ['router', far])
     await link.set('up')
   }
   const faults = faultsIn({
-    apply: (script) => nft(namespaceOf('hosts'), script),
+    apply: (script) => nft(namespaceOf('router'), script),
     interfaceOf: (vantage) => linkOf(vantage).interfaces.far,
-    delayMarked: delayer({ exec: (...command) => exec('hosts', ...command), spawn: (...command) => spawnIn('hosts', ...command) }),
+    delayMarked: delayer({ exec: (...command) => exec('router', ...command), spawn: (...command) => spawnIn('router', ...command) }),
   })
   try {
+    await addPlace('router')
     await addPlace('hosts')
+    await cable(['router', 'r0'], ['hosts', 'h0'])
     await layHosts(exec)
-    await nft(namespaceOf('hosts'), tables)
+    await nft(namespaceOf('router'), tables)
     await addVantage('prober')
   } catch (error) {
     await destroy()
@@ -166,13 +172,31 @@ function watchOver(): ChildProcess {
   return guardian
 }
 
+/** The hosts and the way to them. */
 async function layHosts(exec: World['exec']): Promise<void> {
-  // A local route: the kernel answers for each address in it.
-  await exec('hosts', 'ip', 'route', 'add', 'local', '10.99.0.0/16', 'dev', 'lo')
-  await exec('hosts', 'ip', 'route', 'add', 'local', 'fd99::/64', 'dev', 'lo')
-  // Linux says "unreachable" a few times a second at most; a lab wants to hear it every time.
-  await exec('hosts', 'sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_msgs_per_sec=100000')
-  for (const [command = '', ...args] of routing) await exec('hosts', command, ...args)
+  const ip = (place: Place, ...args: string[]) => exec(place, 'ip', ...args)
+  for (const [place, device, own] of [
+    ['router', 'r0', 1],
+    ['hosts', 'h0', 2],
+  ] as const) {
+    await ip(place, 'link', 'set', device, 'up')
+    await ip(place, 'address', 'add', `10.97.0.${own}/24`, 'dev', device)
+    await ip(place, 'address', 'add', `fd97::${own}/64`, 'dev', device, 'nodad')
+    // Linux says "unreachable" a few times a second at most; a lab wants to hear it every time.
+    const often = ['net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_msgs_per_sec=100000', 'net.ipv6.icmp.ratelimit=0']
+    await exec(place, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.conf.all.rp_filter=0', ...often)
+  }
+  for (const [net, local, own, via] of [
+    ['10.99.0.0/16', '10.98.0.0/16', '10.97.0.2', '10.97.0.1'],
+    ['fd99::/64', 'fd98::/48', 'fd97::2', 'fd97::1'],
+  ] as const) {
+    // A local route: the kernel answers for each address in it.
+    await ip('hosts', 'route', 'add', 'local', net, 'dev', 'lo')
+    await ip('hosts', 'route', 'add', local, 'via', via)
+    await ip('router', 'route', 'add', net, 'via', own)
+  }
+  // Programs may answer from these addresses over IPv6 too, though no interface has them.
+  await exec('hosts', 'sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1')
 }
 
 async function nft(namespace: string, script: string): Promise<void> {
