@@ -1,10 +1,10 @@
 // One check inside the prober's namespace: `node lab/probe.ts '{"prober":"icmp","host":"10.99.0.1"}'` prints its outcome
 // as JSON, thrown errors too.
-import { type WireguardProberOptions, wireguardProber } from '@pintail/adapters/wireguard'
-import { allOf, anyOf, icmp, isPintailError, type ProbeResult, type Prober, tcp } from '@pintail/core'
+import { isPintailError, type ProbeResult } from '@pintail/core'
+import { type ProbeKeys, type ProberName, probers } from './probers.ts'
 
 export interface Check {
-  readonly prober: 'icmp' | 'tcp' | 'wireguard' | 'allOf' | 'anyOf' | 'icmp and wireguard'
+  readonly prober: ProberName
   readonly host: string
   readonly port?: number
   /** Default 3. */
@@ -12,30 +12,20 @@ export interface Check {
   /** Default 500. */
   readonly timeoutMs?: number
   /** The keys, for the probers that need some; the public ones by host. */
-  readonly keys?: Pick<WireguardProberOptions, 'privateKey' | 'publicKeys' | 'presharedKey'>
+  readonly keys?: ProbeKeys
 }
 
 export type Outcome =
   | (ProbeResult & { readonly tookMs: number })
   | { readonly error: string; readonly message: string; readonly remedy?: string; readonly tookMs: number }
 
-const probers: Record<Check['prober'], (check: Check) => Prober> = {
-  icmp: () => icmp(),
-  tcp: () => tcp(),
-  allOf: () => allOf(icmp(), tcp()),
-  anyOf: () => anyOf(icmp(), tcp()),
-  wireguard: ({ keys }) => wireguardProber(keys as WireguardProberOptions),
-  'icmp and wireguard': (check) => allOf(icmp(), probers.wireguard(check)),
-}
-
-async function check(one: Check): Promise<Outcome> {
-  const { prober, host, port, packets = 3, timeoutMs = 500 } = one
+async function check({ prober, host, port, keys, packets = 3, timeoutMs = 500 }: Check): Promise<Outcome> {
   // Brands are minted by parsers; a target of the lab is never anything but a target.
   const target = { serverId: host as never, host, port: port ?? null, packets, timeoutMs }
   const startedAt = performance.now()
   const took = () => Math.round(performance.now() - startedAt)
   try {
-    const result = await probers[prober](one).probe(target, { signal: new AbortController().signal })
+    const result = await probers[prober](keys).probe(target, { signal: new AbortController().signal })
     return { ...result, tookMs: took() }
   } catch (error) {
     if (!isPintailError(error)) throw error
