@@ -41,8 +41,8 @@ const victimOf = (prober: Tested) => hostsOf(prober)[0] as string
 
 /** Dense confirmation, as Pintail does by default, in less time. */
 const fast = { checkIntervalMs: 500, pingTimeoutMs: 900, confirm: { intervalMs: 100, durationMs: 1500, timeoutMs: 900 } }
-/** Seed 000's: three failing checks of several packets. */
-const slow = { checkIntervalMs: 500, pingTimeoutMs: 300, pingCount: 4, confirm: null }
+/** Seed 000's: three failing checks of several packets. A check takes 0.9 s: they do not overlap. */
+const slow = { checkIntervalMs: 1200, pingTimeoutMs: 300, pingCount: 4, confirm: null }
 type Detect = typeof fast | typeof slow
 
 function start(prober: Tested, detect: Detect): Running {
@@ -256,7 +256,7 @@ function measured(fault: string, prober: Tested, detect: Detect, engine: Running
   // From the first failing check on; it is sent up to an interval (with its jitter of a tenth) after the fault.
   const [soonest, latest] = confirm
     ? [confirm.durationMs, every * 1.1 + confirm.durationMs + confirm.intervalMs + confirm.timeoutMs]
-    : [2 * 0.9 * every, 3 * 1.1 * every + 3 * (3 * 200 + pingTimeoutMs)]
+    : [2 * 0.9 * every, 3 * 1.1 * every + 3 * 200 + pingTimeoutMs]
   rows.push({
     fault,
     prober,

@@ -28,9 +28,9 @@ const alive = { sent: 3, received: 3, failure: null }
 const failed = (kind: string) => ({ sent: 3, received: 0, rttMs: [], failure: { layer: 'handshake', kind } })
 const times = (outcome: Outcome | undefined): readonly number[] => (outcome && 'rttMs' in outcome ? outcome.rttMs : [])
 
-test('a server answers the probe that it has as a peer, over IPv4 and IPv6, by several checks at once', async () => {
-  const hosts = [world.host(1), world.host6(1), world.host(60_000)]
-  for (const outcome of await probe(...hosts.map((host) => wireguard(host)))) {
+test('a server answers the probe that it has as a peer, over IPv4 and IPv6, on any of its addresses', async () => {
+  for (const host of [world.host(1), world.host6(1), world.host(60_000)]) {
+    const [outcome] = await probe(wireguard(host))
     expect(outcome).toMatchObject(alive)
     for (const ms of times(outcome)) expect(ms).toBeGreaterThan(0)
     for (const ms of times(outcome)) expect(ms).toBeLessThan(200)

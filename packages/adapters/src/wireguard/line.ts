@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
-import { PintailError, type ProbeFailureKind } from '@pintail/core'
+import { errorText, PintailError, type ProbeFailureKind } from '@pintail/core'
 import type { Address } from './address.ts'
 import { Handshake, type Identity, isWireguard, type Peer, replyIndex } from './handshake.ts'
 import type { Workbench } from './workbench.ts'
@@ -11,6 +11,14 @@ export type Answer =
   | { readonly rttMs: number }
   | { readonly kind: ProbeFailureKind; readonly why: string }
   | { readonly fault: PintailError }
+
+export interface Question {
+  readonly identity: Identity
+  readonly peer: Peer
+  readonly timestamp: () => Uint8Array
+  readonly timeoutMs: number
+  readonly left: () => void
+}
 
 interface Waiting {
   readonly handshake: Handshake
@@ -69,27 +77,41 @@ export class Line {
     return new Line(socket, workbench)
   }
 
-  /** Sends one initiation. Resolves at the latest some moments after `timeoutMs`, or when the line is closed. */
-  ask(identity: Identity, peer: Peer, timestamp: () => Uint8Array, timeoutMs: number): Promise<Answer> {
+  /**
+   * Sends one initiation. Resolves at the latest some moments after `timeoutMs`, or when the line is closed.
+   * `left` is called when it has been sent or cannot be.
+   */
+  ask({ identity, peer, timestamp, timeoutMs, left }: Question): Promise<Answer> {
     return new Promise((resolve) => {
       this.#workbench.do(() => {
-        const handshake = new Handshake(identity, peer, this.#freeIndex(), timestamp())
-        const now = performance.now()
-        const waiting: Waiting = {
-          ...{ handshake, timeoutMs, startedAt: now, sentAt: now, cookieMs: null, unread: 0, seen: 0 },
-          ...{ lateMs: null, otherPresharedKey: false },
-          settle: (answer) => {
-            clearTimeout(timer)
-            this.#waiting.delete(handshake.index)
-            resolve(answer)
-          },
+        try {
+          const handshake = new Handshake(identity, peer, this.#freeIndex(), timestamp())
+          this.#start(handshake, timeoutMs, resolve)
+        } catch (cause) {
+          // The host's clock.
+          resolve({ fault: new PintailError('prober_unavailable', `wireguard could not try: ${errorText(cause)}`, { cause }) })
+        } finally {
+          left()
         }
-        // What is in the receive buffer already is read before anything is called late.
-        const timer = setTimeout(() => setImmediate(() => this.#expire(waiting)), timeoutMs)
-        this.#waiting.set(handshake.index, waiting)
-        this.#send(waiting, this.#cookie ? handshake.withCookie(this.#cookie) : handshake.message)
       })
     })
+  }
+
+  #start(handshake: Handshake, timeoutMs: number, resolve: (answer: Answer) => void): void {
+    const now = performance.now()
+    const waiting: Waiting = {
+      ...{ handshake, timeoutMs, startedAt: now, sentAt: now, cookieMs: null, unread: 0, seen: 0 },
+      ...{ lateMs: null, otherPresharedKey: false },
+      settle: (answer) => {
+        clearTimeout(timer)
+        this.#waiting.delete(handshake.index)
+        resolve(answer)
+      },
+    }
+    // What is in the receive buffer already is read before anything is called late.
+    const timer = setTimeout(() => setImmediate(() => this.#expire(waiting)), timeoutMs)
+    this.#waiting.set(handshake.index, waiting)
+    this.#send(waiting, this.#cookie ? handshake.withCookie(this.#cookie) : handshake.message)
   }
 
   close(): void {

@@ -127,6 +127,22 @@ describe('a server that knows the probe', () => {
     expect(server.dropped).toEqual([])
   })
 
+  test.each([Number.NaN, new Error('no clock')])(
+    'is not judged by a probe whose clock says %s, and by the next one it is',
+    async (says) => {
+      let isBroken = true
+      const now = () => {
+        if (!isBroken) return Date.now()
+        if (says instanceof Error) throw says
+        return says
+      }
+      const { probe } = await world('answers', '127.0.0.1', { clock: { now } })
+      expect(await failure(probe())).toMatchObject({ code: 'prober_unavailable' })
+      isBroken = false
+      expect(await probe()).toMatchObject({ received: 2 })
+    },
+  )
+
   test('that answers twice has answered once', async () => {
     const { probe } = await world('twice')
     expect(await probe()).toMatchObject({ sent: 2, received: 2 })

@@ -16,7 +16,8 @@ const noPresharedKey = Buffer.alloc(32)
  * Probes with WireGuard handshakes (Noise_IKpsk2, as in the WireGuard paper): what answers is the VPN itself, with the
  * server's private key. A packet is an initiation; it counts as received when the response to it decrypts. `rttMs` is the
  * time from the message to its answer. The packets of a check leave one after another, each when the one before it has
- * been answered, at the latest after 200 ms, and never less than 50 ms apart to one server key in this process.
+ * been answered, at the latest after 200 ms, and never less than 50 ms apart to one server key in this process: WireGuard
+ * drops what comes within 20 ms of the last one.
  *
  * A server under load asks for a cookie first (type 3). The message is sent again with it at once, and the response
  * counts. A cookie that is followed by nothing counts too: it is a sign of life that only a running WireGuard with this
@@ -87,13 +88,16 @@ async function run(target: ProbeTarget, tools: Tools): Promise<ProbeResult> {
 
 async function sendAll(line: Line, peer: Peer, { packets, timeoutMs }: ProbeTarget, tools: Tools): Promise<Answer[]> {
   const { settings, pace, signal } = tools
-  const server = Buffer.from(peer.publicBytes).toString('base64')
+  const { identity, clock } = settings
+  const lane = pace.lane(Buffer.from(peer.publicBytes).toString('base64'))
+  const timestamp = () => pace.timestamps.next(clock.now())
   const answers: Promise<Answer>[] = []
   while (answers.length < packets) {
-    signal.throwIfAborted()
-    if (!(await pace.turn(server, signal))) throw tooMany()
-    const answer = line.ask(settings.identity, peer, () => pace.timestamps.next(settings.clock.now()), timeoutMs)
+    const left = await lane.turn(signal)
+    if (left === null) throw tooMany()
+    const answer = line.ask({ identity, peer, timestamp, timeoutMs, left })
     answers.push(answer)
+    void answer.then((one) => 'rttMs' in one && lane.answered())
     if (answers.length < packets) await settledOr(answer, spacingMs)
   }
   return Promise.all(answers)

@@ -10,8 +10,11 @@ export class Workbench {
   }
 
   readonly #next = (): void => {
-    this.#jobs[0]?.()
-    this.#jobs.shift()
-    if (this.#jobs.length > 0) setImmediate(this.#next)
+    try {
+      this.#jobs[0]?.()
+    } finally {
+      this.#jobs.shift()
+      if (this.#jobs.length > 0) setImmediate(this.#next)
+    }
   }
 }
