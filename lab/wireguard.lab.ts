@@ -148,6 +148,23 @@ describe('users', () => {
   })
 })
 
+test('two vantages, each with a key of its own, see different things where one region is blocked', async () => {
+  const [host, westKeys] = [world.host(15), newKeys()]
+  await world.addVantage('west')
+  await server.peer({ publicKey: westKeys.publicKey })
+  const keys = { privateKey: westKeys.privateKey, publicKeys: { [host]: server.keys.publicKey } }
+  const both = { prober: 'icmp and wireguard' } as const
+  const west = () => world.json<Outcome[]>('west', 'lab/probe.ts', JSON.stringify(wireguard(host, { ...both, keys })))
+  expect(await Promise.all([probe(wireguard(host, both)), west()])).toMatchObject([[alive], [alive]])
+  await world.faults.block('west', [host])
+  const silent = { received: 0, failure: { detail: 'icmp no reply, wireguard no reply' } }
+  expect(await Promise.all([probe(wireguard(host, both)), west()])).toMatchObject([[alive], [silent]])
+  // In one direction only: the server gets the handshakes, and its answers are lost.
+  await world.faults.heal()
+  await world.faults.mute('west', [host])
+  expect(await Promise.all([probe(wireguard(host, both)), west()])).toMatchObject([[alive], [silent]])
+})
+
 test('a server under load asks for a cookie, gets it back, and answers', async () => {
   await world.addVantage('flood')
   const host = world.host(30)

@@ -9,6 +9,7 @@ import {
   diffieHellman,
   generateKeyPairSync,
   type KeyObject,
+  randomBytes,
 } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { blake2s } from '@noble/hashes/blake2.js'
@@ -99,6 +100,13 @@ export function HChaCha20(key: Uint8Array, nonce: Uint8Array): Buffer {
   return out
 }
 
+/** A datagram that looks like an initiation to this server (base64) from outside, and is nobody's. */
+export function nobodysInitiation(publicKey: string): Buffer {
+  const message = Buffer.concat([Buffer.of(1, 0, 0, 0), randomBytes(112)])
+  const mac1 = MAC(HASH(text('mac1----'), Buffer.from(publicKey, 'base64')), message)
+  return Buffer.concat([message, mac1, Buffer.alloc(16)])
+}
+
 /** How the server misbehaves. */
 export type Manner =
   | 'answers'
@@ -131,6 +139,8 @@ export class WireguardServer implements AsyncDisposable {
   readonly keys = keyPair()
   manner: Manner = 'answers'
   delayMs = 0
+  /** What comes closer together is dropped. */
+  floodMs = 20
   /** What was authentic, replays included. */
   readonly seen: Seen[] = []
   /** Why other initiations were dropped, as WireGuard would in silence. */
@@ -219,7 +229,7 @@ export class WireguardServer implements AsyncDisposable {
     const peer = this.#peers.get(key)
     if (!peer) throw new Error('unknown peer')
     if (Buffer.compare(timestamp, peer.last) <= 0) throw new Error('replay')
-    if (at - peer.lastAt < 20) throw new Error('flood')
+    if (at - peer.lastAt < this.floodMs) throw new Error('flood')
     Object.assign(peer, { last: timestamp, lastAt: at })
 
     const mine = keyPair()
