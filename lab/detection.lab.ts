@@ -192,15 +192,16 @@ describe.each(faults)('$name', ({ name, detect, strike, expected }) => {
 })
 
 test('a server that flaps faster than it is confirmed is suspected again and again, and nobody is moved', async () => {
+  const detect = { ...fast, confirm: { ...fast.confirm, durationMs: 5000 } }
   await engines(
-    fast,
+    detect,
     async (prober, engine) => {
       await engine.until('server.verdict_changed', () => verdicts(engine).length >= 6)
       expect(verdicts(engine).slice(0, 6), prober).toEqual(['suspect', 'up', 'suspect', 'up', 'suspect', 'up'])
       expect(engine.told('incident.opened'), prober).toEqual([])
     },
     async () => {
-      await Promise.all(table.map((prober) => world.faults.flap(victimOf(prober), 600, 600)))
+      await Promise.all(table.map((prober) => world.faults.flap(victimOf(prober), 1000, 700)))
     },
   )
 })
