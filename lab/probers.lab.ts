@@ -58,9 +58,9 @@ describe('servers', () => {
 
   test('an outage that heals is over for both probers', async () => {
     const host = world.host(4)
-    await world.faults.outage([host], 3000)
+    await world.faults.outage([host], 5000)
     expect(await probe(icmp(host), tcp(host))).toMatchObject([failed('icmp', 'no_reply'), failed('tcp', 'no_reply')])
-    await expect.poll(() => probe(icmp(host), tcp(host)), { timeout: 8000 }).toMatchObject([alive, alive])
+    await expect.poll(() => probe(icmp(host), tcp(host)), { timeout: 20_000 }).toMatchObject([alive, alive])
   })
 
   test('a flapping server is dead and alive by turns', async () => {
