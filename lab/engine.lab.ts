@@ -1,7 +1,7 @@
 // The main job on real packets: the engine in one namespace, the servers in another, real faults between them.
-import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import type { Ending, Setting } from './engine.ts'
+import type { Setting } from './engine.ts'
+import { runEngine } from './running.ts'
 import { makeWorld, type World } from './world.ts'
 
 const port = 443
@@ -20,13 +20,6 @@ afterEach(async () => {
 })
 afterAll(() => world?.destroy())
 
-interface Line {
-  readonly type: string
-  // biome-ignore lint/suspicious/noExplicitAny: the payloads of all events, as they come over a pipe
-  readonly data: any
-}
-
-/** Starts an engine and reads its lines; `until` waits for one, `stop` for its ending. */
 function run(setting: Partial<Setting> = {}) {
   const policy = {
     mode: 'auto',
@@ -34,40 +27,7 @@ function run(setting: Partial<Setting> = {}) {
     guards: { recheckMs: 200 },
     detect: { checkIntervalMs: 500, pingTimeoutMs: 500, confirm: { intervalMs: 100, durationMs: 1500, timeoutMs: 300 } },
   } as const
-  const child = world.node('prober', 'lab/engine.ts', JSON.stringify({ hosts, port, usersEach, prober: 'allOf', policy, ...setting }))
-  const lines: (Line | Ending)[] = []
-  let wake = () => {}
-  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream })
-  reader.on('line', (line) => {
-    lines.push(JSON.parse(line))
-    wake()
-  })
-  child.on('exit', () => wake())
-  const waitFor = async <T>(find: () => T | undefined): Promise<T> => {
-    for (;;) {
-      const found = find()
-      if (found !== undefined) return found
-      if (child.exitCode !== null) throw new Error(`the engine ended with ${child.exitCode}: ${JSON.stringify(lines.slice(-5))}`)
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
-    }
-  }
-  const told = (type: string): Line[] => lines.filter((line): line is Line => 'type' in line && line.type === type)
-  return {
-    told,
-    until: (type: string, matches: (data: Line['data']) => boolean = () => true) =>
-      waitFor(() => told(type).find(({ data }) => matches(data))),
-    allUp: () =>
-      waitFor(() => {
-        const up = new Set(told('server.verdict_changed').flatMap(({ data }) => (data.verdict === 'up' ? [data.serverId] : [])))
-        return up.size === count ? true : undefined
-      }),
-    stop: async (): Promise<Ending> => {
-      child.stdin?.write('stop\n')
-      return waitFor(() => lines.find((line): line is Ending => 'ended' in line))
-    },
-  }
+  return runEngine(world, { hosts, port, usersEach, prober: 'allOf', policy, ...setting })
 }
 
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

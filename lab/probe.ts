@@ -1,35 +1,31 @@
 // One check inside the prober's namespace: `node lab/probe.ts '{"prober":"icmp","host":"10.99.0.1"}'` prints its outcome
 // as JSON, thrown errors too.
-import { allOf, anyOf, icmp, isPintailError, type ProbeResult, type Prober, tcp } from '@pintail/core'
+import { isPintailError, type ProbeResult } from '@pintail/core'
+import { type ProbeKeys, type ProberName, probers } from './probers.ts'
 
 export interface Check {
-  readonly prober: 'icmp' | 'tcp' | 'allOf' | 'anyOf'
+  readonly prober: ProberName
   readonly host: string
   readonly port?: number
   /** Default 3. */
   readonly packets?: number
   /** Default 500. */
   readonly timeoutMs?: number
+  /** The keys, for the probers that need some; the public ones by host. */
+  readonly keys?: ProbeKeys
 }
 
 export type Outcome =
   | (ProbeResult & { readonly tookMs: number })
   | { readonly error: string; readonly message: string; readonly remedy?: string; readonly tookMs: number }
 
-const probers: Record<Check['prober'], () => Prober> = {
-  icmp: () => icmp(),
-  tcp: () => tcp(),
-  allOf: () => allOf(icmp(), tcp()),
-  anyOf: () => anyOf(icmp(), tcp()),
-}
-
-async function check({ prober, host, port, packets = 3, timeoutMs = 500 }: Check): Promise<Outcome> {
+async function check({ prober, host, port, keys, packets = 3, timeoutMs = 500 }: Check): Promise<Outcome> {
   // Brands are minted by parsers; a target of the lab is never anything but a target.
   const target = { serverId: host as never, host, port: port ?? null, packets, timeoutMs }
   const startedAt = performance.now()
   const took = () => Math.round(performance.now() - startedAt)
   try {
-    const result = await probers[prober]().probe(target, { signal: new AbortController().signal })
+    const result = await probers[prober](keys).probe(target, { signal: new AbortController().signal })
     return { ...result, tookMs: took() }
   } catch (error) {
     if (!isPintailError(error)) throw error

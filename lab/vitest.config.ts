@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import base from '../vitest.config.ts'
 
-// The lab's files share network namespaces, firewall rules and the global ARP table: they run one after another.
+// Each file has worlds of its own, which do not see each other, and waits most of the time: two run at once.
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ...(base.ssr ? { ssr: base.ssr } : {}),
@@ -10,8 +10,7 @@ export default defineConfig({
     include: ['lab/**/*.lab.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     passWithNoTests: true,
-    fileParallelism: false,
-    maxWorkers: 1,
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

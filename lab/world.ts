@@ -1,35 +1,23 @@
-// The lab's world: two network namespaces of this machine. One has the prober, the other answers for 65,000 VPN
-// servers. No container, no other machine, nothing outside of the two namespaces is changed. Needs root, ip and nft.
+// The lab's world: network namespaces of this machine. One has the prober, one answers for 65,000 VPN servers, and a
+// router between them does all the harm; each further vantage has its own. No container, no other machine, nothing
+// outside of them is changed. Needs root, ip and nft.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import { end, firstLine } from './children.ts'
+import { type Fault, faultsIn, tables } from './faults.ts'
+import { Link, type LinkState } from './link.ts'
+import { delayer } from './tun.ts'
 
 const run = promisify(execFile)
 
-/** Where a command runs: beside the prober, or on the machine that stands for all servers. */
-export type Place = 'prober' | 'hosts'
-
-/** What can be done to a host. `heal` undoes all of it. */
-export interface Fault {
-  /** Everything to these hosts is dropped; with `healsAfterMs` (whole milliseconds) for that long only. */
-  outage(hosts: readonly string[], healsAfterMs?: number): Promise<void>
-  /** Half of all packets to these hosts are dropped, by chance. */
-  loss50(hosts: readonly string[]): Promise<void>
-  /** Only UDP to this port is dropped: WireGuard is dead, while ping and TCP answer. */
-  dropUdp(hosts: readonly string[], port: number): Promise<void>
-  /** Only TCP to this port is dropped: silence, not a refusal. */
-  dropTcp(hosts: readonly string[], port: number): Promise<void>
-  /** A router says "host unreachable" in their stead. IPv4 only. */
-  unreachable(hosts: readonly string[]): Promise<void>
-  /** Ends all faults of these hosts; without hosts, of all. */
-  heal(hosts?: readonly string[]): Promise<void>
-}
+/** Where a command runs: beside the prober, on the machine that stands for all servers, between them, or at a further vantage. */
+export type Place = 'prober' | 'hosts' | 'router' | (string & {})
 
 export interface World extends AsyncDisposable {
-  /** The names of the two namespaces, for `ip netns exec`. */
-  readonly namespaces: Readonly<Record<Place, string>>
+  /** The names of the namespaces by place, for `ip netns exec`. */
+  readonly namespaces: Readonly<Record<string, string>>
   readonly faults: Fault
   /** The IPv4 address of server `n`, 1 to 65 534: all of them answer ping. */
   host(n: number): string
@@ -45,11 +33,14 @@ export interface World extends AsyncDisposable {
   json<T>(place: Place, file: string, ...args: string[]): Promise<T>
   /** Opens a TCP port on all servers at once; every other port refuses. Ends with the returned function. */
   listenTcp(port: number): Promise<() => Promise<void>>
-  /**
-   * The prober's own network: `down` takes its interface away, so that it has no route; `cut` pulls the cable, so that
-   * what it sends goes nowhere; `up` mends both.
-   */
-  proberLink(state: 'up' | 'down' | 'cut'): Promise<void>
+  /** Another prober's place, with a link of its own to all servers. A name of lower-case letters and digits, at most 20. */
+  addVantage(name: string): Promise<void>
+  /** A vantage's own network; `prober` is the first vantage. */
+  link(vantage: string, state: LinkState): Promise<void>
+  /** The network of the first vantage. */
+  proberLink(state: LinkState): Promise<void>
+  /** Has this file removed with the world, however it ends. */
+  leaves(file: string): void
   /** Ends every process of the world and removes it. Twice is harmless. */
   destroy(): Promise<void>
 }
@@ -63,17 +54,29 @@ let worlds = 0
 export async function makeWorld(): Promise<World> {
   worlds += 1
   const id = `pintail-${process.pid}-${worlds}`
-  const namespaces = { prober: `${id}-prober`, hosts: `${id}-hosts` } as const
+  const namespaces: Record<string, string> = {}
+  const links = new Map<string, Link>()
   // The guardian comes first: whatever fails below is cleaned up.
-  const guardian = watchOver(Object.values(namespaces))
+  const guardian = watchOver()
   const destroy = async () => {
-    if (guardian.exitCode !== null) return
+    if (guardian.exitCode !== null || guardian.signalCode !== null) return
+    await faults.heal().catch(() => {})
     const gone = once(guardian, 'exit')
     guardian.ref()
     guardian.stdin?.end()
     await gone
   }
-  const enter = (place: Place, ...command: string[]) => ['netns', 'exec', namespaces[place], ...command]
+  const namespaceOf = (place: Place): string => {
+    const name = namespaces[place]
+    if (name === undefined) throw new RangeError(`there is no place ${place} in this world: addVantage makes one`)
+    return name
+  }
+  const linkOf = (vantage: string): Link => {
+    const link = links.get(vantage)
+    if (link) return link
+    throw new RangeError(`there is no vantage ${vantage} in this world: addVantage makes one`)
+  }
+  const enter = (place: Place, ...command: string[]) => ['netns', 'exec', namespaceOf(place), ...command]
   const exec = async (place: Place, ...command: string[]) =>
     (await run('ip', enter(place, ...command), { maxBuffer: 64 * 1024 * 1024 })).stdout
   const spawnIn = (place: Place, ...command: string[]) => spawn('ip', enter(place, ...command), { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -83,17 +86,46 @@ export async function makeWorld(): Promise<World> {
     join(import.meta.dirname, '..', file),
     ...args,
   ]
-  const link = new Link(exec)
-  try {
-    await lay(namespaces, exec)
+  const addPlace = async (place: Place) => {
+    const name = `${id}-${place}`
+    // Told before it is made: the guardian may have to remove it at any moment.
+    guardian.stdin?.write(`netns ${name}\n`)
+    await run('ip', ['netns', 'add', name])
+    namespaces[place] = name
+    // A new IPv6 address is not looked for elsewhere first: for a second or two nobody could use it.
+    await exec(place, 'sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.default.dad_transmits=0')
+    await exec(place, 'ip', 'link', 'set', 'lo', 'up')
+  }
+  const cable = ([place, near]: readonly [Place, string], [other, far]: readonly [Place, string]) =>
+    run('ip', ['link', 'add', near, 'netns', namespaceOf(place), 'type', 'veth', 'peer', 'name', far, 'netns', namespaceOf(other)])
+  const addVantage = async (place: string) => {
+    if (!/^[a-z0-9]{1,20}$/.test(place) || place in namespaces) throw new RangeError(`no name for a further vantage: ${place}`)
+    await addPlace(place)
+    const link = new Link(exec, place, links.size)
+    links.set(place, link)
+    const { near, far } = link.interfaces
+    await cable([place, near], ['router', far])
     await link.set('up')
+  }
+  const faults = faultsIn({
+    apply: (script) => nft(namespaceOf('router'), script),
+    interfaceOf: (vantage) => linkOf(vantage).interfaces.far,
+    delayMarked: delayer({ exec: (...command) => exec('router', ...command), spawn: (...command) => spawnIn('router', ...command) }),
+  })
+  try {
+    await addPlace('router')
+    await addPlace('hosts')
+    await cable(['router', 'r0'], ['hosts', 'h0'])
+    await layHosts(exec)
+    await nft(namespaceOf('router'), tables)
+    await addVantage('prober')
   } catch (error) {
     await destroy()
     throw error
   }
   return {
     namespaces,
-    faults: faultsIn((script) => nft(namespaces.hosts, script)),
+    faults,
     host: (n) => `10.99.${inRange(n) >> 8}.${n & 255}`,
     host6: (n) => `fd99::${inRange(n).toString(16)}`,
     exec,
@@ -107,7 +139,10 @@ export async function makeWorld(): Promise<World> {
       await firstLine(child)
       return () => end(child)
     },
-    proberLink: (state) => link.set(state),
+    addVantage,
+    link: async (vantage, state) => linkOf(vantage).set(state),
+    proberLink: (state) => linkOf('prober').set(state),
+    leaves: (file) => void guardian.stdin?.write(`file ${file}\n`),
     destroy,
     [Symbol.asyncDispose]: destroy,
   }
@@ -118,12 +153,17 @@ function inRange(n: number): number {
   throw new RangeError(`there is no server ${n}: 1 to 65534`)
 }
 
-/** Removes the namespaces, and whatever runs in them, as soon as its standard input ends. */
-function watchOver(names: readonly string[]): ChildProcess {
-  const script = `cat > /dev/null
-    for name; do ip netns pids "$name" 2> /dev/null | xargs -r kill -9; ip netns delete "$name" 2> /dev/null; done`
+/**
+ * Removes the namespaces and files that it has been told of, and whatever runs in them, as soon as its standard input
+ * ends.
+ */
+function watchOver(): ChildProcess {
+  const script = `files=; names=
+    while read -r what name; do case $what in file) files="$files $name";; netns) names="$names $name";; esac; done
+    for name in $names; do ip netns pids "$name" 2> /dev/null | xargs -r kill -9; ip netns delete "$name" 2> /dev/null; done
+    for name in $files; do rm -f "$name"; done`
   // A session of its own, so that Ctrl-C at the terminal ends the lab and not its guardian.
-  const guardian = spawn('sh', ['-c', script, 'guardian', ...names], {
+  const guardian = spawn('sh', ['-c', script], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   })
@@ -132,82 +172,32 @@ function watchOver(names: readonly string[]): ChildProcess {
   return guardian
 }
 
-async function lay(names: Record<Place, string>, exec: World['exec']): Promise<void> {
-  await run('ip', ['netns', 'add', names.prober])
-  await run('ip', ['netns', 'add', names.hosts])
-  const ends = ['netns', names.prober, 'type', 'veth', 'peer', 'name', 'h0', 'netns', names.hosts]
-  await run('ip', ['link', 'add', 'p0', ...ends])
-  for (const place of ['prober', 'hosts'] as const) await exec(place, 'ip', 'link', 'set', 'lo', 'up')
-  await exec('hosts', 'ip', 'address', 'add', '10.98.0.1/24', 'dev', 'h0')
-  await exec('hosts', 'ip', 'address', 'add', 'fd98::1/64', 'dev', 'h0', 'nodad')
-  // A local route: the kernel answers for each address in it.
-  await exec('hosts', 'ip', 'route', 'add', 'local', '10.99.0.0/16', 'dev', 'lo')
-  await exec('hosts', 'ip', 'route', 'add', 'local', 'fd99::/64', 'dev', 'lo')
-  // Linux says "unreachable" a few times a second at most; a lab wants to hear it every time.
-  await exec('hosts', 'sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_msgs_per_sec=100000')
-  await nft(names.hosts, tables)
+/** The hosts and the way to them. */
+async function layHosts(exec: World['exec']): Promise<void> {
+  const ip = (place: Place, ...args: string[]) => exec(place, 'ip', ...args)
+  for (const [place, device, own] of [
+    ['router', 'r0', 1],
+    ['hosts', 'h0', 2],
+  ] as const) {
+    await ip(place, 'link', 'set', device, 'up')
+    await ip(place, 'address', 'add', `10.97.0.${own}/24`, 'dev', device)
+    await ip(place, 'address', 'add', `fd97::${own}/64`, 'dev', device, 'nodad')
+    // Linux says "unreachable" a few times a second at most; a lab wants to hear it every time.
+    const often = ['net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_msgs_per_sec=100000', 'net.ipv6.icmp.ratelimit=0']
+    await exec(place, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.conf.all.rp_filter=0', ...often)
+  }
+  for (const [net, local, own, via] of [
+    ['10.99.0.0/16', '10.98.0.0/16', '10.97.0.2', '10.97.0.1'],
+    ['fd99::/64', 'fd98::/48', 'fd97::2', 'fd97::1'],
+  ] as const) {
+    // A local route: the kernel answers for each address in it.
+    await ip('hosts', 'route', 'add', 'local', net, 'dev', 'lo')
+    await ip('hosts', 'route', 'add', local, 'via', via)
+    await ip('router', 'route', 'add', net, 'via', own)
+  }
+  // Programs may answer from these addresses over IPv6 too, though no interface has them.
+  await exec('hosts', 'sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1')
 }
-
-/** The prober's interface. Its addresses and routes are lost with it, and are laid anew each time. */
-class Link {
-  readonly #exec: World['exec']
-  constructor(exec: World['exec']) {
-    this.#exec = exec
-  }
-  async set(state: 'up' | 'down' | 'cut'): Promise<void> {
-    const ip = (place: Place, ...args: string[]) => this.#exec(place, 'ip', ...args)
-    await ip('hosts', 'link', 'set', 'h0', state === 'cut' ? 'down' : 'up')
-    await ip('prober', 'link', 'set', 'p0', state === 'down' ? 'down' : 'up')
-    if (state !== 'up') return
-    // IPv6 addresses go with the interface, on either side.
-    await ip('hosts', 'address', 'replace', 'fd98::1/64', 'dev', 'h0', 'nodad')
-    await ip('prober', 'address', 'replace', '10.98.0.2/24', 'dev', 'p0')
-    await ip('prober', 'address', 'replace', 'fd98::2/64', 'dev', 'p0', 'nodad')
-    await ip('prober', 'route', 'replace', '10.99.0.0/16', 'via', '10.98.0.1')
-    await ip('prober', 'route', 'replace', 'fd99::/64', 'via', 'fd98::1')
-    // What the kernel has learnt of a dead neighbour would cost the first packet.
-    await ip('prober', 'neighbour', 'flush', 'dev', 'p0')
-    await ip('hosts', 'neighbour', 'flush', 'dev', 'h0')
-    for (const gateway of ['10.98.0.1', 'fd98::1']) await this.#answers(gateway)
-  }
-  async #answers(gateway: string): Promise<void> {
-    for (let left = 20; ; left -= 1) {
-      try {
-        return void (await this.#exec('prober', 'ping', '-n', '-c', '1', '-W', '0.2', gateway))
-      } catch (error) {
-        if (left === 0) throw error
-      }
-    }
-  }
-}
-
-const tables = `
-table inet pintail {
-  set down4 { type ipv4_addr; flags timeout; }
-  set down6 { type ipv6_addr; flags timeout; }
-  set half4 { type ipv4_addr; }
-  set half6 { type ipv6_addr; }
-  set udp4 { type ipv4_addr . inet_service; }
-  set udp6 { type ipv6_addr . inet_service; }
-  set tcp4 { type ipv4_addr . inet_service; }
-  set tcp6 { type ipv6_addr . inet_service; }
-  set unreachable4 { type ipv4_addr; }
-  chain before {
-    type filter hook prerouting priority -300; policy accept;
-    ip daddr @down4 drop
-    ip6 daddr @down6 drop
-    ip daddr @half4 numgen random mod 100 < 50 drop
-    ip6 daddr @half6 numgen random mod 100 < 50 drop
-    ip daddr . udp dport @udp4 drop
-    ip6 daddr . udp dport @udp6 drop
-    ip daddr . tcp dport @tcp4 drop
-    ip6 daddr . tcp dport @tcp6 drop
-  }
-  chain arrived {
-    type filter hook input priority 0; policy accept;
-    ip daddr @unreachable4 reject with icmp type host-unreachable
-  }
-}`
 
 async function nft(namespace: string, script: string): Promise<void> {
   const child = spawn('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] })
@@ -218,42 +208,4 @@ async function nft(namespace: string, script: string): Promise<void> {
   child.stdin.end(script)
   const [code] = await once(child, 'close')
   if (code !== 0) throw new Error(`nft: ${said.trim()}`)
-}
-
-function faultsIn(apply: (script: string) => Promise<void>): Fault {
-  // What was put into which set for which host.
-  const elements = new Map<string, { readonly set: string; readonly key: string; readonly host: string }>()
-  const add = async (kind: string, hosts: readonly string[], port = '', timeout = '') => {
-    const added = hosts.map((host) => ({ set: `${kind}${host.includes(':') ? 6 : 4}`, key: `${host}${port}`, host }))
-    for (const one of added) elements.set(`${one.set} ${one.key}`, one)
-    await apply(added.map(({ set, key }) => `add element inet pintail ${set} { ${key}${timeout} }`).join('\n'))
-  }
-  return {
-    outage: (hosts, forMs) => add('down', hosts, '', forMs === undefined ? '' : ` timeout ${Math.round(forMs)}ms`),
-    loss50: (hosts) => add('half', hosts),
-    dropUdp: (hosts, port) => add('udp', hosts, ` . ${port}`),
-    dropTcp: (hosts, port) => add('tcp', hosts, ` . ${port}`),
-    unreachable: (hosts) => add('unreachable', hosts),
-    heal: async (hosts) => {
-      const ended = [...elements].filter(([, { host }]) => !hosts || hosts.includes(host))
-      for (const [name] of ended) elements.delete(name)
-      // Added before it is deleted: nft refuses to delete what has timed out by itself.
-      const lines = ended.flatMap(([, { set, key }]) => ['add', 'delete'].map((verb) => `${verb} element inet pintail ${set} { ${key} }`))
-      if (lines.length > 0) await apply(lines.join('\n'))
-    },
-  }
-}
-
-/** The first line that a child prints. Rejects when it ends before. */
-export async function firstLine(child: ChildProcess): Promise<string> {
-  if (!child.stdout) throw new Error('the child has no standard output')
-  for await (const line of createInterface({ input: child.stdout })) return line
-  throw new Error('the child ended without a word')
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  child.kill('SIGKILL')
-  await gone
 }

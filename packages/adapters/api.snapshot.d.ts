@@ -2,6 +2,7 @@
 // A difference from the last release needs a changeset (`npx changeset`).
 //
 // @pintail/adapters/jsonl → ./dist/jsonl/index.d.ts
+// @pintail/adapters/wireguard → ./dist/wireguard/index.d.ts
 // @pintail/adapters/windows → ./dist/windows/index.d.ts
 // @pintail/adapters/vpn-duck → ./dist/vpn-duck/index.d.ts
 // @pintail/adapters/vpn-duck/testing → ./dist/vpn-duck/testing/index.d.ts
@@ -342,3 +343,100 @@ export declare function maintenanceWindows(options: MaintenanceWindowsOptions): 
 
 // ─── dist/windows/index.d.ts
 export { type MaintenanceWindow, type MaintenanceWindowsOptions, maintenanceWindows } from "./guards.js";
+
+// ─── dist/wireguard/handshake.d.ts
+import { type KeyObject } from "node:crypto";
+import { type Bytes } from "./primitives.js";
+export declare const chainingKey: Bytes;
+export declare const identifiedHash: Bytes;
+export interface Identity {
+    readonly privateKey: KeyObject;
+    readonly publicKey: Bytes;
+    readonly mac1Key: Bytes;
+}
+export interface Peer {
+    readonly publicKey: KeyObject;
+    readonly publicBytes: Bytes;
+    readonly staticSecret: Bytes;
+    readonly presharedKey: Bytes;
+    readonly mac1Key: Bytes;
+    readonly cookieKey: Bytes;
+    readonly firstHash: Bytes;
+}
+export declare const identityOf: (privateKey: KeyObject) => Identity;
+export declare function peerOf(identity: Identity, publicBytes: Bytes, presharedKey: Bytes): Peer | null;
+export type Reply = {
+    readonly kind: "response";
+} | {
+    readonly kind: "other_preshared_key";
+} | {
+    readonly kind: "cookie";
+    readonly cookie: Bytes;
+} | {
+    readonly kind: "foreign";
+};
+export declare class Handshake {
+    #private;
+    readonly index: number;
+    readonly message: Buffer;
+    constructor(identity: Identity, peer: Peer, index: number, timestamp: Bytes);
+    withCookie(cookie: Bytes): Buffer;
+    read(datagram: Buffer): Reply;
+}
+export declare function replyIndex(datagram: Buffer): number | null;
+export declare const isWireguard: (datagram: Buffer) => boolean;
+
+// ─── dist/wireguard/index.d.ts
+export type { WireguardProberOptions } from "./options.js";
+export { wireguardProber } from "./prober.js";
+
+// ─── dist/wireguard/options.d.ts
+import { type Clock, PintailError, type ProbeTarget } from "@pintail/core";
+import { type Identity } from "./handshake.js";
+export interface WireguardProberOptions {
+    readonly privateKey: string;
+    readonly publicKeys?: Readonly<Record<string, string>>;
+    readonly publicKeyOf?: (target: ProbeTarget) => string | null | undefined | PromiseLike<string | null | undefined>;
+    readonly presharedKey?: string | ((target: ProbeTarget) => string | null | undefined);
+    readonly port?: number;
+    readonly clock?: Pick<Clock, "now">;
+}
+export interface Settings {
+    readonly identity: Identity;
+    readonly publicKeyOf: NonNullable<WireguardProberOptions["publicKeyOf"]>;
+    readonly presharedKeyOf: (target: ProbeTarget) => string | null | undefined;
+    readonly port: number | undefined;
+    readonly clock: Pick<Clock, "now">;
+}
+export declare function parseOptions(options: WireguardProberOptions): Settings;
+export declare function parseKey(what: "public" | "preshared", serverId: string, key: unknown): Buffer;
+export declare const uselessKey: (serverId: string, message: string) => PintailError;
+
+// ─── dist/wireguard/primitives.d.ts
+import { type KeyObject } from "node:crypto";
+export type Bytes = Uint8Array;
+export declare const hash: (...parts: readonly Bytes[]) => Bytes;
+export declare const mac: (key: Bytes, ...parts: readonly Bytes[]) => Bytes;
+export declare const kdf1: (key: Bytes, input: Bytes) => Bytes;
+export declare const kdf2: (key: Bytes, input: Bytes) => [
+    Bytes,
+    Bytes
+];
+export declare const kdf3: (key: Bytes, input: Bytes) => [
+    Bytes,
+    Bytes,
+    Bytes
+];
+export declare function seal(key: Bytes, plain: Bytes, aad: Bytes): Bytes;
+export declare function open(key: Bytes, sealed: Bytes, aad: Bytes, nonce?: Bytes): Bytes | null;
+export declare const xopen: (key: Bytes, nonce: Bytes, sealed: Bytes, aad: Bytes) => Bytes | null;
+export declare function hchacha20(key: Bytes, nonce: Bytes): Bytes;
+export declare function importPrivate(bytes: Bytes): KeyObject;
+export declare const importPublic: (bytes: Bytes) => KeyObject;
+export declare function exportPublic(key: KeyObject): Bytes;
+export declare function dh(privateKey: KeyObject, publicKey: KeyObject): Bytes | null;
+
+// ─── dist/wireguard/prober.d.ts
+import { type Prober } from "@pintail/core";
+import { type WireguardProberOptions } from "./options.js";
+export declare function wireguardProber(options: WireguardProberOptions): Prober;

@@ -42,3 +42,13 @@ test('the README names every option of vpnDuck', () => {
   const common = ['logger', 'clock', 'random', 'headers', 'tries', 'backoffMs', 'concurrency', 'rate']
   for (const name of names.filter((one) => !common.includes(one))) expect(readme).toMatch(new RegExp(`\\b${name}\\b`))
 })
+
+test('the README names every option of wireguardProber but the clock, and says how to register the probe', () => {
+  const options = readFileSync(join(folder, 'src', 'wireguard', 'options.ts'), 'utf8')
+  const [, main = ''] = /export interface WireguardProberOptions \{(.*?)^\}/ms.exec(options) ?? []
+  const names = [...main.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name ?? '')
+  expect(names).toContain('privateKey')
+  const [section = ''] = /^## wireguard\n.*?(?=^## )/ms.exec(readme) ?? []
+  for (const name of names.filter((one) => one !== 'clock')) expect(section).toContain(`\`${name}`)
+  expect(section).toContain('allowed-ips ""')
+})

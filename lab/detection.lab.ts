@@ -1,0 +1,271 @@
+// What an engine makes of each fault with each prober: the verdict, its reason, and the layer that failed.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Setting } from './engine.ts'
+import type { ProberName } from './probers.ts'
+import { type Running, runEngine } from './running.ts'
+import { type Interface, newKeys, startWireguard } from './wireguard.ts'
+import { makeWorld, type World } from './world.ts'
+
+const servers = 5
+const usersEach = 4
+const tcpPort = 443
+const vpnPort = (n: number) => 51_820 + n
+
+/** What is tested with: a further prober is one line more, and an expectation of it below. */
+const table = ['icmp', 'tcp', 'wireguard', 'icmp and wireguard'] as const satisfies readonly ProberName[]
+type Tested = (typeof table)[number]
+const isVpn = (prober: Tested) => prober.includes('wireguard')
+
+let world: World
+const interfaces: Interface[] = []
+const keys = Object.fromEntries(table.map((prober) => [prober, newKeys()])) as Record<Tested, ReturnType<typeof newKeys>>
+beforeAll(async () => {
+  world = await makeWorld()
+  await world.listenTcp(tcpPort)
+  const peers = Object.values(keys).map(({ publicKey }) => ({ publicKey }))
+  for (let n = 0; n < servers; n += 1) interfaces.push(await startWireguard(world, { place: 'hosts', port: vpnPort(n), peers }))
+})
+afterEach(async () => {
+  await world.faults.heal()
+  await world.proberLink('up')
+})
+afterAll(async () => {
+  report()
+  await world?.destroy()
+})
+
+/** Each prober has servers of its own, so that none takes part in what another one does to a host's packets. */
+const hostsOf = (prober: Tested) => Array.from({ length: servers }, (_, n) => world.host((table.indexOf(prober) + 1) * 100 + n))
+/** The server that fails: `s1`. */
+const victimOf = (prober: Tested) => hostsOf(prober)[0] as string
+
+/** Dense confirmation, as Pintail does by default, in less time. */
+const fast = { checkIntervalMs: 500, pingTimeoutMs: 900, confirm: { intervalMs: 100, durationMs: 1500, timeoutMs: 900 } }
+/** Seed 000's: three failing checks of several packets. A check takes 0.9 s: they do not overlap. */
+const slow = { checkIntervalMs: 1200, pingTimeoutMs: 300, pingCount: 4, confirm: null }
+type Detect = typeof fast | typeof slow
+
+function start(prober: Tested, detect: Detect): Running {
+  const hosts = hostsOf(prober)
+  const publicKeys = Object.fromEntries(hosts.map((_, n) => [`s${n + 1}`, interfaces[n]?.keys.publicKey ?? '']))
+  const setting: Setting = {
+    ...{ hosts, usersEach, prober, keys: { privateKey: keys[prober].privateKey, publicKeys } },
+    port: isVpn(prober) ? hosts.map((_, n) => vpnPort(n)) : tcpPort,
+    policy: { mode: 'auto', registryRefreshMs: 1000, guards: { recheckMs: 200 }, detect },
+  }
+  return runEngine(world, setting)
+}
+
+/** Starts an engine for each prober, has something done when all of them have seen all servers, and ends them. */
+async function engines(detect: Detect, use: (prober: Tested, engine: Running) => Promise<void>, strike: () => Promise<void>) {
+  const all = table.map((prober) => [prober, start(prober, detect)] as const)
+  await Promise.all(all.map(([, engine]) => engine.allUp()))
+  await strike()
+  await Promise.all(all.map(([prober, engine]) => use(prober, engine)))
+  await world.faults.heal()
+  await Promise.all(all.map(([, engine]) => engine.stop()))
+}
+
+/** The victim's verdicts in their order, from the first one that is not `up`. */
+const verdicts = (engine: Running): string[] => {
+  const all = engine.told('server.verdict_changed').flatMap(({ data }) => (data.serverId === 's1' ? [data.verdict as string] : []))
+  return all.slice(all.indexOf('up') + 1)
+}
+
+/** Waits until the victim has been checked so many times more. */
+async function checked(engine: Running, times: number): Promise<void> {
+  const seen = new Set<number | null>()
+  while (seen.size <= times) {
+    seen.add((await engine.look())[0]?.lastSentAt ?? null)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+interface Expected {
+  readonly code: string | readonly string[]
+  readonly layer?: string
+  readonly kind?: string
+  /** Stands in the message. After the first layer that failed, a busy machine may not have been able to try the next. */
+  readonly says?: string
+}
+
+interface Fault {
+  readonly name: string
+  readonly detect: Detect
+  readonly strike: (prober: Tested, host: string) => Promise<void>
+  /** Null: this prober does not see it, and the server stays up. */
+  readonly expected: Readonly<Record<Tested, Expected | null>>
+}
+
+const silent = (layer: string): Expected => ({ code: 'no_reply', layer, kind: 'no_reply' })
+
+const faults: readonly Fault[] = [
+  {
+    name: 'outage',
+    detect: fast,
+    strike: (_, host) => world.faults.outage([host]),
+    expected: {
+      icmp: silent('icmp'),
+      tcp: silent('tcp'),
+      wireguard: silent('handshake'),
+      'icmp and wireguard': { ...silent('icmp'), says: 'icmp no reply, wireguard ' },
+    },
+  },
+  {
+    name: '50 % loss',
+    detect: slow,
+    // A TCP connection is several packets, and two probers share a host's counter: theirs are lost by chance.
+    strike: (prober, host) => (prober === 'icmp' || prober === 'wireguard' ? world.faults.half([host]) : world.faults.loss([host], 50)),
+    expected: {
+      icmp: { code: 'packet_loss', says: '2 of 4 packets lost' },
+      tcp: { code: ['packet_loss', 'no_reply'] },
+      wireguard: { code: 'packet_loss', says: '2 of 4 packets lost' },
+      'icmp and wireguard': { code: ['packet_loss', 'no_reply'] },
+    },
+  },
+  {
+    name: '+400 ms',
+    detect: fast,
+    strike: (_, host) => world.faults.delay([host], 400),
+    expected: {
+      icmp: { code: 'latency' },
+      tcp: { code: 'latency' },
+      wireguard: { code: 'latency' },
+      'icmp and wireguard': { code: 'latency' },
+    },
+  },
+  {
+    name: 'VPN port dead, ICMP answers',
+    detect: fast,
+    strike: (_, host) => world.faults.dropUdp([host], vpnPort(0)),
+    expected: {
+      icmp: null,
+      tcp: null,
+      wireguard: silent('handshake'),
+      'icmp and wireguard': { ...silent('handshake'), says: 'icmp ok, wireguard no reply' },
+    },
+  },
+  {
+    name: 'host unreachable',
+    detect: fast,
+    strike: (_, host) => world.faults.unreachable([host]),
+    expected: {
+      icmp: { code: 'no_reply', layer: 'icmp', kind: 'unreachable' },
+      tcp: { code: 'no_reply', layer: 'tcp', kind: 'unreachable' },
+      // The kernel does not hand this on to UDP.
+      wireguard: silent('handshake'),
+      'icmp and wireguard': { code: 'no_reply', layer: 'icmp', kind: 'unreachable', says: 'icmp unreachable, wireguard ' },
+    },
+  },
+]
+
+describe.each(faults)('$name', ({ name, detect, strike, expected }) => {
+  test(name, async () => {
+    let struckAt = 0
+    await engines(
+      detect,
+      async (prober, engine) => {
+        const what = expected[prober]
+        if (what === null) {
+          await checked(engine, 8)
+          expect(verdicts(engine), prober).toEqual([])
+          return
+        }
+        const opened = await engine.until('incident.opened')
+        measured(name, prober, detect, engine, struckAt)
+        expect(opened.data.serverId, prober).toBe('s1')
+        expect(verdicts(engine).slice(-2), prober).toEqual(['suspect', 'down'])
+        const [reason] = opened.data.reasons
+        expect([what.code].flat(), prober).toContain(reason.code)
+        if (what.says) expect(reason.message, prober).toContain(what.says)
+        if (what.layer) expect(reason.values, prober).toMatchObject({ layer: what.layer, kind: what.kind })
+        // Nobody but the victim, and its users are away.
+        await engine.until('evacuation.completed')
+        expect(new Set(engine.told('incident.opened').map(({ data }) => data.serverId)), prober).toEqual(new Set(['s1']))
+      },
+      async () => {
+        await Promise.all(table.map((prober) => strike(prober, victimOf(prober))))
+        struckAt = Date.now()
+      },
+    )
+  })
+})
+
+test('a server that flaps faster than it is confirmed is suspected again and again, and nobody is moved', async () => {
+  const detect = { ...fast, confirm: { ...fast.confirm, durationMs: 5000 } }
+  await engines(
+    detect,
+    async (prober, engine) => {
+      await engine.until('server.verdict_changed', () => verdicts(engine).length >= 6)
+      expect(verdicts(engine).slice(0, 6), prober).toEqual(['suspect', 'up', 'suspect', 'up', 'suspect', 'up'])
+      expect(engine.told('incident.opened'), prober).toEqual([])
+    },
+    async () => {
+      await Promise.all(table.map((prober) => world.faults.flap(victimOf(prober), 1000, 700)))
+    },
+  )
+})
+
+test("while the prober's own link is down no server is judged, and all of them are up again when it is mended", async () => {
+  const detect = { ...fast, confirm: { ...fast.confirm, durationMs: 600 } }
+  await engines(
+    detect,
+    async (prober, engine) => {
+      // Every check throws: after three nothing is known any more, of any server.
+      const unknown = () =>
+        new Set(engine.told('server.verdict_changed').flatMap(({ data }) => (data.verdict === 'unknown' ? [data.serverId] : [])))
+      await engine.until('server.verdict_changed', () => unknown().size === servers)
+      const looked = await engine.look()
+      for (const { verdict, reasons } of looked) expect([verdict, reasons], prober).toEqual(['unknown', ['prober_failed']])
+      down.delete(prober)
+      if (down.size === 0) await world.proberLink('up')
+      const isUp = async () => (await engine.look()).every(({ verdict }) => verdict === 'up')
+      while (!(await isUp())) await new Promise((resolve) => setTimeout(resolve, 100))
+      expect(engine.told('incident.opened'), prober).toEqual([])
+    },
+    () => world.proberLink('down'),
+  )
+})
+const down = new Set<Tested>(table)
+
+test('a WireGuard daemon that has died is refused, and ping answers on', async () => {
+  await engines(
+    fast,
+    async (prober, engine) => {
+      if (!isVpn(prober)) {
+        await checked(engine, 8)
+        expect(verdicts(engine), prober).toEqual([])
+        return
+      }
+      const { data } = await engine.until('incident.opened')
+      expect(data, prober).toMatchObject({
+        serverId: 's1',
+        reasons: [{ code: 'no_reply', values: { layer: 'handshake', kind: 'refused' } }],
+      })
+      if (prober === 'icmp and wireguard') expect(data.reasons[0].message).toContain('icmp ok, wireguard refused')
+    },
+    async () => interfaces[0]?.kill(),
+  )
+})
+
+const rows: Record<string, string | number>[] = []
+
+/** How long it took until the verdict, beside what the policy predicts. For people: nothing is asserted by it. */
+function measured(fault: string, prober: Tested, detect: Detect, engine: Running, struckAt: number): void {
+  const isDown = engine.told('server.verdict_changed').find(({ data }) => data.serverId === 's1' && data.verdict === 'down')
+  const { checkIntervalMs: every, pingTimeoutMs, confirm } = detect
+  // From the first failing check on; it is sent up to an interval (with its jitter of a tenth) after the fault.
+  const [soonest, latest] = confirm
+    ? [confirm.durationMs, every * 1.1 + confirm.durationMs + confirm.intervalMs + confirm.timeoutMs]
+    : [2 * 0.9 * every, 3 * 1.1 * every + 3 * 200 + pingTimeoutMs]
+  rows.push({
+    fault,
+    prober,
+    'verdict after (ms)': (isDown?.at ?? Number.NaN) - struckAt,
+    'the policy predicts (ms)': `${soonest}–${Math.round(latest)}`,
+  })
+}
+
+function report(): void {
+  if (rows.length > 0) console.table(rows)
+}

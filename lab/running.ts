@@ -1,0 +1,57 @@
+import { createInterface } from 'node:readline'
+import type { Ending, Look, Setting } from './engine.ts'
+import type { Place, World } from './world.ts'
+
+export interface Line {
+  readonly type: string
+  /** When it was read, milliseconds since 1970. */
+  readonly at: number
+  // biome-ignore lint/suspicious/noExplicitAny: the payloads of all events, as they come over a pipe
+  readonly data: any
+}
+
+export type Running = ReturnType<typeof runEngine>
+
+/** Starts an engine and reads its lines; `until` waits for one, `stop` for its ending. */
+export function runEngine(world: World, setting: Setting, place: Place = 'prober') {
+  const child = world.node(place, 'lab/engine.ts', JSON.stringify(setting))
+  const lines: (Line | Ending | Look)[] = []
+  let wake = () => {}
+  const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+  reader.on('line', (line) => {
+    lines.push({ ...JSON.parse(line), at: Date.now() })
+    wake()
+  })
+  child.on('exit', () => wake())
+  const waitFor = async <T>(find: () => T | undefined): Promise<T> => {
+    for (;;) {
+      const found = find()
+      if (found !== undefined) return found
+      if (child.exitCode !== null) throw new Error(`the engine ended with ${child.exitCode}: ${JSON.stringify(lines.slice(-5))}`)
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  }
+  const told = (type: string): Line[] => lines.filter((line): line is Line => 'type' in line && line.type === type)
+  return {
+    told,
+    until: (type: string, matches: (data: Line['data']) => boolean = () => true) =>
+      waitFor(() => told(type).find(({ data }) => matches(data))),
+    allUp: () =>
+      waitFor(() => {
+        const up = new Set(told('server.verdict_changed').flatMap(({ data }) => (data.verdict === 'up' ? [data.serverId] : [])))
+        return up.size === setting.hosts.length ? true : undefined
+      }),
+    /** What it thinks of its servers now, in the order of the hosts. */
+    look: async (): Promise<Look['servers']> => {
+      const before = lines.length
+      child.stdin?.write('look\n')
+      return (await waitFor(() => lines.slice(before).find((line): line is Look & Line => 'servers' in line))).servers
+    },
+    stop: async (): Promise<Ending> => {
+      child.stdin?.write('stop\n')
+      return waitFor(() => lines.find((line): line is Ending & Line => 'ended' in line))
+    },
+  }
+}

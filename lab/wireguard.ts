@@ -1,0 +1,82 @@
+// Real WireGuard in the lab: wireguard-go, one process an interface.
+import type { ChildProcess } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { end } from './children.ts'
+import type { World } from './world.ts'
+
+/** base64 */
+export interface Keys {
+  readonly privateKey: string
+  readonly publicKey: string
+}
+
+export function newKeys(): Keys {
+  const { privateKey, publicKey } = generateKeyPairSync('x25519')
+  return {
+    privateKey: privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32).toString('base64'),
+    publicKey: publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('base64'),
+  }
+}
+
+export interface Peering {
+  readonly publicKey: string
+  /** Default: none, as for a peer that only probes. */
+  readonly allowedIps?: string
+  /** host:port */
+  readonly endpoint?: string
+}
+
+export interface Interface {
+  readonly name: string
+  readonly keys: Keys
+  /** Adds or changes a peer. */
+  peer(peering: Peering): Promise<void>
+  /** What `wg show … dump` tells, a line a peer. */
+  dump(): Promise<string>
+  /** Ends the process, as a crash would. Its port is closed from then on. */
+  kill(): Promise<void>
+}
+
+export interface InterfaceOptions {
+  readonly place: string
+  /** The UDP port that it listens on, at every address of its place. */
+  readonly port: number
+  /** Its own address in the tunnel, with prefix. */
+  readonly address?: string
+  /** Default: new ones. */
+  readonly keys?: Keys
+  readonly peers?: readonly Peering[]
+}
+
+let interfaces = 0
+const sockets = '/var/run/wireguard'
+
+export async function startWireguard(
+  world: World,
+  { place, port, address, keys = newKeys(), peers = [] }: InterfaceOptions,
+): Promise<Interface> {
+  interfaces += 1
+  // The directory of control sockets is the whole machine's, so that no two may have one name; 15 characters at most.
+  const name = `wg${process.pid.toString(36)}x${interfaces}`
+  world.leaves(`${sockets}/${name}.sock`)
+  const child = world.spawn(place, 'wireguard-go', '-f', name)
+  await controlled(child, name)
+  const wg = (script: string) => world.exec(place, 'sh', '-c', script)
+  await wg(`printf %s '${keys.privateKey}' | wg set ${name} listen-port ${port} private-key /dev/stdin`)
+  const peer = async ({ publicKey, allowedIps, endpoint }: Peering) => {
+    await wg(`wg set ${name} peer '${publicKey}' allowed-ips '${allowedIps ?? ''}' ${endpoint ? `endpoint '${endpoint}'` : ''}`)
+  }
+  for (const one of peers) await peer(one)
+  if (address !== undefined) await world.exec(place, 'ip', 'address', 'add', address, 'dev', name)
+  await world.exec(place, 'ip', 'link', 'set', name, 'up')
+  return { name, keys, peer, dump: () => world.exec(place, 'wg', 'show', name, 'dump'), kill: () => end(child) }
+}
+
+async function controlled(child: ChildProcess, name: string): Promise<void> {
+  for (let left = 200; !existsSync(`${sockets}/${name}.sock`); left -= 1) {
+    if (child.exitCode !== null || left === 0) throw new Error(`wireguard-go did not start: ${child.exitCode ?? 'no control socket'}`)
+    await sleep(20)
+  }
+}

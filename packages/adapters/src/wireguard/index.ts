@@ -1,0 +1,2 @@
+export type { WireguardProberOptions } from './options.ts'
+export { wireguardProber } from './prober.ts'
