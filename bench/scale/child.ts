@@ -1,6 +1,6 @@
 // One case of the benchmark `scale`: prints its figures as one line of JSON.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createPintail, type Prober, type ProbeTarget, type ServerRegistry } from '@pintail/core'
+import { createPintail, memoryStore, type Prober, type ProbeTarget, type ServerRegistry } from '@pintail/core'
 
 export interface ScaleFigures {
   readonly cpuShare: number
@@ -49,6 +49,8 @@ const pintail = createPintail({
   registry,
   mover: { move: async () => {} },
   probers: [prober],
+  // What a durable store has on disk is no memory of the monitor: this one keeps a short journal.
+  store: memoryStore({ journalLimit: 1000 }),
   policy: { mode: 'auto', detect: { checkIntervalMs: 10_000 } },
 })
 await pintail.start()

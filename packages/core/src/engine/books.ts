@@ -22,15 +22,20 @@ import type {
   Sample,
   Server,
   ServerId,
+  VerdictKind,
 } from '../vocabulary.ts'
 
-/** Samples of one server that are kept as evidence. */
+/** Samples of one server that are kept as evidence; of one that is well the newest alone, so that a large fleet is no large heap. */
 const keptSamples = 20
 
 /** What the engine knows of one server. */
 export interface ServerBook {
   server: Server
   detector: DetectorState
+  /** The newest server list that named it, counted by who reads them. */
+  number: number
+  /** As what the census has counted it; null: as nothing. */
+  counts: VerdictKind | null
   /** The newest last. */
   samples: readonly Sample[]
   /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
@@ -79,19 +84,28 @@ export class Books {
   stale = false
   skippedRows = 0
   policy: Policy
-  #census: Census | null = null
+  #census: { -readonly [key in keyof Census]: number } | null = null
 
   constructor(policy: Policy) {
     this.policy = policy
   }
 
-  /** To be called whenever a verdict, a status, an incident or the list of servers changed. */
-  changed(): void {
-    this.#census = null
+  /**
+   * To be called whenever a verdict, a status, an incident or the list of servers changed.
+   * @param id the only server of which something changed: then the others are not counted again
+   */
+  changed(id?: ServerId): void {
+    const book = id === undefined ? undefined : this.servers.get(id)
+    if (!book) this.#census = null
+    if (!book || !this.#census) return
+    tally(this.#census, book, -1)
+    book.counts = this.#countsAs(book)
+    tally(this.#census, book, 1)
   }
 
   note(book: ServerBook, sample: Sample): void {
-    book.samples = [...book.samples.slice(1 - keptSamples), sample]
+    const isWell = book.detector.verdict === 'up' && sample.received === sample.sent
+    book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
     for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
   }
 
@@ -110,16 +124,19 @@ export class Books {
   /** Servers meant to be in service: online, or offline by our own word. Acknowledged long-dead ones leave all counts. */
   census(): Census {
     if (this.#census) return this.#census
-    const count = { servers: 0, down: 0, suspect: 0, up: 0 }
-    for (const { server, detector } of this.servers.values()) {
-      const incident = this.incidents.get(server.id)
-      if (server.status !== 'online' && !incident) continue
-      if (incident && incident.acknowledgedAt !== null && detector.verdict === 'down') continue
-      count.servers++
-      if (detector.verdict !== 'unknown') count[detector.verdict]++
+    this.#census = { servers: 0, down: 0, suspect: 0, up: 0 }
+    for (const book of this.servers.values()) {
+      book.counts = this.#countsAs(book)
+      tally(this.#census, book, 1)
     }
-    this.#census = count
-    return count
+    return this.#census
+  }
+
+  #countsAs({ server, detector }: ServerBook): ServerBook['counts'] {
+    const incident = this.incidents.get(server.id)
+    if (server.status !== 'online' && !incident) return null
+    if (incident && incident.acknowledgedAt !== null && detector.verdict === 'down') return null
+    return detector.verdict
   }
 
   /** Whether a server can carry users; null: that is not known yet. A server that is gone from the registry cannot. */
@@ -325,7 +342,13 @@ export class Books {
   }
 }
 
+function tally(census: Record<keyof Census, number>, { counts }: ServerBook, by: 1 | -1): void {
+  if (counts === null) return
+  census.servers += by
+  if (counts !== 'unknown') census[counts] += by
+}
+
 export function newBook(server: Server, detector: DetectorState): ServerBook {
   const times = { askedAt: 0, statusSince: detector.since, fitSince: null }
-  return { server, detector, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
+  return { server, detector, number: 0, counts: null, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
 }

@@ -320,7 +320,7 @@ export class Responder {
   async #keep(incident: Incident, events: readonly EventDraft[] = [], writes: readonly StoreWrite[] = []): Promise<Incident> {
     const next = { ...incident, version: incident.version + 1 }
     if (next.status === 'open') this.#parts.books.incidents.set(next.serverId, next)
-    this.#parts.books.changed()
+    this.#parts.books.changed(next.serverId)
     await this.#parts.journal.commit([put('incident', next.id, next), ...writes], events)
     return next
   }
@@ -483,7 +483,7 @@ export class Responder {
     if (next.do === 'restore' && setStatus) {
       await setStatus(server, next.status)
       book.server = { ...server, status: next.status }
-      books.changed()
+      books.changed(server.id)
     }
     const at = clock.now()
     const restored = next.do === 'restore' && setStatus !== null

@@ -85,6 +85,7 @@ export class Monitor {
   readonly #list: ServerList
   readonly #warnings: Warnings
   readonly #subjects = new Map<string, Subject>()
+  readonly #canaries = new Set<string>()
   /** Those that are servers, so that one can be drawn. */
   readonly #servers: Subject[] = []
   readonly #wheel: Wheel<Subject>
@@ -160,7 +161,8 @@ export class Monitor {
   #subject(key: string, canary: Subject['canary']): Subject {
     const subject = { key, dueTick: -1, inFlight: 0, waiting: 0, place: this.#servers.length, canary }
     this.#subjects.set(key, subject)
-    if (!canary) this.#servers.push(subject)
+    if (canary) this.#canaries.add(key)
+    else this.#servers.push(subject)
     return subject
   }
 
@@ -169,6 +171,7 @@ export class Monitor {
     if (!subject) return
     this.#wheel.remove(subject)
     this.#subjects.delete(key)
+    this.#canaries.delete(key)
     const last = subject.canary ? undefined : this.#servers.pop()
     if (!last || last === subject) return
     last.place = subject.place
@@ -202,8 +205,8 @@ export class Monitor {
       this.#books.policy.detect.canaries.map(({ host, port }) => [canaryKey(host, port), { host, port: port ?? null }]),
     )
     for (const [key, canary] of wanted) if (!this.#subjects.has(key)) this.#wheel.schedule(this.#subject(key, canary), 0)
-    for (const [key, { canary }] of this.#subjects)
-      if (canary && !wanted.has(key)) {
+    for (const key of this.#canaries)
+      if (!wanted.has(key)) {
         this.#remove(key)
         this.witness.forgetCanary(key)
       }

@@ -183,7 +183,7 @@ export class Probes<C extends Check> {
         if (!check) this.#hooks.odd(`prober ${name} gave a result for a server that it was not asked for`)
         if (round.open.size === 0) break
       }
-      this.#fail(round, new PintailError('prober_unavailable', `prober ${name} gave no result`))
+      if (round.open.size > 0) this.#fail(round, new PintailError('prober_unavailable', `prober ${name} gave no result`))
     } catch (error) {
       this.#fail(round, error)
     }

@@ -34,6 +34,9 @@ export class ServerList {
   /** The newest list was not believed because it named too few. */
   #doubted = false
   #countedAt = 0
+  /** Servers that the newest list named, and its number, also of those that are not counted. */
+  #known = 0
+  #number = 0
 
   constructor(
     ports: { registry: ServerRegistry; clock: Clock },
@@ -121,7 +124,7 @@ export class ServerList {
   /** Half an answer of a panel looks like a fleet that was halved: it is believed when the next list says so too. */
   #isDoubtful(listed: number): boolean {
     const { registryRefreshMs } = this.#books.policy
-    const known = [...this.#books.servers.keys()].filter((id) => this.#books.missing(id) === 0).length
+    const known = this.#known
     const isHalved = listed * 2 < known
     this.#doubted = isHalved && !this.#doubted
     if (!isHalved) this.#warnings.over('registry/fell')
@@ -145,24 +148,35 @@ export class ServerList {
     // Lists that follow upon each other tell the same: what misses a server is counted once in a while.
     const isCounted = begunAt - this.#countedAt >= this.#books.policy.registryRefreshMs / 2
     const listing = this.#books.listings + (isCounted ? 1 : 0)
-    const seen = new Set<string>()
+    const number = ++this.#number
+    /** Named by rows that nothing could be made of. */
+    const strange = new Set<string>()
+    let named = 0
     await this.#slices(rows, (row) => {
       const parsed = parseServer(row)
-      const id = parsed.ok ? parsed.value.id : parsed.id
-      if (!parsed.ok || seen.has(parsed.value.id)) this.#skip(id, parsed.ok ? 'its id is there twice' : problemText(parsed.problems))
+      const id = parsed.ok ? parsed.value.id : (parsed.id as ServerId | null)
+      const isThere = id !== null && (strange.has(id) || this.#books.servers.get(id)?.number === number)
+      if (!parsed.ok || isThere) this.#skip(id, parsed.ok ? 'its id is there twice' : problemText(parsed.problems))
       else this.#take(parsed.value, begunAt, rows.length)
+      if (id === null || isThere) return
       // A known server whose row is broken now is still there: its last good row holds.
-      if (id === null) return
-      seen.add(id)
-      if (this.#books.servers.has(id as ServerId)) this.#books.named.set(id as ServerId, listing)
+      const book = this.#books.servers.get(id)
+      if (!book) strange.add(id)
+      if (!book) return
+      book.number = number
+      this.#books.named.set(id, listing)
+      named++
     })
     // Only now, so that nobody is missed while a long list is still being read.
     this.#books.listings = listing
+    this.#known = named
     if (isCounted) this.#countedAt = begunAt
-    for (const { server } of this.#books.servers.values())
-      if (!seen.has(server.id) && this.#books.missing(server.id) >= droppedAfter) this.#drop(server)
+    // Looked for only if there are some: with a large fleet a look at all of them is long.
+    if (named < this.#books.servers.size)
+      for (const { server } of this.#books.servers.values()) if (this.#books.missing(server.id) >= droppedAfter) this.#drop(server)
     // When it was last named is known until it is gone for good, also of one that was dropped: its status may still be ours.
-    for (const id of this.#books.named.keys()) if (this.#books.missing(id) > goneAfter) this.#books.named.delete(id)
+    if (named < this.#books.named.size)
+      for (const id of this.#books.named.keys()) if (this.#books.missing(id) > goneAfter) this.#books.named.delete(id)
     this.#books.stale = false
     this.#books.listedAt = begunAt
     this.#books.changed()

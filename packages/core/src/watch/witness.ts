@@ -96,7 +96,7 @@ export class Witness {
     const before = book.detector
     book.detector = after
     if (before.verdict === after.verdict) return
-    this.#books.changed()
+    this.#books.changed(book.server.id)
     if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
     if (after.verdict === 'down') this.#hooks.wantsControl(book)
     this.#hooks.verdictChanged(book, verdictOf(before))
