@@ -36,6 +36,8 @@ export interface ServerBook {
   number: number
   /** As what the census has counted it; null: as nothing. */
   counts: VerdictKind | null
+  /** Its only sample is one of a server that is well: no evidence of anything, and written over by the next. */
+  isWell: boolean
   /** The newest last. */
   samples: readonly Sample[]
   /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
@@ -105,7 +107,11 @@ export class Books {
 
   note(book: ServerBook, sample: Sample): void {
     const isWell = book.detector.verdict === 'up' && sample.received === sample.sent
-    book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
+    const [kept] = book.samples
+    // In place, while nobody else has it: what lives for one interval is what a garbage collector is worst at.
+    if (isWell && book.isWell && kept) Object.assign(kept, sample)
+    else book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
+    book.isWell = isWell
     for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
   }
 
@@ -350,5 +356,17 @@ function tally(census: Record<keyof Census, number>, { counts }: ServerBook, by:
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
   const times = { askedAt: 0, statusSince: detector.since, fitSince: null }
-  return { server, detector, number: 0, counts: null, samples: [], rttMs: null, counted: null, control: null, remembered: null, ...times }
+  return {
+    server,
+    detector,
+    number: 0,
+    counts: null,
+    isWell: false,
+    samples: [],
+    rttMs: null,
+    counted: null,
+    control: null,
+    remembered: null,
+    ...times,
+  }
 }

@@ -298,6 +298,7 @@ export class Term {
 
   #report(book: ServerBook, now: number): ServerReport {
     const { server } = book
+    const sample = book.samples.at(-1)
     return {
       serverId: server.id,
       name: server.name,
@@ -310,7 +311,7 @@ export class Term {
       reserved: this.books.reserved(server.id),
       capacity: this.books.capacityOf(server),
       rttMs: book.rttMs,
-      lastSample: book.samples.at(-1) ?? null,
+      lastSample: sample ? { ...sample } : null,
       incidentId: this.books.incidents.get(server.id)?.id ?? null,
       penalty: this.books.penalty(server.id, now),
     }

@@ -2,9 +2,9 @@ import { newDetector } from '../decide/detector.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { type Books, newBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
-import type { Clock, ServerInput, ServerRegistry } from '../ports.ts'
-import { parseServer, problemText, shorten } from '../rows.ts'
-import { callOut, collect, defer, sleep } from '../time.ts'
+import type { Clock, Listing, ServerInput, ServerRegistry } from '../ports.ts'
+import { type Parsed, parseServer, problemText, shorten } from '../rows.ts'
+import { callOut, defer, pagesOf, sleep } from '../time.ts'
 import type { Server, ServerId } from '../vocabulary.ts'
 import type { Warnings } from './warnings.ts'
 
@@ -22,6 +22,9 @@ export interface ServerListHooks {
   added(server: Server, listed: number): void
   removed(server: Server): void
 }
+
+/** A server, or what is wrong with its row. */
+type Row = Server | Extract<Parsed<Server>, { ok: false }>
 
 /** Reads the registry's servers into the books: what one list says is believed only if it is likely. */
 export class ServerList {
@@ -98,14 +101,13 @@ export class ServerList {
   async #refresh(): Promise<void> {
     const { clock, registry } = this.#ports
     const begunAt = clock.now()
-    let rows: readonly ServerInput[]
     try {
-      rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => collect(registry.listServers(ctx)))
+      const rows = await callOut(clock, registryTimeoutMs, this.#stopped, 'the registry', (ctx) => this.#read(registry.listServers(ctx)))
       // After a restart what is open tells that there were servers.
       if (rows.length === 0 && (this.#books.servers.size > 0 || this.#hooks.hasOpen()))
         throw new PintailError('unavailable', 'the server list came back empty')
-      if (this.#isDoubtful(rows.length)) return this.#hooks.listed()
-      await this.#takeAll(rows, begunAt)
+      if (this.#isDoubtful(rows.length)) this.#hooks.listed()
+      else await this.#takeAll(rows, begunAt)
     } catch (error) {
       if (this.#stopped.aborted) return
       this.#books.stale = true
@@ -119,6 +121,18 @@ export class ServerList {
       )
       this.#hooks.listed()
     }
+  }
+
+  /** Row by row as they come: of what is known already no copy is kept, so that a long list is no large heap. */
+  async #read(listing: Listing<ServerInput>): Promise<readonly Row[]> {
+    const rows: Row[] = []
+    for await (const page of pagesOf(listing))
+      await this.#slices(page, (row) => {
+        const parsed = parseServer(row)
+        const known = parsed.ok ? this.#books.servers.get(parsed.value.id)?.server : null
+        rows.push(!parsed.ok ? parsed : known && isSame(known, parsed.value) ? known : parsed.value)
+      })
+    return rows
   }
 
   /** Half an answer of a panel looks like a fleet that was halved: it is believed when the next list says so too. */
@@ -143,7 +157,7 @@ export class ServerList {
     return true
   }
 
-  async #takeAll(rows: readonly ServerInput[], begunAt: number): Promise<void> {
+  async #takeAll(rows: readonly Row[], begunAt: number): Promise<void> {
     this.#warnings.over('registry')
     // Lists that follow upon each other tell the same: what misses a server is counted once in a while.
     const isCounted = begunAt - this.#countedAt >= this.#books.policy.registryRefreshMs / 2
@@ -153,11 +167,11 @@ export class ServerList {
     const strange = new Set<string>()
     let named = 0
     await this.#slices(rows, (row) => {
-      const parsed = parseServer(row)
-      const id = parsed.ok ? parsed.value.id : (parsed.id as ServerId | null)
+      const broken = 'problems' in row ? row.problems : null
+      const id = row.id as ServerId | null
       const isThere = id !== null && (strange.has(id) || this.#books.servers.get(id)?.number === number)
-      if (!parsed.ok || isThere) this.#skip(id, parsed.ok ? 'its id is there twice' : problemText(parsed.problems))
-      else this.#take(parsed.value, begunAt, rows.length)
+      if (broken || isThere) this.#skip(id, broken ? problemText(broken) : 'its id is there twice')
+      else this.#take(row as Server, begunAt, rows.length)
       if (id === null || isThere) return
       // A known server whose row is broken now is still there: its last good row holds.
       const book = this.#books.servers.get(id)
@@ -210,8 +224,7 @@ export class ServerList {
     if (book.server.host !== server.host || book.server.port !== server.port)
       book.detector = { ...newDetector(begunAt), lastSentAt: begunAt }
     if (book.server.status !== server.status) book.statusSince = begunAt
-    // What stays the same stays the same object: a large fleet read again and again would be a large heap of garbage.
-    if (!isSame(book.server, server)) book.server = server
+    book.server = server
     if (server.load !== null) this.#books.absorb(server.id, begunAt)
   }
 

@@ -1,10 +1,12 @@
 import { couldNotProbe, type DetectorState, doubt, forget, step, verdictOf } from '../decide/detector.ts'
 import type { Books, ServerBook } from '../engine/books.ts'
 import type { Clock } from '../ports.ts'
-import type { Sample, Verdict } from '../vocabulary.ts'
+import type { Sample, Verdict, VerdictKind } from '../vocabulary.ts'
 
 /** While a server is suspect, others are asked this often, so that a fresh control is there when it is needed, milliseconds. */
 const askEveryMs = 1000
+/** Reasons that are shared between servers. */
+const mostReasons = 1000
 
 export interface WitnessHooks {
   verdictChanged(book: ServerBook, previous: Verdict): void
@@ -22,7 +24,8 @@ export class Witness {
   readonly #books: Books
   readonly #hooks: WitnessHooks
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
-  #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
+  #answers: { readonly key: string; readonly control: NonNullable<ServerBook['control']> }[] = []
+  readonly #reasons = new Map<string, DetectorState['reasons']>()
   readonly #canariesFailing = new Set<string>()
 
   constructor(clock: Clock, books: Books, hooks: WitnessHooks) {
@@ -57,8 +60,7 @@ export class Witness {
 
   /** The newest answer of any other host. */
   controlFor(server: string): { readonly host: string; readonly at: number } | null {
-    const answer = this.#answers.find(({ key }) => key !== server)
-    return answer ? { host: answer.host, at: answer.at } : null
+    return this.#answers.find(({ key }) => key !== server)?.control ?? null
   }
 
   /** True while canaries are configured and none of them answers. */
@@ -88,17 +90,37 @@ export class Witness {
 
   #answered(key: string, host: string, at: number): void {
     const others = this.#answers.filter((answer) => answer.key !== key)
-    this.#answers = [{ key, host, at }, ...others].sort((a, b) => b.at - a.at).slice(0, 2)
+    this.#answers = [{ key, control: { host, at } }, ...others].sort((a, b) => b.control.at - a.control.at).slice(0, 2)
     this.#hooks.answered()
+  }
+
+  /** Most servers of a fleet are up for the same few reasons: each is kept once. */
+  #shared(reasons: DetectorState['reasons']): DetectorState['reasons'] {
+    const key = reasons.map(({ message }) => message).join('\n')
+    const known = this.#reasons.get(key)
+    if (known) return known
+    if (this.#reasons.size >= mostReasons) this.#reasons.clear()
+    this.#reasons.set(key, reasons)
+    return reasons
   }
 
   #judge(book: ServerBook, after: DetectorState): void {
     const before = book.detector
-    book.detector = after
+    if (isStill('up', before, after)) {
+      // In place: ten thousand new states a second that live for one interval each are what a garbage collector is worst at.
+      Object.assign(before, after, { reasons: before.reasons })
+      return
+    }
+    book.detector = after.verdict === 'up' ? { ...after, reasons: this.#shared(after.reasons) } : after
     if (before.verdict === after.verdict) return
     this.#books.changed(book.server.id)
     if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
     if (after.verdict === 'down') this.#hooks.wantsControl(book)
     this.#hooks.verdictChanged(book, verdictOf(before))
   }
+}
+
+/** The same verdict for the same kind of reason: what it said first still holds. */
+function isStill(verdict: VerdictKind, before: DetectorState, after: DetectorState): boolean {
+  return before.verdict === verdict && after.verdict === verdict && before.reasons[0].code === after.reasons[0].code
 }
