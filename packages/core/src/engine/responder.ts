@@ -8,7 +8,7 @@ import { newIncident } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
-import { newId } from '../time.ts'
+import { defer, newId } from '../time.ts'
 import type {
   EvacuationId,
   GuardCode,
@@ -27,6 +27,8 @@ import type { Migrator } from './migrator.ts'
 
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
+/** So many servers are looked at in one turn of the event loop. */
+const mostAtOnce = 500
 
 export interface ResponderParts extends Omit<HomingParts, 'forbidden'> {
   readonly homing: Homing
@@ -41,6 +43,7 @@ export class Responder {
   readonly #migrator: () => Migrator
   readonly #stopping: AbortSignal
   readonly #unwell = new Set<ServerId>()
+  #isAttending = false
   /** Down, and nobody else has answered since. */
   readonly #awaiting = new Set<ServerId>()
   /** Guards that forbid something now, and whom; each is told loudly once, when it begins. */
@@ -68,11 +71,29 @@ export class Responder {
     const over = this.#tellDamped()
     // If the store has lost us, the term ends; nobody waits for this one.
     if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
-    for (const id of this.#unwell) this.#task(`server ${id}`, () => this.#attend(id))
+    if (this.#unwell.size > mostAtOnce) void this.#attendAll()
+    else for (const id of this.#unwell) this.#attendSoon(id)
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#goOn(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
     this.#migrator().wake()
+  }
+
+  #attendSoon(id: ServerId): void {
+    this.#task(`server ${id}`, () => this.#attend(id))
+  }
+
+  /** A prober that loses its network makes a whole fleet unwell: nothing else may wait until all of it was looked at. */
+  async #attendAll(): Promise<void> {
+    if (this.#isAttending) return
+    this.#isAttending = true
+    let count = 0
+    for (const id of [...this.#unwell]) {
+      if (++count % mostAtOnce === 0) await new Promise<void>((resolve) => defer(this.#parts.clock, resolve))
+      if (this.#stopping.aborted) break
+      this.#attendSoon(id)
+    }
+    this.#isAttending = false
   }
 
   #task(key: string, work: () => Promise<unknown>): void {
@@ -139,7 +160,9 @@ export class Responder {
   /** Puts a server on the list of those to look at. */
   look(server: ServerId): void {
     this.#unwell.add(server)
-    this.wake()
+    // Where many are unwell the others are looked at by the clock, not with each of them.
+    if (this.#unwell.size <= mostAtOnce) this.wake()
+    else if (!this.#stopping.aborted && this.#parts.books.listedAt > 0) this.#attendSoon(server)
   }
 
   /** The server list was read, or could not be. */

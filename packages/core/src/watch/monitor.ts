@@ -16,7 +16,7 @@ const mostInFlight = 16
 /** Answers are asked of this many other servers when a suspicion needs a control. */
 const controlProbes = 3
 /** So many servers are looked at to find these; more controls than this many checks are not asked for meanwhile. */
-const controlLooks = 1000
+const controlLooks = 200
 const controlsAtMost = 256
 /** The first checks of a fleet are spread over so long, milliseconds: a second, or longer for many servers. */
 const firstChecksMs = { least: 1000, perServer: 1 } as const
