@@ -603,7 +603,10 @@ export interface DetectPolicy {
   readonly confirm: ConfirmPolicy | null
   /** Hosts known to be reachable; while all of them fail, this prober is the broken one. At most 16. */
   readonly canaries: readonly { readonly host: string; readonly port?: number }[]
-  /** Probes in flight at once, 1–10 000. Default 256. */
+  /**
+   * Targets being probed at once, also in batches of `probeMany`, 1–10 000. Default 256. A quarter is kept for suspects. A
+   * fleet needs about (checks a second) × (seconds until an answer) × 4/3; with less its pace is slower.
+   */
   readonly maxConcurrentProbes: number
 }
 
