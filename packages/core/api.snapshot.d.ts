@@ -1657,6 +1657,7 @@ export declare function sleep(clock: Clock, delayMs: number, signal: AbortSignal
 export declare function callOut<T>(clock: Clock, timeoutMs: number, parent: AbortSignal, what: string, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T>;
 export declare function each<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<unknown>): Promise<void>;
 export declare function collect<T>(listing: Listing<T>): Promise<readonly T[]>;
+export declare function pagesOf<T>(listing: Listing<T>): AsyncGenerator<readonly T[], void, undefined>;
 export declare function newId(now: number, random: Random): string;
 
 // ─── dist/vocabulary.d.ts

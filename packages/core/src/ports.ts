@@ -177,7 +177,12 @@ export interface Prober {
   readonly name: string
   /** One check. Must settle when `signal` fires; a result after that is ignored. */
   probe(target: ProbeTarget, ctx: CallContext): PromiseLike<ProbeResult>
-  /** Large fleets: results as they come, in any order; a target without a result counts as not probed. */
+  /**
+   * Large fleets: results as they come, in any order; a target without a result counts as not probed. Where this is there,
+   * `probe` is not called. A batch has each server once; steady checks come in batches of at most 1,024, suspects in
+   * their own of at most 32, and several batches may be under way. The signal fires at the bound of the whole batch: packets ×
+   * (time-out + 1 s) + 5 s, and 10 ms for each target. A throw loses only the targets that had no result yet.
+   */
   probeMany?(
     targets: readonly ProbeTarget[],
     ctx: CallContext,

@@ -137,7 +137,8 @@ class Row {
   }
 
   resources(): Resources {
-    const value = this.row.resources ?? {}
+    const value = this.row.resources ?? null
+    if (value === null) return unknownResources
     const percent = (field: keyof Resources): number | null => {
       const given = isObject(value) ? value[field] : null
       if (given === undefined || given === null) return null
@@ -163,6 +164,10 @@ class Row {
     return null
   }
 }
+
+// Shared by all rows that tell nothing: there may be a hundred thousand of them.
+const unknownResources: Resources = Object.freeze({ cpuPercent: null, memoryPercent: null, diskPercent: null })
+const noProtocols: readonly string[] = Object.freeze([])
 
 /** What a mover hands out for the user: plain JSON of at most 64 KiB as a copy, otherwise null. */
 export function accessOf(value: unknown): Json {
@@ -237,7 +242,7 @@ export function parseServer(input: ServerInput): Parsed<Server> {
       capacity: row.number('capacity', 0, 1e9, true),
       load: row.number('load', 0, 1e9, true),
       resources: row.resources(),
-      protocols: row.words(row.row.protocols, 'protocols') ?? [],
+      protocols: row.words(row.row.protocols, 'protocols') ?? noProtocols,
       priceEurHour: row.number('priceEurHour', 0, 1e6, false),
       meta: row.meta(),
     }

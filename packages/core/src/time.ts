@@ -93,14 +93,31 @@ export async function each<T>(items: readonly T[], atOnce: number, work: (item: 
 
 /** All rows of a listing; at most ten million, so that a panel that pages for ever cannot fill the memory. */
 export async function collect<T>(listing: Listing<T>): Promise<readonly T[]> {
-  // Some query builders are both, and iterate over single rows: what can be awaited is one answer.
-  if ('then' in listing || !(Symbol.asyncIterator in listing)) return rowsOf(await listing)
-  const rows: T[] = []
-  for await (const page of listing) {
-    for (const row of rowsOf(page)) rows.push(row)
-    if (rows.length > 10_000_000) throw new PintailError('unavailable', 'the listing does not end')
+  let all: T[] | null = null
+  let first: readonly T[] = []
+  for await (const page of pagesOf(listing)) {
+    if (first.length === 0) first = page
+    else {
+      all ??= [...first]
+      for (const row of page) all.push(row)
+    }
   }
-  return rows
+  return all ?? first
+}
+
+/** The rows of a listing as they come, with the bound of `collect`. */
+export async function* pagesOf<T>(listing: Listing<T>): AsyncGenerator<readonly T[], void, undefined> {
+  // Some query builders are both, and iterate over single rows: what can be awaited is one answer.
+  if ('then' in listing || !(Symbol.asyncIterator in listing)) {
+    yield rowsOf(await listing)
+    return
+  }
+  let count = 0
+  for await (const page of listing) {
+    count += rowsOf(page).length
+    if (count > 10_000_000) throw new PintailError('unavailable', 'the listing does not end')
+    yield page
+  }
 }
 
 function rowsOf<T>(page: readonly T[]): readonly T[] {

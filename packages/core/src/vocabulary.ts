@@ -694,7 +694,10 @@ export interface DetectPolicy {
   readonly vantages: Readonly<Record<string, { readonly region?: string }>>
   /** Votes without which no audience is called down, 1–64; one is enough beside fresh passive evidence. Default 2. */
   readonly minAudienceVantages: number
-  /** Probes in flight at once, 1–10 000. Default 256. */
+  /**
+   * Targets being probed at once, also in batches of `probeMany`, 1–10 000. Default 256. A quarter is kept for suspects. A
+   * fleet needs about (checks a second) × (seconds until an answer) × 4/3; with less its pace is slower.
+   */
   readonly maxConcurrentProbes: number
 }
 

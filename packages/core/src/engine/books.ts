@@ -27,7 +27,7 @@ import type {
 } from '../vocabulary.ts'
 import { caseKey, Incidents } from './incidents.ts'
 
-/** Samples of one server that are kept as evidence. */
+/** Samples of one server that are kept as evidence; of one that is well the newest alone, so that a large fleet is no large heap. */
 const keptSamples = 20
 
 /** An answer of another host than the suspect, seen from the same place. */
@@ -63,6 +63,12 @@ export interface ServerBook {
   differSince: number | null
   /** What was sent before then was sent to another machine. */
   strangeSince: number
+  /** The newest server list that named it, counted by who reads them. */
+  number: number
+  /** As what the census has counted it; null: as nothing. */
+  counts: VerdictKind | null
+  /** Its only sample is one of a server that is well: no evidence of anything, and written over by the next. */
+  isWell: boolean
   /** The newest last. */
   samples: readonly Sample[]
   /** Smoothed round trip (RFC 6298's weight 1/8), milliseconds. */
@@ -125,7 +131,10 @@ export class Books {
   skippedRows = 0
   policy: Policy
   readonly #vantage: OwnVantage
-  readonly #censuses = new Map<string | null, Census>()
+  /** For everybody: kept up to date server by server. */
+  #census: Counting | null = null
+  /** For an audience: counted anew after each change. */
+  readonly #censuses = new Map<string, Census>()
   #regions: { readonly of: Policy['detect']['vantages']; readonly regions: ReadonlySet<string> } | null = null
 
   constructor(policy: Policy, vantage: OwnVantage) {
@@ -155,13 +164,28 @@ export class Books {
     return audienceOf(region, this.regions)
   }
 
-  /** To be called whenever a verdict, a status, an incident or the list of servers changed. */
-  changed(): void {
+  /**
+   * To be called whenever a verdict, a status, an incident or the list of servers changed.
+   * @param id the only server of which something changed: then the others are not counted again
+   */
+  changed(id?: ServerId): void {
     this.#censuses.clear()
+    const book = id === undefined ? undefined : this.servers.get(id)
+    if (!book) this.#census = null
+    if (!book || !this.#census) return
+    enter(this.#census, book.counts, -1)
+    book.counts = this.#countsAs(book, null)
+    enter(this.#census, book.counts, 1)
   }
 
   note(book: ServerBook, sample: Sample): void {
-    book.samples = [...book.samples.slice(1 - keptSamples), sample]
+    const { verdict, reasons } = book.detector
+    const isWell = verdict === 'up' && reasons[0].code === 'answers' && sample.received === sample.sent
+    const [kept] = book.samples
+    // In place, while nobody else has it: what lives for one interval is what a garbage collector is worst at.
+    if (isWell && book.isWell && kept) Object.assign(kept, sample)
+    else book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
+    book.isWell = isWell
     for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
   }
 
@@ -182,23 +206,34 @@ export class Books {
    * @param audience by what holds for its users. Default: for everybody
    */
   census(audience: string | null = null): Census {
-    const known = this.#censuses.get(audience)
+    const known = audience === null ? this.#census : this.#censuses.get(audience)
     if (known) return known
-    const count = { servers: 0, down: 0, suspect: 0, up: 0 }
-    for (const book of this.inService()) {
-      const incident = this.incidents.covering(book.server.id, audience)
-      const verdict = kindFor(book, audience)
-      if (incident && incident.acknowledgedAt !== null && verdict === 'down') continue
-      count.servers++
-      if (verdict !== 'unknown') count[verdict]++
+    const count: Counting = { servers: 0, down: 0, suspect: 0, up: 0 }
+    for (const book of this.servers.values()) {
+      const counts = this.#countsAs(book, audience)
+      enter(count, counts, 1)
+      if (audience === null) book.counts = counts
     }
-    this.#censuses.set(audience, count)
+    if (audience === null) this.#census = count
+    else this.#censuses.set(audience, count)
     return count
+  }
+
+  /** Null: it is not counted. */
+  #countsAs(book: ServerBook, audience: string | null): ServerBook['counts'] {
+    if (!this.#isInService(book)) return null
+    const verdict = kindFor(book, audience)
+    const incident = this.incidents.covering(book.server.id, audience)
+    return incident && incident.acknowledgedAt !== null && verdict === 'down' ? null : verdict
   }
 
   /** Online, or offline by our own word. */
   *inService(): Iterable<ServerBook> {
-    for (const book of this.servers.values()) if (book.server.status === 'online' || this.incidents.of(book.server.id)) yield book
+    for (const book of this.servers.values()) if (this.#isInService(book)) yield book
+  }
+
+  #isInService({ server }: ServerBook): boolean {
+    return server.status === 'online' || this.incidents.of(server.id) !== undefined
   }
 
   /**
@@ -461,13 +496,22 @@ interface OwnVantage {
   readonly region: string | null
 }
 
+type Counting = { -readonly [key in keyof Census]: number }
+
+function enter(census: Counting, counts: ServerBook['counts'], by: 1 | -1): void {
+  if (counts === null) return
+  census.servers += by
+  if (counts !== 'unknown') census[counts] += by
+}
+
 const inFailing = (domain: string | null, failing: ReadonlySet<string>): Unfit | null =>
   domain !== null && failing.has(domain) ? ['failing_domain', `its failure domain ${domain} has failed`] : null
 
 export function newBook(server: Server, detector: DetectorState): ServerBook {
   const times = { askedAt: 0, statusSince: detector.since, signalledAt: 0, differSince: null, strangeSince: 0 }
   const seen = { views: null, tally: null, passive: null, control: null, proof: null }
-  return { server, detector, samples: [], rttMs: null, counted: null, remembered: null, ...seen, ...times }
+  const counted = { number: 0, counts: null, isWell: false, counted: null }
+  return { server, detector, samples: [], rttMs: null, remembered: null, ...counted, ...seen, ...times }
 }
 
 /** Another machine under the old name: what was learnt about the old one says nothing about it. */

@@ -210,6 +210,7 @@ export class Homing {
     if (books.stale) return
     for (const book of books.servers.values()) {
       const { id, status } = book.server
+      if (status === 'online' && !this.#advised.has(id)) continue
       const { verdict, since } = verdictFor(book, null)
       const isHeld = books.isCordoned(id) || books.incidents.has(id) || isOurs(id) || books.missing(id) > 0
       const [adopts, advised] = [adoptInactive && setStatus !== null, this.#advised.has(id)]
@@ -235,7 +236,7 @@ export class Homing {
     }
     await setStatus?.(server, 'online')
     book.server = { ...server, status: 'online' }
-    books.changed()
+    books.changed(id)
     const data = { serverId: id, status: 'online', previous: 'offline', incidentId: null } as const
     await journal.commit([], [{ type: 'server.status_set', at: clock.now(), data }])
   }

@@ -585,6 +585,7 @@ export class Engine implements Pintail {
     this.#policyVersion = word?.version ?? 0
     term.books.policy = this.#resolved.policy
     term.books.changed()
+    term.monitor.policyChanged()
   }
 
   readonly policy: Pintail['policy'] = {

@@ -8,7 +8,7 @@ import { newIncident, wouldHave } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
-import { newId } from '../time.ts'
+import { defer, newId } from '../time.ts'
 import type {
   EvacuationId,
   GuardCode,
@@ -30,6 +30,8 @@ import type { Migrator } from './migrator.ts'
 
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000
+/** So many servers are looked at in one turn of the event loop. */
+const mostAtOnce = 500
 
 /** An audience's incident waits so long for the verdict of all others, milliseconds. */
 const othersDecideMs = 30_000
@@ -47,6 +49,7 @@ export class Responder {
   readonly #migrator: () => Migrator
   readonly #stopping: AbortSignal
   readonly #unwell = new Map<string, Case>()
+  #isAttending = false
   /** Down, and nobody else has answered since. */
   readonly #awaiting = new Set<ServerId>()
   /** Guards that forbid something now, for which audience, and whom; each is told loudly once, when it begins. */
@@ -74,11 +77,29 @@ export class Responder {
     const over = this.#tellDamped()
     // If the store has lost us, the term ends; nobody waits for this one.
     if (over.length > 0) this.#parts.journal.commit([], over).catch(() => {})
-    for (const [key, one] of this.#unwell) this.#task(`server ${nameOf(one)}`, () => this.#attend(key, one))
+    if (this.#unwell.size > mostAtOnce) void this.#attendAll()
+    else for (const [key, one] of this.#unwell) this.#attendSoon(key, one)
     for (const id of evacuations.keys()) this.#task(`evacuation ${id}`, () => this.#goOn(id))
     for (const id of this.#restoring.keys()) this.#task(`recovery of ${id}`, () => this.#restore(id))
     for (const id of homing.open.keys()) this.#task(`failback of incident ${id}`, () => homing.attend(id))
     this.#migrator().wake()
+  }
+
+  #attendSoon(key: string, one: Case): void {
+    this.#task(`server ${nameOf(one)}`, () => this.#attend(key, one))
+  }
+
+  /** A prober that loses its network makes a whole fleet unwell: nothing else may wait until all of it was looked at. */
+  async #attendAll(): Promise<void> {
+    if (this.#isAttending) return
+    this.#isAttending = true
+    let count = 0
+    for (const [key, one] of [...this.#unwell]) {
+      if (++count % mostAtOnce === 0) await new Promise<void>((resolve) => defer(this.#parts.clock, resolve))
+      if (this.#stopping.aborted) break
+      this.#attendSoon(key, one)
+    }
+    this.#isAttending = false
   }
 
   #task(key: string, work: () => Promise<unknown>): void {
@@ -147,8 +168,11 @@ export class Responder {
 
   /** Puts a server, or a server for one audience, on the list of those to look at. */
   look(serverId: ServerId, audience: string | null = null): void {
-    this.#add({ serverId, audience })
-    this.wake()
+    const one = { serverId, audience }
+    this.#add(one)
+    // Where many are unwell the others are looked at by the clock, not with each of them.
+    if (this.#unwell.size <= mostAtOnce) this.wake()
+    else if (!this.#stopping.aborted && this.#parts.books.listedAt > 0) this.#attendSoon(caseKey(one), one)
   }
 
   #add({ serverId, audience }: Case): void {
@@ -384,7 +408,7 @@ export class Responder {
   async #keep(incident: Incident, events: readonly EventDraft[] = [], writes: readonly StoreWrite[] = []): Promise<Incident> {
     const next = { ...incident, version: incident.version + 1 }
     if (next.status === 'open') this.#parts.books.incidents.put(next)
-    this.#parts.books.changed()
+    this.#parts.books.changed(next.serverId)
     await this.#parts.journal.commit([put('incident', next.id, next), ...writes], events)
     return next
   }
@@ -618,7 +642,7 @@ export class Responder {
     if (next.do === 'restore' && setStatus) {
       await setStatus(server, next.status)
       book.server = { ...server, status: next.status }
-      books.changed()
+      books.changed(server.id)
     }
     const at = clock.now()
     const restored = next.do === 'restore' && setStatus !== null

@@ -55,6 +55,8 @@ export interface Ports {
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000
 const storeTimeoutMs = 30_000
+/** Suspects whose connections are listed at once beforehand. */
+const mostRemembered = 100
 /** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
 const idleAskMs = 30_000
 
@@ -82,6 +84,7 @@ export class Term {
   readonly #killed = new AbortController()
   #leaseUntil: number
   #epoch = 0
+  #remembering = 0
   #timer: Timer | null = null
   #monitoring: Promise<void> = Promise.resolve()
 
@@ -105,7 +108,7 @@ export class Term {
           const { verdict, reasons, votes } = verdictFor(book, audience)
           const data = { serverId: book.server.id, audience, verdict, previous: previous.verdict, reasons, ...(votes && { votes }) }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
-          if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          if (verdict === 'suspect') this.#remember(book)
           // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
           if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id, audience)
@@ -177,6 +180,14 @@ export class Term {
     )
     const keep = (cursor: Cursor) => journal.commit([put('cursor', cursor.name, cursor)], [])
     this.#trail = ports.log ? new Trail({ sink: ports.log, store: ports.store, keep, bus, clock }, killed) : null
+  }
+
+  /** Who is on it, while the registry still tells. A whole fleet in doubt is the prober's failure: the registry is spared. */
+  #remember(book: ServerBook): void {
+    if (this.#remembering >= mostRemembered) return
+    this.#remembering++
+    const over = () => void this.#remembering--
+    this.planner.list(book).then(over, over)
   }
 
   #outlives(timeoutMs: number): boolean {
@@ -326,6 +337,7 @@ export class Term {
 
   #report(book: ServerBook, now: number): ServerReport {
     const { server } = book
+    const sample = book.samples.at(-1)
     return {
       serverId: server.id,
       name: server.name,
@@ -344,7 +356,7 @@ export class Term {
       reserved: this.books.reserved(server.id),
       capacity: this.books.capacityOf(server),
       rttMs: book.rttMs,
-      lastSample: book.samples.at(-1) ?? null,
+      lastSample: sample ? { ...sample } : null,
       incidentId: this.books.incidents.of(server.id)?.id ?? null,
       penalty: this.books.penalty(server.id, now),
     }

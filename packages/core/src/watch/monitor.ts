@@ -1,12 +1,11 @@
-import PQueue from 'p-queue'
 import { type DetectorState, newDetector, paceOf } from '../decide/detector.ts'
 import type { Books, ServerBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
-import type { Clock, Prober, ProbeTarget, Random, ServerRegistry } from '../ports.ts'
+import type { Clock, ProbeResult, Prober, ProbeTarget, Random, ServerRegistry } from '../ports.ts'
 import { parseSample } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
-import { callOut } from '../time.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
+import { type Check, type ProbeOutcome, Probes, type Urgency } from './probes.ts'
 import { ServerList } from './serverList.ts'
 import type { Turned } from './vantages.ts'
 import { Warnings } from './warnings.ts'
@@ -17,6 +16,13 @@ import { Witness } from './witness.ts'
 const mostInFlight = 16
 /** Answers are asked of this many other servers when a suspicion needs a control. */
 const controlProbes = 3
+/** So many servers are looked at to find these; more controls than this many checks are not asked for meanwhile. */
+const controlLooks = 200
+const controlsAtMost = 256
+/** The first checks of a fleet are spread over so long, milliseconds: a second, or longer for many servers. */
+const firstChecksMs = { least: 1000, perServer: 1 } as const
+/** Where the prober takes many at once, steady checks are due in steps of so many ticks of the wheel: 100 ms. */
+const batchGrain = 5
 
 /** What the monitor tells the rest of the engine. */
 export interface MonitorHooks {
@@ -44,9 +50,30 @@ export interface MonitorPorts {
 
 interface Subject {
   readonly key: string
+  dueTick: number
   inFlight: number
+  /** The urgencies in which a check of it waits for its turn, as bits: it is not due again before it has had it. */
+  waiting: number
+  /** Where it is among the servers. */
+  place: number
   /** The engine's own canaries have no book: their answers tell of the prober, not of a server. */
   readonly canary: { readonly host: string; readonly port: number | null } | null
+}
+
+interface SubjectCheck extends Check {
+  readonly subject: Subject
+  readonly packets: number
+  readonly timeoutMs: number
+  /** When it became due; null: it is made besides the subject's own pace. */
+  readonly dueAt: number | null
+  /** What went out, and what held then. */
+  sent: {
+    readonly target: ProbeTarget
+    readonly at: number
+    readonly book: ServerBook | undefined
+    readonly control: ServerBook['control']
+  } | null
+  readonly done: ((sample: Sample | null) => void) | null
 }
 
 /**
@@ -58,20 +85,34 @@ export class Monitor {
   readonly #ports: MonitorPorts
   readonly #books: Books
   readonly #stopped: AbortSignal
-  readonly #queue: PQueue
+  readonly #probes: Probes<SubjectCheck>
   readonly #list: ServerList
   readonly #warnings: Warnings
   readonly #subjects = new Map<string, Subject>()
+  readonly #canaries = new Set<string>()
+  /** Those that are servers, so that one can be drawn. */
+  readonly #servers: Subject[] = []
   readonly #wheel: Wheel<Subject>
+  /** Checks asked of others for a control, not ended yet. */
+  #controls = 0
   #lastCheckAt: number | null = null
 
   constructor(ports: MonitorPorts, books: Books, bus: Bus, hooks: MonitorHooks, stopped: AbortSignal) {
     this.#ports = ports
     this.#books = books
     this.#stopped = stopped
-    this.#queue = new PQueue({ concurrency: books.policy.detect.maxConcurrentProbes })
+    this.#probes = new Probes<SubjectCheck>(ports.prober, ports.clock, () => books.policy.detect.maxConcurrentProbes, {
+      begin: (check) => this.#begin(check),
+      ended: (check, outcome) => this.#ended(check, outcome),
+      odd: (message) => this.#warnings.once(`odd/${ports.prober.name}`, 'prober_unavailable', message),
+    })
     this.#warnings = new Warnings(bus)
-    this.#wheel = new Wheel(ports.clock, stopped, (subject) => this.#due(subject))
+    this.#wheel = new Wheel(
+      ports.clock,
+      stopped,
+      (subject) => this.#due(subject),
+      () => this.#probes.send(),
+    )
     this.witness = new Witness(ports.clock, books, {
       verdictChanged: (book, previous, audience) => hooks.verdictChanged(book, previous, audience),
       vantageTurned: (turned) => hooks.vantageTurned(turned),
@@ -85,11 +126,8 @@ export class Monitor {
         hooks.listed()
       },
       hasOpen: () => hooks.hasOpen(),
-      added: (server: Server) => {
-        this.#wheel.schedule(
-          this.#subject(server.id, null),
-          Math.floor(ports.random() * Math.min(1000, books.policy.detect.checkIntervalMs)),
-        )
+      added: (server: Server, listed: number) => {
+        this.#wheel.schedule(this.#subject(server.id, null), Math.floor(ports.random() * this.#firstChecksMs(listed)), this.#grain)
         hooks.serverAdded(server)
       },
       removed: (server: Server) => {
@@ -110,11 +148,11 @@ export class Monitor {
       await this.#list.run()
     } finally {
       this.#wheel.stop()
+      for (const check of this.#probes.stop()) check.done?.(null)
     }
   }
 
   async settled(): Promise<void> {
-    await this.#queue.onIdle()
     await this.#list.settled()
   }
 
@@ -126,24 +164,54 @@ export class Monitor {
   // --------------------------------------------------------------------------------------------------------- subjects
 
   #subject(key: string, canary: Subject['canary']): Subject {
-    const subject = { key, inFlight: 0, canary }
+    const subject = { key, dueTick: -1, inFlight: 0, waiting: 0, place: this.#servers.length, canary }
     this.#subjects.set(key, subject)
+    if (canary) this.#canaries.add(key)
+    else this.#servers.push(subject)
     return subject
   }
 
   #remove(key: string): void {
     const subject = this.#subjects.get(key)
-    if (subject) this.#wheel.remove(subject)
+    if (!subject) return
+    this.#wheel.remove(subject)
     this.#subjects.delete(key)
+    this.#canaries.delete(key)
+    const last = subject.canary ? undefined : this.#servers.pop()
+    if (!last || last === subject) return
+    last.place = subject.place
+    this.#servers[last.place] = last
+  }
+
+  #firstChecksMs(servers: number): number {
+    const { least, perServer } = firstChecksMs
+    return Math.min(Math.max(least, servers * perServer), this.#books.policy.detect.checkIntervalMs)
+  }
+
+  /** Many that are due together go as one batch; what is dense does not wait for that. */
+  get #grain(): number {
+    return this.#ports.prober.probeMany ? batchGrain : 1
+  }
+
+  /** Whoever would wait longer than the new pace allows is checked sooner; more probes may go out at once. */
+  policyChanged(): void {
+    if (this.#stopped.aborted || this.#books.listedAt === 0) return
+    const { checkIntervalMs, jitter } = this.#books.policy.detect
+    this.#takeCanaries()
+    for (const subject of this.#subjects.values()) {
+      if ((this.#wheel.remaining(subject) ?? 0) <= checkIntervalMs * (1 + jitter)) continue
+      this.#wheel.schedule(subject, this.#ports.random() * checkIntervalMs, this.#grain)
+    }
+    this.#probes.send()
   }
 
   #takeCanaries(): void {
     const wanted = new Map(
-      this.#books.policy.detect.canaries.map(({ host, port }) => [`canary:${host}:${port ?? ''}`, { host, port: port ?? null }]),
+      this.#books.policy.detect.canaries.map(({ host, port }) => [canaryKey(host, port), { host, port: port ?? null }]),
     )
     for (const [key, canary] of wanted) if (!this.#subjects.has(key)) this.#wheel.schedule(this.#subject(key, canary), 0)
-    for (const [key, { canary }] of this.#subjects)
-      if (canary && !wanted.has(key)) {
+    for (const key of this.#canaries)
+      if (!wanted.has(key)) {
         this.#remove(key)
         this.witness.forgetCanary(key)
       }
@@ -157,12 +225,26 @@ export class Monitor {
 
   #due(subject: Subject): void {
     const { detect } = this.#books.policy
-    const pace = paceOf(this.#detector(subject), detect)
-    const jitter = pace.dense ? 0 : (this.#ports.random() * 2 - 1) * detect.jitter
-    this.#wheel.schedule(subject, pace.intervalMs * (1 + jitter))
+    const { dense, packets, timeoutMs } = paceOf(this.#detector(subject), detect)
+    const urgency = dense ? 1 : 0
+    // Whoever waits for its turn is due again when it has had it: a queue cannot grow beyond the fleet.
+    if (subject.waiting & (1 << urgency)) return
     // A steady check is skipped while one is out; dense ones overlap, so that a time-out does not slow them down.
-    if (subject.inFlight >= (pace.dense ? mostInFlight : 1)) return
-    void this.#enqueue(subject, pace.packets, pace.timeoutMs, pace.dense ? 1 : 0)
+    if (subject.inFlight >= (dense ? mostInFlight : 1)) {
+      this.#next(subject, 0)
+      return
+    }
+    subject.waiting |= 1 << urgency
+    this.#add({ key: subject.key, subject, urgency, packets, timeoutMs, dueAt: this.#ports.clock.now(), sent: null, done: null })
+  }
+
+  /** @param waitedMs how long its last check has waited for its turn: that makes the pace no slower */
+  #next(subject: Subject, waitedMs: number): void {
+    const { detect } = this.#books.policy
+    const { dense, intervalMs } = paceOf(this.#detector(subject), detect)
+    const jitter = dense ? 0 : (this.#ports.random() * 2 - 1) * detect.jitter
+    const delayMs = intervalMs * (1 + jitter)
+    this.#wheel.schedule(subject, Math.max(delayMs / 2, delayMs - waitedMs), dense ? 1 : this.#grain)
   }
 
   #detector(subject: Subject): DetectorState {
@@ -174,49 +256,64 @@ export class Monitor {
 
   // ----------------------------------------------------------------------------------------------------------- probes
 
-  #enqueue(subject: Subject, packets: number, timeoutMs: number, priority: number): Promise<Sample | null> {
-    subject.inFlight++
-    const queued = this.#queue.add(() => this.#probe(subject, packets, timeoutMs), { priority })
-    return queued.finally(() => {
-      subject.inFlight--
-    })
+  #add(check: SubjectCheck): void {
+    if (!this.#probes.add(check)) check.done?.(null)
   }
 
-  async #probe(subject: Subject, packets: number, timeoutMs: number): Promise<Sample | null> {
-    const { clock, prober, vantage } = this.#ports
+  /** One check besides the subject's own pace. */
+  #extra(subject: Subject, timeoutMs: number, urgency: Urgency, done: SubjectCheck['done']): void {
+    this.#add({ key: subject.key, subject, urgency, packets: 1, timeoutMs, dueAt: null, sent: null, done })
+  }
+
+  #begin(check: SubjectCheck): ProbeTarget | null {
+    const { subject, packets, timeoutMs, dueAt } = check
+    const { clock } = this.#ports
     const book = this.#books.servers.get(subject.key as ServerId)
+    const at = clock.now()
+    if (dueAt !== null) subject.waiting &= ~(1 << check.urgency)
     const address = subject.canary ?? book?.server
-    if (!address || this.#stopped.aborted) return null
-    const target: ProbeTarget = {
-      serverId: subject.key as ServerId,
-      host: address.host,
-      port: address.port,
-      packets,
-      timeoutMs,
-    }
-    const sentAt = clock.now()
-    const control = this.witness.controlFor(subject.key)
-    try {
-      // The prober keeps its own time; this bound is for one that hangs.
-      const bound = packets * (timeoutMs + 1000) + 5000
-      const result = await callOut(clock, bound, this.#stopped, `prober ${prober.name}`, (ctx) => prober.probe(target, ctx))
-      const parsed = parseSample({ ...result, serverId: subject.key, vantage: vantage.name, prober: prober.name, sentAt })
-      if (!parsed.ok)
-        throw new PintailError('prober_unavailable', `prober ${prober.name} gave an impossible result: ${parsed.problems[0]?.message}`)
-      // Its address changed while the packets were out: they tell of the old machine.
-      if (book && book.server.host !== target.host) return null
-      this.#lastCheckAt = clock.now()
-      if (subject.canary) this.witness.takeCanary(subject.key, subject.canary.host, parsed.value)
-      else if (book && this.#books.servers.get(book.server.id) === book) this.witness.take(book, parsed.value, control)
-      return parsed.value
-    } catch (error) {
-      if (this.#stopped.aborted) return null
-      this.#couldNot(subject, book, error)
+    if (!address || this.#subjects.get(subject.key) !== subject) {
+      check.done?.(null)
       return null
     }
+    if (dueAt !== null) this.#next(subject, at - dueAt)
+    const target = { serverId: subject.key as ServerId, host: address.host, port: address.port, packets, timeoutMs }
+    check.sent = { target, at, book, control: this.witness.controlFor(subject.key) }
+    subject.inFlight++
+    return target
+  }
+
+  #ended(check: SubjectCheck, outcome: ProbeOutcome): void {
+    check.subject.inFlight--
+    let sample: Sample | null = null
+    try {
+      if (outcome.how === 'answered') sample = this.#take(check, outcome.result)
+      if (outcome.how === 'failed') this.#couldNot(check.subject, check.sent?.book, outcome.error)
+    } catch (error) {
+      this.#couldNot(check.subject, check.sent?.book, error)
+    } finally {
+      check.done?.(sample)
+    }
+  }
+
+  /** @returns null if it tells nothing of what is there now */
+  #take({ subject, sent }: SubjectCheck, result: ProbeResult): Sample | null {
+    if (!sent || this.#stopped.aborted) return null
+    const { clock, prober, vantage } = this.#ports
+    const { book, target, control } = sent
+    const parsed = parseSample({ ...result, serverId: subject.key, vantage: vantage.name, prober: prober.name, sentAt: sent.at })
+    if (!parsed.ok)
+      throw new PintailError('prober_unavailable', `prober ${prober.name} gave an impossible result: ${parsed.problems[0]?.message}`)
+    // Its address changed while the packets were out: they tell of the old machine.
+    if (book && (book.server.host !== target.host || book.server.port !== target.port)) return null
+    this.#lastCheckAt = clock.now()
+    if (subject.canary) this.witness.takeCanary(subject.key, subject.canary.host, parsed.value)
+    else if (book && this.#books.servers.get(book.server.id) === book) this.witness.take(book, parsed.value, control)
+    return parsed.value
   }
 
   #couldNot(subject: Subject, book: ServerBook | undefined, error: unknown): void {
+    if (this.#stopped.aborted) return
     const { prober } = this.#ports
     const code = isPintailError(error) ? error.code : 'internal'
     const what = code === 'unknown_host' ? `${prober.name}/${subject.key}` : `${prober.name}/${code}`
@@ -224,29 +321,50 @@ export class Monitor {
       ...(isPintailError(error) && error.remedy && { remedy: error.remedy }),
       ...(book && code === 'unknown_host' && { serverId: book.server.id }),
     })
-    if (book) this.witness.couldNot(book, errorText(error))
+    if (book && this.#books.servers.get(book.server.id) === book) this.witness.couldNot(book, errorText(error))
   }
 
   /** Probes a few other hosts at once: one answer shows that the prober still has a network. */
   askControls(suspect: ServerBook): void {
     const { detect } = this.#books.policy
     suspect.askedAt = this.#ports.clock.now()
-    const others = [...this.#subjects.values()].filter(
-      ({ key, canary }) => key !== suspect.server.id && (canary || this.#books.servers.get(key as ServerId)?.detector.verdict === 'up'),
-    )
-    const canaries = others.filter(({ canary }) => canary)
-    const servers = others.filter(({ canary }) => !canary)
-    const start = Math.floor(this.#ports.random() * servers.length)
-    const some = [...canaries, ...servers.slice(start), ...servers.slice(0, start)].slice(0, canaries.length + controlProbes)
-    for (const subject of some)
-      if (subject.inFlight === 0) void this.#enqueue(subject, 1, detect.confirm?.timeoutMs ?? detect.pingTimeoutMs, 1)
+    // An answer is a control for all that wait: where many are out, more would only delay what confirms.
+    if (this.#controls >= controlsAtMost) return
+    const timeoutMs = detect.confirm?.timeoutMs ?? detect.pingTimeoutMs
+    for (const subject of this.#othersOf(suspect)) {
+      if (subject.inFlight > 0) continue
+      this.#controls++
+      this.#extra(subject, timeoutMs, 1, () => {
+        this.#controls--
+      })
+    }
+    this.#probes.send()
+  }
+
+  /** All canaries, and a few servers that answer, from a random one on. */
+  #othersOf(suspect: ServerBook): Subject[] {
+    const others = this.#books.policy.detect.canaries.flatMap(({ host, port }) => this.#subjects.get(canaryKey(host, port)) ?? [])
+    const most = others.length + controlProbes
+    const count = this.#servers.length
+    const start = Math.floor(this.#ports.random() * count)
+    for (let index = 0; index < Math.min(count, controlLooks) && others.length < most; index++) {
+      const subject = this.#servers[(start + index) % count]
+      if (subject && subject.key !== suspect.server.id && this.#detector(subject).verdict === 'up') others.push(subject)
+    }
+    return others
   }
 
   /** One fresh check, ahead of everything else; null: it could not be made. */
   probeNow(server: ServerId): Promise<Sample | null> {
     const subject = this.#subjects.get(server)
     if (!subject) return Promise.resolve(null)
-    const { pingTimeoutMs } = this.#books.policy.detect
-    return this.#enqueue(subject, 1, pingTimeoutMs, 2)
+    return new Promise((resolve) => {
+      this.#extra(subject, this.#books.policy.detect.pingTimeoutMs, 2, resolve)
+      this.#probes.send()
+    })
   }
+}
+
+function canaryKey(host: string, port?: number): string {
+  return `canary:${host}:${port ?? ''}`
 }

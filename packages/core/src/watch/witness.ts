@@ -14,6 +14,9 @@ const passiveFreshMs = 60_000
 /** Our own vantage looks closely for at most so long after others have begun to see a failure that it does not, milliseconds. */
 const lookCloselyMs = 30_000
 
+/** Reasons that are shared between servers. */
+const mostReasons = 1000
+
 const quiet: readonly VerdictKind[] = ['up', 'unknown']
 
 export interface WitnessHooks {
@@ -39,7 +42,8 @@ export class Witness {
   readonly #hooks: WitnessHooks
   readonly #vantages: Vantages
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
-  #answers: { readonly host: string; readonly key: string; readonly at: number }[] = []
+  #answers: { readonly key: string; readonly control: NonNullable<ServerBook['control']> }[] = []
+  readonly #reasons = new Map<string, DetectorState['reasons']>()
   readonly #canariesFailing = new Set<string>()
   /** Down by our own vantage alone, and no other host has answered it since: its vote waits for that. */
   readonly #unproven = new Set<ServerBook>()
@@ -86,8 +90,7 @@ export class Witness {
 
   /** The newest answer of any other host. */
   controlFor(server: string): { readonly host: string; readonly at: number } | null {
-    const answer = this.#answers.find(({ key }) => key !== server)
-    return answer ? { host: answer.host, at: answer.at } : null
+    return this.#answers.find(({ key }) => key !== server)?.control ?? null
   }
 
   /** True while canaries are configured and none of them answers. */
@@ -117,17 +120,32 @@ export class Witness {
 
   #answered(key: string, host: string, at: number): void {
     const others = this.#answers.filter((answer) => answer.key !== key)
-    this.#answers = [{ key, host, at }, ...others].sort((a, b) => b.at - a.at).slice(0, 2)
+    this.#answers = [{ key, control: { host, at } }, ...others].sort((a, b) => b.control.at - a.control.at).slice(0, 2)
     for (const book of this.#unproven) if ((this.controlFor(book.server.id)?.at ?? 0) > book.detector.lastSentAt) this.startOver(book)
     this.#hooks.answered()
   }
 
+  /** Most servers of a fleet are up for the same few reasons: each is kept once. */
+  #shared(reasons: DetectorState['reasons']): DetectorState['reasons'] {
+    const key = reasons.map(({ message }) => message).join('\n')
+    const known = this.#reasons.get(key)
+    if (known) return known
+    if (this.#reasons.size >= mostReasons) this.#reasons.clear()
+    this.#reasons.set(key, reasons)
+    return reasons
+  }
+
   #judge(book: ServerBook, after: DetectorState): void {
     const before = book.detector
+    if (!this.#vantages.any && !book.tally && isStill(before, after)) {
+      // In place: ten thousand new states a second that live for one interval each are what a garbage collector is worst at.
+      Object.assign(before, after, { reasons: before.reasons })
+      return
+    }
     const seen = this.#seen(book)
-    book.detector = after
+    book.detector = isWell(after) ? { ...after, reasons: this.#shared(after.reasons) } : after
     if (before.verdict !== after.verdict) {
-      this.#books.changed()
+      this.#books.changed(book.server.id)
       if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
       if (after.verdict === 'down') this.#hooks.wantsControl(book)
     }
@@ -226,7 +244,7 @@ export class Witness {
       if (was.verdict !== is && !isQuiet) changed.push([was, audience])
     }
     if (changed.length === 0) return
-    this.#books.changed()
+    this.#books.changed(book.server.id)
     for (const [previous, audience] of changed) this.#hooks.verdictChanged(book, previous, audience)
   }
 
@@ -270,3 +288,9 @@ export class Witness {
     return [own, ...this.#vantages.report()]
   }
 }
+
+/** It answers, and nothing speaks against it. */
+const isWell = ({ verdict, reasons }: DetectorState): boolean => verdict === 'up' && reasons[0].code === 'answers'
+
+/** As well as before: what it said first still holds. */
+const isStill = (before: DetectorState, after: DetectorState): boolean => isWell(before) && isWell(after)
