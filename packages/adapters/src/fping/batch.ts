@@ -1,0 +1,285 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { errorText, PintailError, type ProbeResult } from '@pintail/core'
+import { readFpingLine } from './lines.ts'
+
+/** One server to be tested once, in the hands of a process. */
+export interface Check {
+  readonly address: string
+  readonly packets: number
+  readonly timeoutMs: number
+  /** False as soon as nobody waits for it any more. */
+  readonly waits: boolean
+  /** Called once, and not after `waits` has become false. */
+  settle(outcome: ProbeResult | PintailError): void
+}
+
+export interface BatchSetting {
+  readonly command: string
+  /** Of all checks of the batch. */
+  readonly packets: number
+  /** What fping waits for each packet, whole milliseconds: at least as long as every check of the batch wants. */
+  readonly waitMs: number
+  /** Between two packets of the process, milliseconds. */
+  readonly intervalMs: number
+}
+
+/** Packets to one host are this far apart, as those of `icmp()`. */
+export const spacingMs = 200
+
+/** What the process may print that is none of its lines; beyond that it is no fping. */
+const strangeBytes = 65_536
+const readBytes = 262_144
+// A reader that looks more often costs more than the packets; one that looks less often lets results lie.
+const firstLookMs = 5
+const lastLookMs = 40
+
+/** How long a process lives that has a silent host in its list. */
+export const lifeMs = ({ packets, waitMs, intervalMs }: BatchSetting, count: number): number =>
+  Math.max((packets - 1) * spacingMs, count * packets * intervalMs) + waitMs
+
+interface Progress {
+  readonly check: Check
+  lines: number
+  readonly rttMs: number[]
+}
+
+/** All checks of one address: its packets are as many as they have together, and which is whose does not matter. */
+interface Host {
+  readonly all: Progress[]
+  /** How many lines each packet number has had. */
+  readonly told: number[]
+  undelivered: string | null
+}
+
+/**
+ * One fping process with its list of hosts. Each check is settled as soon as its last packet is, and the process is
+ * killed with the last check; whatever goes wrong with it, the checks that are left end in `prober_unavailable`.
+ *
+ * It writes into a file that has no name any more, not into a pipe: one line a packet would wake this process once a
+ * packet, and a pipe that is full while the event loop is busy would stop fping, and make living servers silent.
+ */
+export class Batch {
+  readonly #setting: BatchSetting
+  readonly #hosts = new Map<string, Host>()
+  readonly #onEnd: () => void
+  #open: number
+  #child: ChildProcess | null = null
+  #files: readonly number[] = []
+  #look: NodeJS.Timeout | undefined
+  #watchdog: NodeJS.Timeout | undefined
+  #lookMs = firstLookMs
+  #position = 0
+  #rest = ''
+  #strange = ''
+  #summarised = false
+  #ended = false
+
+  constructor(setting: BatchSetting, checks: readonly Check[], onEnd: () => void) {
+    this.#setting = setting
+    this.#onEnd = onEnd
+    this.#open = checks.length
+    for (const check of checks) {
+      const host = this.#hosts.get(check.address)
+      const progress = { check, lines: 0, rttMs: [] }
+      if (host) host.all.push(progress)
+      else this.#hosts.set(check.address, { all: [progress], told: [], undelivered: null })
+    }
+    try {
+      this.#start(checks)
+    } catch (cause) {
+      // The caller does not have this batch yet.
+      queueMicrotask(() => this.#fail(() => notStarted(setting.command, cause as NodeJS.ErrnoException)))
+    }
+  }
+
+  /** One check waits no longer; without any the process is killed. */
+  leave(): void {
+    this.#open -= 1
+    if (this.#open === 0) this.#end()
+  }
+
+  #start(checks: readonly Check[]): void {
+    const { command, packets, waitMs, intervalMs } = this.#setting
+    const input = namelessFile()
+    this.#files = [input]
+    const output = namelessFile()
+    this.#files = [input, output]
+    const list = Buffer.from(checks.map(({ address }) => `${address}\n`).join(''), 'latin1')
+    // With a position, so that the process begins to read at the start of the file.
+    for (let at = 0; at < list.length; ) at += writeSync(input, list, at, list.length - at, at)
+
+    const args = ['-C', `${packets}`, '-p', `${spacingMs}`, '-t', `${waitMs}`, '-i', `${intervalMs}`, '-f', '-']
+    // No word of it is translated, but its numbers might be.
+    const child = spawn(command, args, { stdio: [input, output, output], env: { ...process.env, LC_ALL: 'C' } })
+    this.#child = child
+    child.on('error', (cause) => this.#fail(() => notStarted(command, cause)))
+    child.on('exit', (code, signal) => this.#exited(signal ?? `code ${code}`))
+    // It ends by itself; this is for one that does not.
+    this.#watchdog = setTimeout(() => this.#hang(), lifeMs(this.#setting, checks.length) + 3000)
+    this.#lookLater()
+  }
+
+  #lookLater(): void {
+    this.#look = setTimeout(() => {
+      const read = this.#read(readBytes)
+      if (this.#ended) return
+      this.#lookMs = read > 0 ? firstLookMs : Math.min(lastLookMs, this.#lookMs * 2)
+      this.#lookLater()
+    }, this.#lookMs)
+  }
+
+  /** Reads on and settles what can be settled. Answers how many bytes there were. */
+  #read(limit: number): number {
+    const output = this.#files[1] as number
+    let total = 0
+    while (total < limit && !this.#ended) {
+      const count = readSync(output, shared, 0, shared.length, this.#position)
+      if (count === 0) break
+      this.#position += count
+      total += count
+      const lines = (this.#rest + shared.latin1Slice(0, count)).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) {
+        this.#take(line)
+        if (this.#ended) return total
+      }
+      if (this.#rest.length > strangeBytes || this.#strange.length > strangeBytes) this.#fail(() => this.#noFping('prints too much'))
+    }
+    return total
+  }
+
+  #take(line: string): void {
+    const read = readFpingLine(line)
+    if (read.kind === 'packet') {
+      const host = this.#hosts.get(read.address)
+      const nth = host?.told[read.seq] ?? 0
+      const progress = host?.all[nth]
+      // Of a host that it was not given, or more packets than it was to send.
+      if (!host || !progress || read.seq >= this.#setting.packets) return this.#fail(() => this.#noFping('cannot be understood', line))
+      host.told[read.seq] = nth + 1
+      progress.lines += 1
+      if (read.rttMs !== null && read.rttMs <= progress.check.timeoutMs) progress.rttMs.push(read.rttMs)
+      if (progress.lines === this.#setting.packets) this.#settle(progress.check, resultOf(progress, host))
+    } else if (read.kind === 'undelivered') {
+      const host = this.#hosts.get(read.address)
+      if (host) host.undelivered ??= read.said
+    } else if (read.kind === 'summary') this.#summarised = true
+    else if (read.kind === 'unknown') this.#strange += `${line}\n`
+  }
+
+  #settle(check: Check, outcome: ProbeResult | PintailError): void {
+    if (!check.waits) return
+    check.settle(outcome)
+    this.leave()
+  }
+
+  #exited(how: string): void {
+    if (this.#ended) return
+    while (this.#read(readBytes) > 0);
+    if (this.#ended) return
+    this.#strange += this.#rest
+    // Only its own summary proves that it did its work.
+    if (!this.#summarised) return this.#fail(() => this.#noFping(`ended with ${how}`))
+    // For a packet that could not leave this machine fping prints no line.
+    for (const host of this.#hosts.values())
+      for (const progress of host.all)
+        this.#settle(progress.check, progress.rttMs.length > 0 ? resultOf(progress, host) : notSent(progress.check.address))
+    this.#end()
+  }
+
+  #hang(): void {
+    // What it has printed while this process was busy counts.
+    while (this.#read(readBytes) > 0);
+    this.#fail(() => this.#noFping('had to be killed'))
+  }
+
+  #noFping(what: string, line = this.#strange): PintailError {
+    const { command } = this.#setting
+    const said = errorText(line.trim()) || 'it printed nothing of use'
+    const remedy = /socket|root\?|permi|denied/i.test(said) ? permit : /risky|You need -i|must run as root to/i.test(said) ? slower : install
+    return new PintailError('prober_unavailable', `${command} ${what}: ${said}`, { remedy })
+  }
+
+  #fail(error: () => PintailError): void {
+    if (this.#ended) return
+    const all = [...this.#hosts.values()].flatMap((host) => host.all)
+    // One error each: whoever gets it may add to it.
+    for (const { check } of all) if (check.waits) check.settle(error())
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    clearTimeout(this.#look)
+    clearTimeout(this.#watchdog)
+    this.#child?.kill('SIGKILL')
+    this.#child?.unref()
+    for (const file of this.#files) closeSync(file)
+    this.#onEnd()
+  }
+}
+
+// Used within one turn of the event loop only.
+const shared = Buffer.allocUnsafeSlow(65_536)
+
+/** Open for reading and writing, for its owner only, and gone when it is closed. */
+function namelessFile(): number {
+  const name = `pintail-fping-${randomUUID()}`
+  let fault: unknown
+  // Memory first: it is there, and can be written, in a container with a read-only root too.
+  for (const folder of process.platform === 'linux' ? ['/dev/shm', tmpdir()] : [tmpdir()]) {
+    try {
+      const file = openSync(join(folder, name), 'wx+', 0o600)
+      unlinkSync(join(folder, name))
+      return file
+    } catch (cause) {
+      fault = cause
+    }
+  }
+  throw new PintailError('prober_unavailable', `there is no place for the output of fping: ${errorText(fault)}`, {
+    cause: fault,
+    remedy: 'Let this process write to /dev/shm or to its temporary folder (TMPDIR).',
+  })
+}
+
+function resultOf({ check, lines, rttMs }: Progress, { undelivered }: Host): ProbeResult {
+  const about = { sent: lines, received: rttMs.length, rttMs }
+  if (rttMs.length > 0) return { ...about, failure: null }
+  return {
+    ...about,
+    failure: undelivered
+      ? { kind: 'unreachable', layer: 'icmp', detail: errorText(undelivered) }
+      : { kind: 'no_reply', layer: 'icmp', detail: `${lines} sent, nothing within ${check.timeoutMs} ms` },
+  }
+}
+
+const install = 'Install fping 4 or newer on the machine that probes (Debian: apt-get install fping), or use icmp() or tcp().'
+const permit =
+  'Let fping open its socket: setcap cap_net_raw+ep on fping, give this process CAP_NET_RAW (systemd: AmbientCapabilities, ' +
+  'Docker: cap_add NET_RAW), or widen net.ipv4.ping_group_range; or use tcp().'
+const slower = 'This fping has limits for those who are not root: set packetsPerSecond to 100.'
+
+function notSent(address: string): PintailError {
+  return new PintailError('prober_unavailable', `fping could not send to ${address}`, {
+    remedy: `This machine itself cannot send to ${address}: check its own network, routes and firewall, IPv6 too.`,
+  })
+}
+
+function notStarted(command: string, cause: NodeJS.ErrnoException): PintailError {
+  if (cause instanceof PintailError) return cause
+  const { code = '' } = cause
+  const what = code === 'ENOENT' ? `there is no program ${command} on the PATH` : `${command} did not start: ${cause.message}`
+  const remedy = /^(EAGAIN|EMFILE|ENFILE|ENOMEM)$/.test(code)
+    ? 'Raise the limits of this process (processes, open files, memory).'
+    : code === 'ETXTBSY'
+      ? 'It is being replaced: the next check starts the new one.'
+      : /^(EPERM|EACCES)$/.test(code)
+        ? permit
+        : install
+  return new PintailError('prober_unavailable', what, { cause, remedy })
+}
