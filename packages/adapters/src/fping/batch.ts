@@ -200,7 +200,11 @@ export class Batch {
   #noFping(what: string, line = this.#strange): PintailError {
     const { command } = this.#setting
     const said = errorText(line.trim()) || 'it printed nothing of use'
-    const remedy = /socket|root\?|permi|denied/i.test(said) ? permit : /risky|You need -i|must run as root to/i.test(said) ? slower : install
+    const remedy = /socket|root\?|permi|denied/i.test(said)
+      ? permit
+      : /risky|You need -i|must run as root to/i.test(said)
+        ? slower
+        : install
     return new PintailError('prober_unavailable', `${command} ${what}: ${said}`, { remedy })
   }
 

@@ -6,6 +6,7 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ProbeTarget } from '../ports.ts'
+import { proberContract } from '../testing/contracts/index.ts'
 import type { ServerId } from '../vocabulary.ts'
 import { icmp } from './icmp.ts'
 
@@ -63,6 +64,17 @@ const fakePid = async (): Promise<number> => {
   await until(async () => existsSync(pidFile()) && (await readFile(pidFile(), 'utf8')).endsWith('\n'))
   return Number(await readFile(pidFile(), 'utf8'))
 }
+
+describe.skipIf(!hasPing)('icmp keeps the contract of probers [needs: ping]', () => {
+  const world = () => ({
+    prober: icmp(),
+    answering: { host: '127.0.0.1' },
+    breakTool: () => void (process.env.PATH = folder),
+    mendTool: () => void (process.env.PATH = environment.PATH),
+  })
+  // Nothing on loopback is silent to ping: the lab has that, with real faults. Ping is never refused.
+  for (const rule of proberContract(world, { without: ['silent', 'refusing', 'probeMany'] })) test(rule.name, rule.run)
+})
 
 describe('icmp with the ping of this machine', () => {
   test.skipIf(!hasPing)('a living host answers each packet with a time of its own [needs: ping]', async () => {
