@@ -141,7 +141,7 @@ export class Batch {
       if (count === 0) break
       this.#position += count
       total += count
-      const lines = (this.#rest + shared.latin1Slice(0, count)).split('\n')
+      const lines = (this.#rest + shared.toString('latin1', 0, count)).split('\n')
       this.#rest = lines.pop() ?? ''
       for (const line of lines) {
         this.#take(line)
@@ -159,7 +159,7 @@ export class Batch {
       const nth = host?.told[read.seq] ?? 0
       const progress = host?.all[nth]
       // Of a host that it was not given, or more packets than it was to send.
-      if (!host || !progress || read.seq >= this.#setting.packets) return this.#fail(() => this.#noFping('cannot be understood', line))
+      if (!host || !progress || read.seq >= this.#setting.packets) return void this.#fail(() => this.#noFping('cannot be understood', line))
       host.told[read.seq] = nth + 1
       progress.lines += 1
       if (read.rttMs !== null && read.rttMs <= progress.check.timeoutMs) progress.rttMs.push(read.rttMs)
@@ -183,7 +183,7 @@ export class Batch {
     if (this.#ended) return
     this.#strange += this.#rest
     // Only its own summary proves that it did its work.
-    if (!this.#summarised) return this.#fail(() => this.#noFping(`ended with ${how}`))
+    if (!this.#summarised) return void this.#fail(() => this.#noFping(`ended with ${how}`))
     // For a packet that could not leave this machine fping prints no line.
     for (const host of this.#hosts.values())
       for (const progress of host.all)

@@ -37,7 +37,7 @@ export class Pool {
   add(check: Outing): void {
     if (this.#waiting >= mostWaiting) {
       const remedy = 'Probe less often, or raise packetsPerSecond or processes.'
-      return check.settle(new PintailError('prober_unavailable', `${this.#waiting} checks wait for fping`, { remedy }))
+      return void check.settle(new PintailError('prober_unavailable', `${this.#waiting} checks wait for fping`, { remedy }))
     }
     this.#waiting += 1
     const waitMs = roundedUp(check.timeoutMs)
@@ -76,7 +76,7 @@ export class Pool {
     const taken = group.waiting.splice(0, most)
     this.#waiting -= taken.length
     const checks = taken.filter(({ waits }) => waits)
-    if (checks.length === 0) return this.#forget(group)
+    if (checks.length === 0) return void this.#forget(group)
     const { command, intervalMs } = this.#setting
     group.launchedAt = performance.now()
     this.#running += 1

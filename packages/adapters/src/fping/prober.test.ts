@@ -36,6 +36,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+const setPath = (value: string | undefined): void => {
+  process.env.PATH = value
+}
+
 /** Puts an `fping` first on the PATH that runs this shell script. */
 function fake(script: string, mode = 0o755): void {
   // A new file each time: one that is being executed cannot be written.
@@ -65,8 +69,8 @@ describe.skipIf(!hasFping)('fping with the fping of this machine [needs: fping]'
   const world = () => ({
     prober: fping(),
     answering: { host: '127.0.0.1' },
-    breakTool: () => void (process.env.PATH = folder),
-    mendTool: () => void (process.env.PATH = path),
+    breakTool: () => setPath(folder),
+    mendTool: () => setPath(path),
   })
   // Nothing on loopback is silent to ping: the lab has that, with real faults. Ping is never refused.
   for (const rule of proberContract(world, { without: ['silent', 'refusing'] })) test(`contract: ${rule.name}`, rule.run)
@@ -237,8 +241,16 @@ describe('what fping makes of what it is told', () => {
 
 describe('when fping cannot probe', () => {
   const cases: [string, () => void, RegExp, RegExp][] = [
-    ['it is not installed', () => void (process.env.PATH = folder), /no program fping/, /apt-get install fping/],
-    ['it may not be executed', () => (fake('exit 0', 0o644), void (process.env.PATH = folder)), /did not start/, /CAP_NET_RAW|setcap/],
+    ['it is not installed', () => setPath(folder), /no program fping/, /apt-get install fping/],
+    [
+      'it may not be executed',
+      () => {
+        fake('exit 0', 0o644)
+        setPath(folder)
+      },
+      /did not start/,
+      /CAP_NET_RAW|setcap/,
+    ],
     [
       'it may not open a socket',
       () => fake(`echo "fping: can't create socket (must run as root?)" >&2; exit 4`),

@@ -37,6 +37,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+const setPath = (value: string | undefined): void => {
+  process.env.PATH = value
+}
+
 /** Puts a `ping` first on the PATH that runs this shell script. */
 async function fakePing(script: string, mode = 0o755): Promise<void> {
   await writeFile(join(folder, 'ping'), `#!/bin/sh\n${script}\n`, { mode })
@@ -69,8 +73,8 @@ describe.skipIf(!hasPing)('icmp keeps the contract of probers [needs: ping]', ()
   const world = () => ({
     prober: icmp(),
     answering: { host: '127.0.0.1' },
-    breakTool: () => void (process.env.PATH = folder),
-    mendTool: () => void (process.env.PATH = environment.PATH),
+    breakTool: () => setPath(folder),
+    mendTool: () => setPath(environment.PATH),
   })
   // Nothing on loopback is silent to ping: the lab has that, with real faults. Ping is never refused.
   for (const rule of proberContract(world, { without: ['silent', 'refusing', 'probeMany'] })) test(rule.name, rule.run)

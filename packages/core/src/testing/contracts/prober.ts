@@ -66,7 +66,7 @@ const kit: Kit<ProberHarness, ProberExtra> = {
         const counts = [1, 2, 3, 1, 2]
         const calls = counts.map((packets) => attempt(() => harness.prober.probe(at(harness.answering, { packets }), ctx)))
         const ends = await Promise.all(calls)
-        ends.forEach((end, index) => answers(valueOf(end), counts[index] as number))
+        for (const [index, end] of ends.entries()) answers(resolved(end), counts[index] as number)
       },
     },
     {
@@ -252,7 +252,7 @@ function throwsCode(end: Awaited<ReturnType<typeof attempt<unknown>>>, codes: re
   assert.ok(codes.includes(code ?? ''), `${of}: ${shown(end.error)} instead of ${codes.join(' or ')}`)
 }
 
-function valueOf<T>(end: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }): T {
+function resolved<T>(end: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }): T {
   assert.ok(end.ok, end.ok ? '' : shown(end.error))
   return end.value
 }
