@@ -11,8 +11,11 @@ export interface PoolSetting {
 
 /** Calls that come within this time share a process. */
 const gatherMs = 4
-/** One process takes no more hosts, so that the first results do not wait for a long list to be read. */
-const mostHosts = 8192
+/**
+ * One process takes no more hosts. Two that send at full speed each fill the other's socket with replies, which the
+ * kernel then drops; one with a long list does not.
+ */
+const mostHosts = 32_768
 /** fping numbers its packets with 16 bits, and takes no number again for 10 s. */
 const mostPackets = 60_000
 /** Checks that wait for a process; beyond that somebody asks faster than this machine can. */
