@@ -40,6 +40,16 @@ const targetOf = (host: string, port: number | null = task.port): ProbeTarget =>
   // Brands are minted by parsers; a target of a benchmark is never anything but a target.
   ({ serverId: `${host}:${port}` as never, host, port, packets: 1, timeoutMs })
 
+// Made once: an engine has its targets too.
+const kept = new WeakMap<readonly string[], ProbeTarget[]>()
+function targetsOf(hosts: readonly string[]): readonly ProbeTarget[] {
+  const known = kept.get(hosts)
+  if (known) return known
+  const targets = hosts.map((host) => targetOf(host))
+  kept.set(hosts, targets)
+  return targets
+}
+
 /** Ticks of 10 ms, in microseconds. `children`: those that have ended and been waited for. */
 function cpuOf(pid: number | 'self', whose: 'own' | 'children'): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ').map(Number) ?? []
@@ -55,7 +65,7 @@ const withChildren = (): number => ownUs() + cpuOf('self', 'children')
 type Method = { readonly cpuUs: () => number; readonly once: (hosts: readonly string[], inFlight: number) => Promise<(number | null)[]> }
 
 /** Calls of `probe`, so many at once. */
-const single = (prober: Prober, targets = (hosts: readonly string[]) => hosts.map((host) => targetOf(host))): Method => ({
+const single = (prober: Prober, targets = targetsOf): Method => ({
   cpuUs: withChildren,
   once: async (hosts, inFlight) => {
     const list = targets(hosts)
@@ -77,7 +87,7 @@ const many = (prober: Prober): Method => ({
   cpuUs: withChildren,
   once: async (hosts) => {
     const rtts: (number | null)[] = []
-    const targets = hosts.map((host) => targetOf(host))
+    const targets = targetsOf(hosts)
     for await (const { result } of prober.probeMany?.(targets, { signal }) ?? []) rtts.push(result.rttMs[0] ?? null)
     return rtts
   },

@@ -4,18 +4,8 @@ import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { errorText, PintailError, type ProbeResult } from '@pintail/core'
+import type { Check } from './check.ts'
 import { readFpingLine } from './lines.ts'
-
-/** One server to be tested once, in the hands of a process. */
-export interface Check {
-  readonly address: string
-  readonly packets: number
-  readonly timeoutMs: number
-  /** False as soon as nobody waits for it any more. */
-  readonly waits: boolean
-  /** Called once, and not after `waits` has become false. */
-  settle(outcome: ProbeResult | PintailError): void
-}
 
 export interface BatchSetting {
   readonly command: string
@@ -41,18 +31,11 @@ const lastLookMs = 40
 export const lifeMs = ({ packets, waitMs, intervalMs }: BatchSetting, count: number): number =>
   Math.max((packets - 1) * spacingMs, count * packets * intervalMs) + waitMs
 
-interface Progress {
-  readonly check: Check
-  lines: number
-  readonly rttMs: number[]
-}
-
-/** All checks of one address: its packets are as many as they have together, and which is whose does not matter. */
-interface Host {
-  readonly all: Progress[]
+/** Several packets to one address: they are as many as its checks have together, and which is whose does not matter. */
+interface Shared {
+  readonly all: Check[]
   /** How many lines each packet number has had. */
   readonly told: number[]
-  undelivered: string | null
 }
 
 /**
@@ -64,7 +47,8 @@ interface Host {
  */
 export class Batch {
   readonly #setting: BatchSetting
-  readonly #hosts = new Map<string, Host>()
+  readonly #hosts = new Map<string, Check | Shared>()
+  readonly #checks: readonly Check[]
   readonly #onEnd: () => void
   #open: number
   #child: ChildProcess | null = null
@@ -82,11 +66,12 @@ export class Batch {
     this.#setting = setting
     this.#onEnd = onEnd
     this.#open = checks.length
+    this.#checks = checks
     for (const check of checks) {
       const host = this.#hosts.get(check.address)
-      const progress = { check, lines: 0, rttMs: [] }
-      if (host) host.all.push(progress)
-      else this.#hosts.set(check.address, { all: [progress], told: [], undelivered: null })
+      if (host === undefined) this.#hosts.set(check.address, setting.packets === 1 ? check : { all: [check], told: [] })
+      else if ('all' in host) host.all.push(check)
+      else this.#hosts.set(check.address, { all: [host, check], told: [] })
     }
     try {
       this.#start(checks)
@@ -155,25 +140,35 @@ export class Batch {
   #take(line: string): void {
     const read = readFpingLine(line)
     if (read.kind === 'packet') {
-      const host = this.#hosts.get(read.address)
-      const nth = host?.told[read.seq] ?? 0
-      const progress = host?.all[nth]
+      const check = this.#whose(read.address, read.seq)
       // Of a host that it was not given, or more packets than it was to send.
-      if (!host || !progress || read.seq >= this.#setting.packets) return void this.#fail(() => this.#noFping('cannot be understood', line))
-      host.told[read.seq] = nth + 1
-      progress.lines += 1
-      if (read.rttMs !== null && read.rttMs <= progress.check.timeoutMs) progress.rttMs.push(read.rttMs)
-      if (progress.lines === this.#setting.packets) this.#settle(progress.check, resultOf(progress, host))
+      if (!check) return void this.#fail(() => this.#noFping('cannot be understood', line))
+      check.settled += 1
+      if (read.rttMs !== null && read.rttMs <= check.target.timeoutMs) {
+        if (check.rttMs) check.rttMs.push(read.rttMs)
+        else check.rttMs = [read.rttMs]
+      }
+      if (check.settled === this.#setting.packets) this.#settle(check, resultOf(check))
     } else if (read.kind === 'undelivered') {
       const host = this.#hosts.get(read.address)
-      if (host) host.undelivered ??= read.said
+      if (host) for (const check of 'all' in host ? host.all : [host]) check.undelivered ??= read.said
     } else if (read.kind === 'summary') this.#summarised = true
     else if (read.kind === 'unknown') this.#strange += `${line}\n`
   }
 
+  /** The check that packet `seq` to this address belongs to, once for each packet; null: there is none. */
+  #whose(address: string, seq: number): Check | null {
+    const host = this.#hosts.get(address)
+    if (host === undefined || seq >= this.#setting.packets) return null
+    if (!('all' in host)) return host.settled === 0 ? host : null
+    const nth = host.told[seq] ?? 0
+    host.told[seq] = nth + 1
+    return host.all[nth] ?? null
+  }
+
   #settle(check: Check, outcome: ProbeResult | PintailError): void {
     if (!check.waits) return
-    check.settle(outcome)
+    check.end(outcome)
     this.leave()
   }
 
@@ -185,9 +180,7 @@ export class Batch {
     // Only its own summary proves that it did its work.
     if (!this.#summarised) return void this.#fail(() => this.#noFping(`ended with ${how}`))
     // For a packet that could not leave this machine fping prints no line.
-    for (const host of this.#hosts.values())
-      for (const progress of host.all)
-        this.#settle(progress.check, progress.rttMs.length > 0 ? resultOf(progress, host) : notSent(progress.check.address))
+    for (const check of this.#checks) this.#settle(check, check.rttMs ? resultOf(check) : notSent(check.address))
     this.#end()
   }
 
@@ -210,9 +203,8 @@ export class Batch {
 
   #fail(error: () => PintailError): void {
     if (this.#ended) return
-    const all = [...this.#hosts.values()].flatMap((host) => host.all)
     // One error each: whoever gets it may add to it.
-    for (const { check } of all) if (check.waits) check.settle(error())
+    for (const check of this.#checks) if (check.waits) check.end(error())
     this.#end()
   }
 
@@ -251,15 +243,12 @@ function namelessFile(): number {
   })
 }
 
-function resultOf({ check, lines, rttMs }: Progress, { undelivered }: Host): ProbeResult {
-  const about = { sent: lines, received: rttMs.length, rttMs }
-  if (rttMs.length > 0) return { ...about, failure: null }
-  return {
-    ...about,
-    failure: undelivered
-      ? { kind: 'unreachable', layer: 'icmp', detail: errorText(undelivered) }
-      : { kind: 'no_reply', layer: 'icmp', detail: `${lines} sent, nothing within ${check.timeoutMs} ms` },
-  }
+function resultOf({ settled, rttMs, undelivered, target }: Check): ProbeResult {
+  if (rttMs) return { sent: settled, received: rttMs.length, rttMs, failure: null }
+  const failure = undelivered
+    ? { kind: 'unreachable' as const, layer: 'icmp', detail: errorText(undelivered) }
+    : { kind: 'no_reply' as const, layer: 'icmp', detail: `${settled} sent, nothing within ${target.timeoutMs} ms` }
+  return { sent: settled, received: 0, rttMs: [], failure }
 }
 
 const install = 'Install fping 4 or newer on the machine that probes (Debian: apt-get install fping), or use icmp() or tcp().'

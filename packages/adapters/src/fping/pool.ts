@@ -1,5 +1,6 @@
-import { PintailError, type ProbeResult } from '@pintail/core'
-import { Batch, type Check, lifeMs } from './batch.ts'
+import { PintailError } from '@pintail/core'
+import { Batch, lifeMs } from './batch.ts'
+import type { Check } from './check.ts'
 
 export interface PoolSetting {
   readonly command: string
@@ -37,17 +38,18 @@ export class Pool {
   }
 
   /** Sends a check on its way. Nothing happens with one that waits no longer when its turn comes. */
-  add(check: Outing): void {
+  add(check: Check): void {
     if (this.#waiting >= mostWaiting) {
       const remedy = 'Probe less often, or raise packetsPerSecond or processes.'
-      return void check.settle(new PintailError('prober_unavailable', `${this.#waiting} checks wait for fping`, { remedy }))
+      return void check.end(new PintailError('prober_unavailable', `${this.#waiting} checks wait for fping`, { remedy }))
     }
     this.#waiting += 1
-    const waitMs = roundedUp(check.timeoutMs)
-    const key = `${check.packets}/${waitMs}`
+    const waitMs = roundedUp(check.target.timeoutMs)
+    const { packets } = check.target
+    const key = `${packets}/${waitMs}`
     let group = this.#groups.get(key)
     if (!group) {
-      group = { key, packets: check.packets, waitMs, waiting: [], running: new Map(), launchedAt: 0, timer: undefined }
+      group = { key, packets, waitMs, waiting: [], running: new Map(), launchedAt: 0, timer: undefined }
       this.#groups.set(key, group)
     }
     group.waiting.push(check)
@@ -110,7 +112,7 @@ interface Group {
   readonly key: string
   readonly packets: number
   readonly waitMs: number
-  readonly waiting: Outing[]
+  readonly waiting: Check[]
   readonly running: Map<Batch, number>
   launchedAt: number
   timer: NodeJS.Timeout | undefined
@@ -123,34 +125,4 @@ interface Group {
 export function roundedUp(timeoutMs: number): number {
   const step = timeoutMs < 100 ? 5 : timeoutMs < 1000 ? 50 : 500
   return Math.ceil(timeoutMs / step) * step
-}
-
-/** A check from the call until its outcome. */
-export class Outing implements Check {
-  readonly address: string
-  readonly packets: number
-  readonly timeoutMs: number
-  batch: Batch | null = null
-  waits = true
-  readonly #tell: (outcome: ProbeResult | PintailError) => void
-
-  constructor(address: string, packets: number, timeoutMs: number, tell: (outcome: ProbeResult | PintailError) => void) {
-    this.address = address
-    this.packets = packets
-    this.timeoutMs = timeoutMs
-    this.#tell = tell
-  }
-
-  settle(outcome: ProbeResult | PintailError): void {
-    if (!this.waits) return
-    this.waits = false
-    this.#tell(outcome)
-  }
-
-  /** Nobody waits for it any more; without any other the process is killed. */
-  cancel(error: PintailError): void {
-    if (!this.waits) return
-    this.settle(error)
-    this.batch?.leave()
-  }
 }

@@ -1,5 +1,6 @@
 import { addressOf, isPintailError, PintailError, type ProbeResult, type Prober, type ProbeTarget } from '@pintail/core'
-import { Outing, Pool } from './pool.ts'
+import { type Asker, Check } from './check.ts'
+import { Pool } from './pool.ts'
 import { aborted, Waiters } from './waiters.ts'
 
 export interface FpingOptions {
@@ -33,22 +34,41 @@ export interface FpingOptions {
 export function fping(options: FpingOptions = {}): Prober {
   const pool = new Pool(parse(options))
   const waiters = new Waiters()
-  const probe = async (target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> => {
-    const address = await addressOf(target, signal)
-    return new Promise((resolve, reject) => {
-      const outing = new Outing(address, target.packets, target.timeoutMs, (outcome) => {
-        waiters.leave(outing, signal)
-        if (outcome instanceof PintailError) reject(outcome)
-        else resolve(outcome)
-      })
-      waiters.join(outing, signal)
-      pool.add(outing)
-    })
-  }
   return {
     name: 'fping',
-    probe: (target, { signal }) => probe(target, signal),
-    probeMany: (targets, { signal }) => many(targets, signal, probe),
+    probe: (target, { signal }) =>
+      new Promise((resolve, reject) => {
+        const call = new Call(resolve, reject, signal, waiters)
+        addressOf(target, signal).then((address) => {
+          const check = new Check(target, call)
+          check.address = address
+          if (signal.aborted) return reject(aborted(signal))
+          waiters.join(check, signal)
+          pool.add(check)
+        }, reject)
+      }),
+    probeMany: (targets, { signal }) => many(targets, signal, pool),
+  }
+}
+
+/** One call of `probe`. */
+class Call implements Asker {
+  readonly #resolve: (result: ProbeResult) => void
+  readonly #reject: (error: PintailError) => void
+  readonly #signal: AbortSignal
+  readonly #waiters: Waiters
+
+  constructor(resolve: (result: ProbeResult) => void, reject: (error: PintailError) => void, signal: AbortSignal, waiters: Waiters) {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#signal = signal
+    this.#waiters = waiters
+  }
+
+  ended(check: Check, outcome: ProbeResult | PintailError): void {
+    this.#waiters.leave(check, this.#signal)
+    if (outcome instanceof PintailError) this.#reject(outcome)
+    else this.#resolve(outcome)
   }
 }
 
@@ -63,53 +83,112 @@ function parse({ command = 'fping', packetsPerSecond = 10_000, processes = 16 }:
   return { command, processes, intervalMs: Math.floor(100_000 / packetsPerSecond) / 100 }
 }
 
-const atOnce = 32_768
-
 type Done = { readonly target: ProbeTarget; readonly result: ProbeResult }
 
-async function* many(
-  targets: readonly ProbeTarget[],
-  signal: AbortSignal,
-  probe: (target: ProbeTarget, signal: AbortSignal) => Promise<ProbeResult>,
-): AsyncGenerator<Done> {
-  const stop = new AbortController()
-  const all = AbortSignal.any([signal, stop.signal])
-  const done: Done[] = []
-  let fault: unknown
-  let any = false
-  let wake = () => {}
-  let left = targets.length
-  let next = 0
-  const one = async (target: ProbeTarget): Promise<void> => {
-    try {
-      done.push({ target, result: await probe(target, all) })
-      any = true
-    } catch (error) {
-      // What is wrong with this machine is worth more to whoever reads it than what is wrong with one target.
-      if (fault === undefined || isPintailError(error, 'prober_unavailable')) fault = error
-    }
-    left -= 1
-    start()
-    wake()
-  }
-  // As many at once as some processes take: the rest waits in the list, not as a promise each.
-  const start = (): void => {
-    const finished = targets.length - left
-    while (next < targets.length && next - finished < atOnce && !all.aborted) void one(targets[next++] as ProbeTarget)
-  }
-  start()
+async function* many(targets: readonly ProbeTarget[], signal: AbortSignal, pool: Pool): AsyncGenerator<Done> {
+  const round = new Round(targets, signal, pool)
+  const onAbort = (): void => round.stop()
+  signal.addEventListener('abort', onAbort)
   try {
-    while (!signal.aborted && (left > 0 || done.length > 0)) {
-      for (const item of done.splice(0)) yield item
-      if (left > 0 && done.length === 0)
-        await new Promise<void>((resolve) => {
-          wake = resolve
-          if (done.length > 0 || left === 0) resolve()
-        })
+    while (!signal.aborted && round.goesOn()) {
+      for (const item of round.done.splice(0)) yield item
+      await round.more()
     }
     if (signal.aborted) throw aborted(signal)
-    if (!any && fault !== undefined) throw fault
+    if (round.fault !== null) throw round.fault
   } finally {
-    stop.abort()
+    signal.removeEventListener('abort', onAbort)
+    round.stop()
+  }
+}
+
+/** As many targets as some processes take; the rest waits in the list. */
+const atOnce = 32_768
+
+/** One call of `probeMany`. */
+class Round implements Asker {
+  /** What has not been handed out yet. */
+  readonly done: Done[] = []
+  readonly #targets: readonly ProbeTarget[]
+  readonly #pool: Pool
+  readonly #stopping = new AbortController()
+  readonly #under = new Set<Check>()
+  #next = 0
+  #ended = 0
+  #any = false
+  #fault: unknown = null
+  #wake = (): void => {}
+
+  constructor(targets: readonly ProbeTarget[], signal: AbortSignal, pool: Pool) {
+    this.#targets = targets
+    this.#pool = pool
+    if (!signal.aborted) this.#start()
+  }
+
+  goesOn(): boolean {
+    return this.done.length > 0 || this.#ended < this.#targets.length
+  }
+
+  /** Why there was no result at all; null: there was one, or nothing to do. */
+  get fault(): unknown {
+    return this.#any ? null : this.#fault
+  }
+
+  /** Resolves when there is something to hand out, or nothing will be any more. */
+  async more(): Promise<void> {
+    if (this.done.length > 0 || this.#ended === this.#targets.length || this.#stopping.signal.aborted) return
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  stop(): void {
+    this.#stopping.abort()
+    const error = new PintailError('aborted', 'the probe was aborted')
+    for (const check of [...this.#under]) check.cancel(error)
+    this.#wake()
+  }
+
+  ended(check: Check, outcome: ProbeResult | PintailError): void {
+    this.#under.delete(check)
+    if (outcome instanceof PintailError) this.#failed(outcome)
+    else {
+      this.#any = true
+      this.done.push({ target: check.target, result: outcome })
+    }
+    this.#oneLess()
+  }
+
+  #start(): void {
+    const { signal } = this.#stopping
+    while (this.#next < this.#targets.length && this.#next - this.#ended < atOnce && !signal.aborted) {
+      const target = this.#targets[this.#next++] as ProbeTarget
+      addressOf(target, signal).then(
+        (address) => this.#send(target, address),
+        (error: unknown) => {
+          this.#failed(error)
+          this.#oneLess()
+        },
+      )
+    }
+  }
+
+  #send(target: ProbeTarget, address: string): void {
+    const check = new Check(target, this)
+    check.address = address
+    this.#under.add(check)
+    if (this.#stopping.signal.aborted) check.cancel(new PintailError('aborted', 'the probe was aborted'))
+    else this.#pool.add(check)
+  }
+
+  #failed(error: unknown): void {
+    // What is wrong with this machine is worth more to whoever reads it than what is wrong with one target.
+    if (this.#fault === null || isPintailError(error, 'prober_unavailable')) this.#fault = error
+  }
+
+  #oneLess(): void {
+    this.#ended += 1
+    this.#start()
+    this.#wake()
   }
 }

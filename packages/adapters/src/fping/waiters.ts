@@ -1,14 +1,14 @@
 import { PintailError } from '@pintail/core'
-import type { Outing } from './pool.ts'
+import type { Check } from './check.ts'
 
 /** Who waits under which signal: one listener a signal, because thousands of checks may share one. */
 export class Waiters {
-  readonly #bySignal = new WeakMap<AbortSignal, { readonly all: Set<Outing>; readonly onAbort: () => void }>()
+  readonly #bySignal = new WeakMap<AbortSignal, { readonly all: Set<Check>; readonly onAbort: () => void }>()
 
-  join(outing: Outing, signal: AbortSignal): void {
+  join(check: Check, signal: AbortSignal): void {
     let waiting = this.#bySignal.get(signal)
     if (!waiting) {
-      const all = new Set<Outing>()
+      const all = new Set<Check>()
       const onAbort = (): void => {
         for (const one of all) one.cancel(aborted(signal))
       }
@@ -16,12 +16,12 @@ export class Waiters {
       this.#bySignal.set(signal, waiting)
       signal.addEventListener('abort', onAbort)
     }
-    waiting.all.add(outing)
+    waiting.all.add(check)
   }
 
-  leave(outing: Outing, signal: AbortSignal): void {
+  leave(check: Check, signal: AbortSignal): void {
     const waiting = this.#bySignal.get(signal)
-    if (!waiting?.all.delete(outing) || waiting.all.size > 0) return
+    if (!waiting?.all.delete(check) || waiting.all.size > 0) return
     this.#bySignal.delete(signal)
     signal.removeEventListener('abort', waiting.onAbort)
   }
