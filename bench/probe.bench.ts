@@ -126,10 +126,7 @@ const peers: Record<string, readonly { readonly peer: string; readonly aim?: str
     { peer: 'fping', aim: 'ratio<=2' },
     { peer: 'blackbox', aim: 'ratio<=0.04' },
   ],
-  'fping-adapter-single': [
-    { peer: 'fping', aim: 'ratio<=2' },
-    { peer: 'blackbox', aim: 'ratio<=0.04' },
-  ],
+  'fping-adapter-single': [{ peer: 'fping', aim: 'ratio<=2' }, { peer: 'blackbox' }],
   'fping-adapter-paced': [{ peer: 'fping-paced', aim: 'ratio<=2' }],
 }
 
@@ -170,8 +167,11 @@ const wireguardServers = 8
 async function addWireguard(world: World, workers: Worker[], emit: Emit): Promise<void> {
   const name: string = '@pintail/adapters/wireguard'
   const skip = (skipped: string): void => emit({ case: 'wireguard', skipped })
-  const prober = await import(name).catch(() => null)
-  if (!prober) return skip('there is no @pintail/adapters/wireguard yet')
+  const fault = await import(name).then(
+    () => null,
+    (error: NodeJS.ErrnoException) => error.code ?? error.message,
+  )
+  if (fault !== null) return skip(`${name} cannot be imported: ${fault}`)
   const missing = ['wireguard-go', 'wg'].find((command) => !hasCommand(command))
   if (missing) return skip(`${missing} is not installed`)
   const own = keyPair()

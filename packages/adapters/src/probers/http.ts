@@ -8,7 +8,7 @@ import { type CertificateOptions, handshake, parseTrust } from './secure.ts'
 export interface HttpOptions extends CertificateOptions, ExpiryOptions {
   /** Over TLS, with `servername` and the certificate judged as by `tls()`. Default true. */
   readonly secure?: boolean
-  /** 1–65 535; for targets without a port of their own. Default 443, or 80 where `secure` is false. */
+  /** 1–65 535, on every server. Default: the target's own port, or else 443, or 80 where `secure` is false. */
   readonly port?: number
   /** Begins with `/`, at most 2 048 characters, without control characters and spaces. Default `/`. */
   readonly path?: string
@@ -45,7 +45,7 @@ export function http(options: HttpOptions = {}): Prober {
   return {
     name: 'http',
     async probe(target, { signal }) {
-      const port = portOf('http', target.port ?? want.port)
+      const port = want.port ?? portOf('http', target.port ?? (want.secure ? 443 : 80))
       const host = await addressOf(target, signal)
       const name = trust.nameFor(target)
       const ask = (socket: Socket, attempt: Attempt): void => exchange(socket, attempt, want, authority(name, port, want.secure))
@@ -94,7 +94,16 @@ function parse(options: HttpOptions) {
       : typeof body === 'string'
         ? (text: string) => text.includes(body)
         : (text: string) => new RegExp(body.source, body.flags.replace(/[gy]/g, '')).test(text)
-  return { secure, port: portOf('http', options.port ?? (secure ? 443 : 80)), path, method, headers, passes, matches, maxBodyBytes }
+  return {
+    secure,
+    port: options.port === undefined ? null : portOf('http', options.port),
+    path,
+    method,
+    headers,
+    passes,
+    matches,
+    maxBodyBytes,
+  }
 }
 
 /** What stands in the header `host`. */

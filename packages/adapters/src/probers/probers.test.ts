@@ -196,12 +196,16 @@ describe('what tls makes of a server', () => {
     expect((await byTls(port, {}, { packets: 3, timeoutMs: 250 })).failure).toMatchObject({ layer: 'tls', kind: 'wrong_answer' })
   })
 
-  test('the port of the target goes before that of the options, and 443 is used without either', async () => {
+  test('the port of the options goes before that of the target, which is the port of its VPN; without either it is 443', async () => {
     const { port } = await tlsServer(good)
     const closed = await closedPort()
-    expect(await run(tls({ ca: ca.cert, port: closed }), { port })).toMatchObject(passed)
+    expect(await run(tls({ ca: ca.cert, port }), { port: closed })).toMatchObject(passed)
     expect(await run(tls({ ca: ca.cert, port }), {})).toMatchObject(passed)
+    expect(await run(tls({ ca: ca.cert }), { port })).toMatchObject(passed)
     expect((await run(tls({ ca: ca.cert }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 443: /)
+    const web = await plain((_, response) => response.end())
+    expect(await run(http({ secure: false, port: web.port }), { port: closed })).toMatchObject(passed)
+    expect((await run(http({ secure: false }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 80: /)
   })
 })
 

@@ -4,7 +4,10 @@ import { type ExpiryOptions, expiryWatch } from './expiry.ts'
 import { type CertificateOptions, handshake, parseTrust } from './secure.ts'
 
 export interface TlsOptions extends CertificateOptions, ExpiryOptions {
-  /** 1–65 535; for targets without a port of their own. Default 443. */
+  /**
+   * 1–65 535: where TLS is spoken, on every server. Default: the target's own port, or 443 where it has none. (A server's
+   * own port is that of its VPN, so that this one goes first, unlike that of `tcp()`.)
+   */
   readonly port?: number
 }
 
@@ -25,13 +28,13 @@ export interface TlsOptions extends CertificateOptions, ExpiryOptions {
  * @throws PintailError `invalid_argument` for an option out of range
  */
 export function tls(options: TlsOptions = {}): Prober {
-  const standard = portOf('tls', options.port ?? 443)
+  const fixed = options.port === undefined ? null : portOf('tls', options.port)
   const trust = parseTrust('tls', options)
   const watchOf = expiryWatch('tls', options)
   return {
     name: 'tls',
     async probe(target, { signal }) {
-      const port = portOf('tls', target.port ?? standard)
+      const port = fixed ?? portOf('tls', target.port ?? 443)
       const host = await addressOf(target, signal)
       const name = trust.nameFor(target)
       const watch = watchOf(target, port)
