@@ -18,7 +18,7 @@ export interface BatchSetting {
 }
 
 /** Packets to one host are this far apart, as those of `icmp()`. */
-export const spacingMs = 200
+const spacingMs = 200
 
 /** What the process may print that is none of its lines; beyond that it is no fping. */
 const strangeBytes = 65_536

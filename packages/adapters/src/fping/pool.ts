@@ -122,7 +122,7 @@ interface Group {
  * Time-outs that are learnt for each server would need a process each. So fping waits a little longer than some want;
  * what came after a check's own time is lost all the same.
  */
-export function roundedUp(timeoutMs: number): number {
+function roundedUp(timeoutMs: number): number {
   const step = timeoutMs < 100 ? 5 : timeoutMs < 1000 ? 50 : 500
   return Math.ceil(timeoutMs / step) * step
 }

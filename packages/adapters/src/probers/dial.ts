@@ -126,7 +126,7 @@ function summary(answers: readonly Answer[], port: number): ProbeResult {
   return { sent: answers.length, received: rttMs.length, rttMs, failure }
 }
 
-export function aborted(signal: AbortSignal): PintailError {
+function aborted(signal: AbortSignal): PintailError {
   return new PintailError('aborted', 'the probe was aborted', { cause: signal.reason })
 }
 
