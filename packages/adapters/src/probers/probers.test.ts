@@ -89,10 +89,20 @@ const target = (over: Partial<ProbeTarget> = {}): ProbeTarget => ({
 })
 const run = async (prober: Prober, over: Partial<ProbeTarget>, signal = new AbortController().signal): Promise<ProbeResult> =>
   prober.probe(target(over), { signal })
+/** A prober that says that this machine was too busy to judge is asked again, as the engine does. */
+async function told(prober: Prober, over: Partial<ProbeTarget>): Promise<ProbeResult> {
+  for (let left = 9; ; left -= 1) {
+    try {
+      return await run(prober, over)
+    } catch (error) {
+      if (left === 0 || !(error instanceof Error && error.message.includes('event loop was blocked'))) throw error
+    }
+  }
+}
 const byTls = (port: number, options: TlsOptions = {}, over: Partial<ProbeTarget> = {}) =>
-  run(tls({ ca: ca.cert, ...options }), { port, ...over })
+  told(tls({ ca: ca.cert, ...options }), { port, ...over })
 const byHttp = (port: number, options: HttpOptions = {}, over: Partial<ProbeTarget> = {}) =>
-  run(http({ ca: ca.cert, secure: false, ...options }), { port, ...over })
+  told(http({ ca: ca.cert, secure: false, ...options }), { port, ...over })
 const passed = { sent: 1, received: 1, failure: null }
 const failed = (layer: string, kind: string, detail?: RegExp) => ({
   sent: 1,
@@ -152,7 +162,7 @@ describe('what tls makes of a server', () => {
 
   test('a certificate that nobody trusts, or that has ended, is refused on the layer tls', async () => {
     const untrusted = await tlsServer(good)
-    expect(await run(tls(), { port: untrusted.port })).toMatchObject(failed('tls', 'wrong_answer', /certificate refused/))
+    expect(await told(tls(), { port: untrusted.port })).toMatchObject(failed('tls', 'wrong_answer', /certificate refused/))
     const over = await tlsServer(ended)
     expect(await byTls(over.port)).toMatchObject(failed('tls', 'wrong_answer', /CERT_HAS_EXPIRED/))
     expect(await byTls(over.port, { verifyCertificate: false })).toMatchObject(passed)
@@ -190,7 +200,7 @@ describe('what tls makes of a server', () => {
     let count = 0
     const { port } = await rawServer((socket) => {
       count += 1
-      if (count === 2) socket.write('no TLS\n')
+      if (count % 3 === 2) socket.write('no TLS\n')
       else socket.resume()
     })
     expect((await byTls(port, {}, { packets: 3, timeoutMs: 250 })).failure).toMatchObject({ layer: 'tls', kind: 'wrong_answer' })
@@ -199,13 +209,13 @@ describe('what tls makes of a server', () => {
   test('the port of the options goes before that of the target, which is the port of its VPN; without either it is 443', async () => {
     const { port } = await tlsServer(good)
     const closed = await closedPort()
-    expect(await run(tls({ ca: ca.cert, port }), { port: closed })).toMatchObject(passed)
-    expect(await run(tls({ ca: ca.cert, port }), {})).toMatchObject(passed)
-    expect(await run(tls({ ca: ca.cert }), { port })).toMatchObject(passed)
-    expect((await run(tls({ ca: ca.cert }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 443: /)
+    expect(await told(tls({ ca: ca.cert, port }), { port: closed })).toMatchObject(passed)
+    expect(await told(tls({ ca: ca.cert, port }), {})).toMatchObject(passed)
+    expect(await told(tls({ ca: ca.cert }), { port })).toMatchObject(passed)
+    expect((await told(tls({ ca: ca.cert }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 443: /)
     const web = await plain((_, response) => response.end())
-    expect(await run(http({ secure: false, port: web.port }), { port: closed })).toMatchObject(passed)
-    expect((await run(http({ secure: false }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 80: /)
+    expect(await told(http({ secure: false, port: web.port }), { port: closed })).toMatchObject(passed)
+    expect((await told(http({ secure: false }), { timeoutMs: 300 })).failure?.detail).toMatch(/^port 80: /)
   })
 })
 
@@ -222,8 +232,8 @@ describe('a certificate that ends soon', () => {
     const { port } = await tlsServer(named)
     let time = now
     const prober = tls({ ca: ca.cert, servername: 'vpn.example', logger, clock: { now: () => time } })
-    expect(await run(prober, { port, packets: 2 })).toMatchObject({ received: 2, failure: null })
-    await run(prober, { port })
+    expect(await told(prober, { port, packets: 2 })).toMatchObject({ received: 2, failure: null })
+    await told(prober, { port })
     expect(warnings).toEqual([
       {
         serverId: 'ams-1',
@@ -236,7 +246,7 @@ describe('a certificate that ends soon', () => {
       },
     ])
     time += dayMs
-    await run(prober, { port })
+    await told(prober, { port })
     expect(warnings).toHaveLength(2)
     expect(warnings[1]).toMatchObject({ daysLeft: 4 })
   })
@@ -411,7 +421,7 @@ describe('options and ends of tls and http', () => {
 
   test('a blocked event loop does not make a server slow or dead', async () => {
     const { port } = await tlsServer(good)
-    const running = byTls(port, {}, { timeoutMs: 100 })
+    const running = run(tls({ ca: ca.cert }), { port, timeoutMs: 100 })
     await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)))
     const until = performance.now() + 400
     while (performance.now() < until);

@@ -57,14 +57,14 @@ const kit: Kit<ProberHarness, ProberExtra> = {
     {
       name: 'a server that answers has an answer and a time for each packet, and no failure',
       run: async (harness, { ctx }) => {
-        for (const packets of [1, 3]) answers(await harness.prober.probe(at(harness.answering, { packets }), ctx), packets)
+        for (const packets of [1, 3]) answers(await told(harness, at(harness.answering, { packets }), ctx), packets)
       },
     },
     {
       name: 'checks at the same time do not disturb each other',
       run: async (harness, { ctx }) => {
         const counts = [1, 2, 3, 1, 2]
-        const calls = counts.map((packets) => attempt(() => harness.prober.probe(at(harness.answering, { packets }), ctx)))
+        const calls = counts.map((packets) => attempt(() => told(harness, at(harness.answering, { packets }), ctx)))
         const ends = await Promise.all(calls)
         for (const [index, end] of ends.entries()) answers(resolved(end), counts[index] as number)
       },
@@ -73,20 +73,25 @@ const kit: Kit<ProberHarness, ProberExtra> = {
       name: 'a silent server is a result with a failure that names kind and layer, within the time that its packets have',
       needs: ['silent'],
       run: async (harness, { ctx }) => {
-        const begun = performance.now()
-        const result = await harness.prober.probe(at(harness.silent, { packets: 2, timeoutMs: 300 }), ctx)
+        let tookMs = 0
+        const result = await told(harness, at(harness.silent, { packets: 2, timeoutMs: 300 }), ctx, (ms) => {
+          tookMs = ms
+        })
         fails(result, 2, ['no_reply', 'unreachable'])
         // Two packets at most 0.6 s apart, one after the other at worst, and a busy machine.
-        assert.ok(performance.now() - begun < 3000, 'it took longer than 3 s for 2 packets of 0.3 s')
+        assert.ok(tookMs < 3000, 'it took longer than 3 s for 2 packets of 0.3 s')
       },
     },
     {
       name: 'a refusal is told from silence, and at once',
       needs: ['refusing'],
       run: async (harness, { ctx }) => {
-        const begun = performance.now()
-        fails(await harness.prober.probe(at(harness.refusing, { packets: 1, timeoutMs: 30_000 }), ctx), 1, ['refused'])
-        assert.ok(performance.now() - begun < 3000, 'it waited for the time-out')
+        let tookMs = 0
+        const result = await told(harness, at(harness.refusing, { packets: 1, timeoutMs: 30_000 }), ctx, (ms) => {
+          tookMs = ms
+        })
+        fails(result, 1, ['refused'])
+        assert.ok(tookMs < 3000, 'it waited for the time-out')
       },
     },
     {
@@ -150,7 +155,7 @@ const kit: Kit<ProberHarness, ProberExtra> = {
         const call = (ctx: CallContext) => harness.prober.probe(at(harness.answering), ctx)
         const end = await abortCall('probe', call, { promptMs: bench.promptMs, afterMs: 'beforehand' })
         throwsCode(end, ['aborted'])
-        answers(await harness.prober.probe(at(harness.answering), bench.ctx), 1)
+        answers(await told(harness, at(harness.answering), bench.ctx), 1)
       },
     },
     {
@@ -159,7 +164,7 @@ const kit: Kit<ProberHarness, ProberExtra> = {
       run: async (harness, bench) => {
         const call = (ctx: CallContext) => harness.prober.probe(at(harness.silent, { packets: 5, timeoutMs: 30_000 }), ctx)
         throwsCode(await abortCall('probe', call, { promptMs: bench.promptMs, afterMs: 150 }), ['aborted'])
-        answers(await harness.prober.probe(at(harness.answering), bench.ctx), 1)
+        answers(await told(harness, at(harness.answering), bench.ctx), 1)
       },
     },
     {
@@ -177,7 +182,7 @@ const kit: Kit<ProberHarness, ProberExtra> = {
         await harness.breakTool?.()
         throwsCode(await attempt(() => harness.prober.probe(at(harness.answering), ctx)), ['prober_unavailable'])
         await harness.mendTool?.()
-        answers(await harness.prober.probe(at(harness.answering), ctx), 1)
+        answers(await told(harness, at(harness.answering), ctx), 1)
       },
     },
     {
@@ -218,6 +223,20 @@ const kit: Kit<ProberHarness, ProberExtra> = {
 function at(server: ProbedServer | undefined, over: Partial<Pick<ProbeTarget, 'packets' | 'timeoutMs'>> = {}): ProbeTarget {
   assert.ok(server, 'there is no such server')
   return frozen({ serverId: 'contract' as ServerId, host: server.host, port: server.port ?? null, packets: 1, timeoutMs: 1000, ...over })
+}
+
+/**
+ * What a prober tells of a server. It may say that it could not judge, because this machine was too busy; the engine asks
+ * again then, and so does the kit, a few times.
+ */
+async function told({ prober }: ProberHarness, target: ProbeTarget, ctx: CallContext, took?: (ms: number) => void): Promise<ProbeResult> {
+  for (let left = 4; ; left -= 1) {
+    const begun = performance.now()
+    const end = await attempt(() => prober.probe(target, ctx))
+    took?.(performance.now() - begun)
+    if (end.ok) return end.value
+    if (left === 0 || (end.error as { readonly code?: string }).code !== 'prober_unavailable') throw end.error
+  }
 }
 
 /** What the engine's parser would refuse, and more. */
