@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fping } from '@pintail/adapters/fping'
 import { http, tls } from '@pintail/adapters/probers'
-import { icmp, type Prober, type ProbeTarget, tcp } from '@pintail/core'
+import { icmp, isPintailError, type Prober, type ProbeTarget, tcp } from '@pintail/core'
 
 export interface Task {
   readonly case: string
@@ -73,9 +73,15 @@ const single = (prober: Prober, targets = targetsOf): Method => ({
     let next = 0
     const worker = async () => {
       for (let target = list[next++]; target; target = list[next++]) {
-        const { rttMs, failure } = await prober.probe(target, { signal })
-        if (failure && failure.kind !== 'no_reply') throw new Error(JSON.stringify(failure))
-        rtts.push(rttMs[0] ?? null)
+        try {
+          const { rttMs, failure } = await prober.probe(target, { signal })
+          if (failure && failure.kind !== 'no_reply') throw new Error(JSON.stringify(failure))
+          rtts.push(rttMs[0] ?? null)
+        } catch (error) {
+          // A machine that is too busy to judge has lost the probe.
+          if (!isPintailError(error, 'prober_unavailable')) throw error
+          rtts.push(null)
+        }
       }
     }
     await Promise.all(Array.from({ length: inFlight }, worker))

@@ -61,7 +61,6 @@ export declare function probeEach({ packets, timeoutMs }: ProbeTarget, { host, p
     name: string;
     talk: Talk;
 }): Promise<ProbeResult>;
-export declare function aborted(signal: AbortSignal): PintailError;
 export declare function portOf(name: string, port: number | null | undefined): number;
 
 // ─── dist/probers/expiry.d.ts
