@@ -332,6 +332,7 @@ export { type MemoryStoreOptions, memoryStore } from "./memory/store.js";
 export type { PintailOptions } from "./options.js";
 export type * from "./ports.js";
 export { allOf, anyOf, quorumOf } from "./probers/composite.js";
+export { addressOf } from "./probers/host.js";
 export { icmp } from "./probers/icmp.js";
 export { type TcpOptions, tcp } from "./probers/tcp.js";
 export type { ServerRef } from "./rows.js";
@@ -638,6 +639,14 @@ export declare function allOf(...probers: readonly Prober[]): Prober;
 export declare function anyOf(...probers: readonly Prober[]): Prober;
 export declare function quorumOf(n: number, ...probers: readonly Prober[]): Prober;
 
+// ─── dist/probers/host.d.ts
+import { PintailError } from "../errors.js";
+import type { ProbeTarget } from "../ports.js";
+export declare const spacingMs = 200;
+export declare function addressOf(target: ProbeTarget, signal: AbortSignal): Promise<string>;
+export declare function aborted(signal: AbortSignal): PintailError;
+export declare function orAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T>;
+
 // ─── dist/probers/icmp.d.ts
 import type { Prober } from "../ports.js";
 export declare function icmp(): Prober;
@@ -855,6 +864,7 @@ export declare function fakeClock(startAt?: number): FakeClock;
 // ─── dist/testing/contracts/index.d.ts
 export { type LogExtra, type LogHarness, logSinkContract } from "./log.js";
 export { connectionMoverContract, type MoverExtra, type MoverHarness } from "./mover.js";
+export { type ProbedServer, type ProberExtra, type ProberHarness, proberContract } from "./prober.js";
 export { type RegistryExtra, type RegistryHarness, serverRegistryContract } from "./registry.js";
 export type { ContractRule, KitOptions, Troubles } from "./rule.js";
 
@@ -892,6 +902,25 @@ export interface MoverHarness extends Troubles {
 export type MoverExtra = "prepare" | "complete" | "locate" | "verify" | "rollback" | "moveMany" | "fencing" | "keyMemory" | "grantsOf" | "assign" | "other" | "refused" | "sourceDies" | "goDown" | "fallSilent";
 export declare function connectionMoverContract(create: () => Awaitable<MoverHarness>, options?: KitOptions<MoverExtra>): ContractRule[];
 export {};
+
+// ─── dist/testing/contracts/prober.d.ts
+import type { Prober } from "../../ports.js";
+import { type ContractRule, type KitOptions } from "./rule.js";
+export interface ProbedServer {
+    readonly host: string;
+    readonly port?: number | null;
+}
+export interface ProberHarness {
+    readonly prober: Prober;
+    readonly answering: ProbedServer;
+    readonly silent?: ProbedServer;
+    readonly refusing?: ProbedServer;
+    breakTool?(): unknown;
+    mendTool?(): unknown;
+    dispose?(): unknown;
+}
+export type ProberExtra = "probeMany" | "names" | "silent" | "refusing" | "breakTool";
+export declare function proberContract(create: () => ProberHarness | PromiseLike<ProberHarness>, options?: KitOptions<ProberExtra>): ContractRule[];
 
 // ─── dist/testing/contracts/registry.d.ts
 import type { ServerRegistry } from "../../ports.js";
@@ -994,7 +1023,7 @@ export declare function createFleet(options?: FleetOptions): Promise<Fleet>;
 
 // ─── dist/testing/index.d.ts
 export { type FakeClock, fakeClock } from "./clock.js";
-export { type ContractRule, connectionMoverContract, type KitOptions, type LogExtra, type LogHarness, logSinkContract, type MoverExtra, type MoverHarness, type RegistryExtra, type RegistryHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
+export { type ContractRule, connectionMoverContract, type KitOptions, type LogExtra, type LogHarness, logSinkContract, type MoverExtra, type MoverHarness, type ProbedServer, type ProberExtra, type ProberHarness, proberContract, type RegistryExtra, type RegistryHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
 export { type Act, type ActScope, type FaultKind, faultKinds, type History, historyOf, type Invariant, type NthOn, type Phase, phases, type Script, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";

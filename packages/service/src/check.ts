@@ -1,3 +1,5 @@
+import { fping } from '@pintail/adapters/fping'
+import { http, tls } from '@pintail/adapters/probers'
 import { errorText, icmp, isPintailError, type ProbeResult, type Prober, parseHost, type ServerId, systemClock, tcp } from '@pintail/core'
 import type { Terminal } from './io.ts'
 import { count, Exit, paintFor, table } from './terminal.ts'
@@ -7,6 +9,12 @@ export interface CheckOptions {
   /** Ports that are opened beside ping. */
   readonly tcp: readonly number[]
   readonly icmp: boolean
+  /** Beside ping, or in its place: all hosts in one process. */
+  readonly fping: boolean
+  /** Ports on which a TLS handshake is made. */
+  readonly tls: readonly number[]
+  /** Ports that are asked for `/` over HTTPS. */
+  readonly https: readonly number[]
   readonly packets: number
   readonly timeoutMs: number
   readonly lossPercent: number
@@ -73,8 +81,14 @@ function validHosts(given: readonly string[]): string[] {
 
 type Named = { readonly layer: string; readonly prober: Prober }
 
-function layersOf({ tcp: ports, icmp: ping }: CheckOptions): Named[] {
-  return [...(ping ? [{ layer: 'icmp', prober: icmp() }] : []), ...ports.map((port) => ({ layer: `tcp:${port}`, prober: tcp({ port }) }))]
+function layersOf({ icmp: ping, fping: flood, tcp: opened, tls: secured, https }: CheckOptions): Named[] {
+  return [
+    ...(ping ? [{ layer: 'icmp', prober: icmp() }] : []),
+    ...(flood ? [{ layer: 'fping', prober: fping() }] : []),
+    ...opened.map((port) => ({ layer: `tcp:${port}`, prober: tcp({ port }) })),
+    ...secured.map((port) => ({ layer: `tls:${port}`, prober: tls({ port }) })),
+    ...https.map((port) => ({ layer: `https:${port}`, prober: http({ port }) })),
+  ]
 }
 
 async function look(host: string, layers: readonly Named[], options: CheckOptions): Promise<HostReport> {
@@ -90,12 +104,17 @@ async function probe(host: string, { layer, prober }: Named, options: CheckOptio
     return judged(layer, result, options)
   } catch (error) {
     if (isPintailError(error, 'aborted')) throw error
-    const remedy = isPintailError(error) ? (error.remedy?.replace('use tcp()', 'check with --no-icmp --tcp PORT') ?? null) : null
+    const remedy = isPintailError(error) ? remedyHere(error.remedy) : null
     // A name that nobody knows is a fault of the host's entry, not of the prober.
     const verdict = isPintailError(error, 'unknown_host') ? 'down' : 'unknown'
     const fault = verdict === 'down' ? 'no such name' : 'could not try'
     return { layer, verdict, sent: 0, received: 0, rttMs: null, fault, why: errorText(error), remedy }
   }
+}
+
+/** The probers' remedies speak to programmers. */
+function remedyHere(remedy: string | undefined): string | null {
+  return remedy?.replace('use icmp() or tcp()', 'check without --fping').replace('use tcp()', 'check with --no-icmp --tcp PORT') ?? null
 }
 
 /** The rule of the engine: loss at the limit or above fails, and so does a mean above the latency limit. */

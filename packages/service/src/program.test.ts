@@ -120,6 +120,33 @@ describe('check', () => {
     }
   })
 
+  test('a port is asked for its handshake and for HTTPS where that is wanted, and the layer that failed is named', async () => {
+    const silent = await listener()
+    const layers = ['--tcp', `${silent}`, '--tls', `${silent}`, '--https', `${silent}`]
+    const { code, out } = await pintail(['check', '--no-icmp', '--json', '--count', '1', '--timeout', '0.2', ...layers, '127.0.0.1'])
+    expect(code).toBe(1)
+    const [host] = JSON.parse(out)
+    expect(host).toMatchObject({ verdict: 'down', failed_layer: `tls:${silent}` })
+    expect(host.layers.map(({ layer, verdict }: { layer: string; verdict: string }) => [layer, verdict])).toEqual([
+      [`tcp:${silent}`, 'up'],
+      [`tls:${silent}`, 'down'],
+      [`https:${silent}`, 'down'],
+    ])
+  })
+
+  test('fping is used where it is asked for, and says what to do where there is none', async () => {
+    const { PATH } = process.env
+    process.env.PATH = '/nowhere'
+    try {
+      const { code, out } = await pintail(['check', '--no-icmp', '--fping', '127.0.0.1'])
+      expect(code).toBe(1)
+      expect(out).toMatch(/^127\.0\.0\.1 +unknown +could not try +fping could not try/m)
+      expect(out).toContain('or check without --fping')
+    } finally {
+      process.env.PATH = PATH
+    }
+  })
+
   test('a host is looked at once, however often it is named', async () => {
     const { out } = await pintail(['check', '--no-icmp', '--json', '--tcp', `${await listener()}`, '127.0.0.1', '127.0.0.1'])
     expect(JSON.parse(out)).toHaveLength(1)

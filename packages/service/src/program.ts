@@ -204,6 +204,9 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
     .argument('<host...>', 'addresses or DNS names')
     .addOption(new Option('--tcp <port>', 'opens this TCP port too; may be given several times').argParser(collect(port)))
     .option('--no-icmp', 'without ping')
+    .option('--fping', 'by fping too: many hosts in one process')
+    .addOption(new Option('--tls <port>', 'makes a TLS handshake there too; may be given several times').argParser(collect(port)))
+    .addOption(new Option('--https <port>', 'asks for / there over HTTPS too; may be given several times').argParser(collect(port)))
     .addOption(
       new Option('--count <packets>', 'packets to each host')
         .default(5)
@@ -230,17 +233,20 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
       example(
         ['pintail check 127.0.0.1', 'ping'],
         ['pintail check --tcp 443 vpn1.example.net vpn2.example.net', 'ping and TCP port 443'],
+        ['pintail check --no-icmp --fping --tls 443 vpn1.example.net', 'fping, and the certificate of port 443'],
         ['pintail check --no-icmp --tcp 443 --json 198.51.100.7', 'TCP alone, as JSON'],
         ['pintail check --count 20 --timeout 1 198.51.100.7', 'twenty packets'],
       ),
     )
     .action(async (hosts: string[]) => {
-      const { tcp = [], icmp, count: packets, timeout, loss, latency, json = false } = command.opts()
-      if (!icmp && tcp.length === 0) throw new Exit(2, 'pintail check: with --no-icmp there is nothing to check by; give --tcp PORT.\n')
+      const { tcp = [], tls = [], https = [], icmp, fping = false, count: packets, timeout, loss, latency, json = false } = command.opts()
+      if (!icmp && !fping && tcp.length + tls.length + https.length === 0)
+        throw new Exit(2, 'pintail check: with --no-icmp there is nothing to check by; give --tcp PORT.\n')
+      const probers = { icmp, fping, tcp, tls, https }
       const { check } = await import('./check.ts')
       end(
         await interruptible((signal) =>
-          check({ hosts, tcp, icmp, packets, timeoutMs: timeout * 1000, lossPercent: loss, latencyMs: latency, json, signal }, terminal),
+          check({ hosts, ...probers, packets, timeoutMs: timeout * 1000, lossPercent: loss, latencyMs: latency, json, signal }, terminal),
         ),
       )
     })

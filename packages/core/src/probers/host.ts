@@ -8,8 +8,9 @@ import { parseHost } from '../rows.ts'
 export const spacingMs = 200
 
 /**
- * Checks a target and resolves its host, once: every packet of a check goes to one address. A host is checked here
- * again although rows are parsed before, because a prober is public and may be called by anybody.
+ * What every prober begins with: checks a target and resolves its host, once, so that every packet of a check goes to
+ * one IPv4 or IPv6 address. A host is checked here again although rows are parsed before, because a prober is public and
+ * may be called by anybody. Public for those who write probers of their own.
  *
  * Errors: `invalid_argument`, `invalid_host`, `unknown_host` (the name does not resolve), `prober_unavailable` (the
  * resolver itself failed), `aborted`.

@@ -6,6 +6,7 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ProbeTarget } from '../ports.ts'
+import { proberContract } from '../testing/contracts/index.ts'
 import type { ServerId } from '../vocabulary.ts'
 import { icmp } from './icmp.ts'
 
@@ -36,6 +37,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+const setPath = (value: string | undefined): void => {
+  process.env.PATH = value
+}
+
 /** Puts a `ping` first on the PATH that runs this shell script. */
 async function fakePing(script: string, mode = 0o755): Promise<void> {
   await writeFile(join(folder, 'ping'), `#!/bin/sh\n${script}\n`, { mode })
@@ -63,6 +68,17 @@ const fakePid = async (): Promise<number> => {
   await until(async () => existsSync(pidFile()) && (await readFile(pidFile(), 'utf8')).endsWith('\n'))
   return Number(await readFile(pidFile(), 'utf8'))
 }
+
+describe.skipIf(!hasPing)('icmp keeps the contract of probers [needs: ping]', () => {
+  const world = () => ({
+    prober: icmp(),
+    answering: { host: '127.0.0.1' },
+    breakTool: () => setPath(folder),
+    mendTool: () => setPath(environment.PATH),
+  })
+  // Nothing on loopback is silent to ping: the lab has that, with real faults. Ping is never refused.
+  for (const rule of proberContract(world, { without: ['silent', 'refusing', 'probeMany'] })) test(rule.name, rule.run)
+})
 
 describe('icmp with the ping of this machine', () => {
   test.skipIf(!hasPing)('a living host answers each packet with a time of its own [needs: ping]', async () => {

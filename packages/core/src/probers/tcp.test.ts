@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { ProbeTarget } from '../ports.ts'
+import { proberContract } from '../testing/contracts/index.ts'
 import type { ServerId } from '../vocabulary.ts'
 import { tcp } from './tcp.ts'
 
@@ -90,6 +91,17 @@ const run = (script: string, shell = '') => {
   })
   return { status: ran.status, out: ran.stdout.trim(), error: ran.stderr.trim() }
 }
+
+describe('tcp keeps the contract of probers', () => {
+  const host = '127.0.0.1'
+  const world = async () => ({
+    prober: tcp(),
+    answering: { host, port: (await listen()).port },
+    silent: { host, port: await silentPort() },
+    refusing: { host, port: await closedPort() },
+  })
+  for (const rule of proberContract(world, { without: ['probeMany', 'breakTool'], timeoutMs: 15_000 })) test(rule.name, rule.run)
+})
 
 describe('what tcp makes of a host', () => {
   test('a listening port answers each packet with a time of its own', async () => {

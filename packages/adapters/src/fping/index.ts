@@ -1,0 +1,1 @@
+export { type FpingOptions, fping } from './prober.ts'
