@@ -397,7 +397,10 @@ export class Responder {
     const before = audience === null ? this.#restoring.get(server.id) : undefined
     const { suspectedAt, ...seen } = this.#evidence(book, verdict, now)
     // It failed again before its status was put back: the obligation goes on with the new incident.
-    const known = { audience, ...seen, statusWrite: before?.statusWrite ?? null }
+    // One more server of a domain that has failed already belongs to that.
+    const domain = server.failureDomain
+    const failureDomain = domain !== null && books.failing(audience).has(domain) ? domain : null
+    const known = { audience, failureDomain, ...seen, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
     books.outage(server.id, audience, now)
     const ended: Incident | undefined = before && { ...before, status: 'closed', statusWrite: null, version: before.version + 1 }

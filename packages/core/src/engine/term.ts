@@ -55,6 +55,8 @@ export interface Ports {
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000
 const storeTimeoutMs = 30_000
+/** A list of connections that was read within this time is not read again for one more audience, milliseconds. */
+const audienceListMs = 5000
 /** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
 const idleAskMs = 30_000
 
@@ -105,7 +107,9 @@ export class Term {
           const { verdict, reasons, votes } = verdictFor(book, audience)
           const data = { serverId: book.server.id, audience, verdict, previous: previous.verdict, reasons, ...(votes && { votes }) }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
-          if (verdict === 'suspect') void this.planner.list(book).catch(() => {})
+          // Audiences of one server become suspect one after the other: one list is enough for all.
+          const isListed = audience !== null && (book.remembered?.at ?? 0) > clock.now() - audienceListMs
+          if (verdict === 'suspect' && !isListed) void this.planner.list(book).catch(() => {})
           // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
           if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id, audience)
