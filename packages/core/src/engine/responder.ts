@@ -230,7 +230,8 @@ export class Responder {
     const { verdict } = seen
     // What is down for everybody, or may be as soon as all others have looked closely, is one incident and not two.
     const all = audience !== null && !incident && verdict === 'down' ? kindFor(book, null) : null
-    if (all === 'down' || (all === 'suspect' && clock.now() - seen.since < othersDecideMs)) return
+    if (all === 'down') return void this.#unwell.delete(key)
+    if (all === 'suspect' && clock.now() - seen.since < othersDecideMs) return
     const next = nextStep({
       verdict,
       status: this.#statusFor(book, audience),
