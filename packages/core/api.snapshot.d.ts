@@ -44,7 +44,7 @@ export {};
 
 // ─── dist/events.d.ts
 import type { ErrorCode } from "./errors.js";
-import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, FailbackState, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
+import type { ConnectionId, DecisionId, EvacuationId, EvacuationStatus, FailbackState, GuardDenial, IncidentId, MigrationId, MigrationReason, MigrationStatus, Mode, PauseScope, Reason, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind, Vote } from "./vocabulary.js";
 export interface PintailEvents {
     "server.added": {
         readonly serverId: ServerId;
@@ -63,6 +63,27 @@ export interface PintailEvents {
             Reason,
             ...Reason[]
         ];
+        readonly votes?: readonly Vote[];
+    };
+    "vantage.lost": {
+        readonly vantage: string;
+        readonly region: string | null;
+        readonly why: string;
+    };
+    "vantage.returned": {
+        readonly vantage: string;
+        readonly region: string | null;
+    };
+    "domain.failed": {
+        readonly failureDomain: string;
+        readonly audience: string | null;
+        readonly servers: readonly ServerId[];
+        readonly incidentIds: readonly IncidentId[];
+        readonly message: string;
+    };
+    "domain.recovered": {
+        readonly failureDomain: string;
+        readonly audience: string | null;
     };
     "server.status_set": {
         readonly serverId: ServerId;
@@ -94,11 +115,15 @@ export interface PintailEvents {
             Reason,
             ...Reason[]
         ];
+        readonly audience: string | null;
+        readonly votes?: readonly Vote[];
     };
     "incident.held": {
         readonly incidentId: IncidentId;
         readonly serverId: ServerId;
         readonly guards: readonly GuardDenial[];
+        readonly audience: string | null;
+        readonly wouldHave: string;
     };
     "incident.released": {
         readonly incidentId: IncidentId;
@@ -112,12 +137,14 @@ export interface PintailEvents {
         readonly incidentId: IncidentId;
         readonly serverId: ServerId;
         readonly durationMs: number;
+        readonly audience: string | null;
         readonly statusRestored: boolean;
         readonly advice: string | null;
     };
     "incident.closed": {
         readonly incidentId: IncidentId;
         readonly serverId: ServerId;
+        readonly audience: string | null;
         readonly advice: string;
     };
     "failback.changed": {
@@ -132,6 +159,8 @@ export interface PintailEvents {
     "guard.denied": GuardDenial & {
         readonly serverId: ServerId | null;
         readonly incidentId: IncidentId | null;
+        readonly audience: string | null;
+        readonly wouldHave: string;
     };
     "guard.overridden": {
         readonly incidentId: IncidentId;
@@ -1173,7 +1202,12 @@ export declare const faultKinds: readonly [
     "operator.moves_one_user",
     "operator.schedules",
     "operator.retries",
-    "operator.cancels_all"
+    "operator.cancels_all",
+    "vantage.loses_network",
+    "vantage.falls_silent",
+    "observations.fail",
+    "observations.are_late",
+    "observations.are_duplicated"
 ];
 export type FaultKind = (typeof faultKinds)[number];
 export declare const phases: readonly [
@@ -1356,6 +1390,11 @@ export interface Setup {
         readonly mixesIds: boolean;
         readonly coverage?: "active";
     };
+    readonly vantages?: readonly {
+        readonly name: string;
+        readonly region: string | null;
+        readonly everyMs: number;
+    }[];
     readonly guards: boolean;
     readonly notifier: boolean;
     readonly engines: number;
@@ -1369,6 +1408,9 @@ export interface History {
     readonly script?: Script;
 }
 export declare function historyOf(seed: number): History;
+export declare function policyOf(vantages: NonNullable<Setup["vantages"]>): Record<string, {
+    region?: string;
+}>;
 
 // ─── dist/testing/sim/shrink.d.ts
 import type { Violation } from "./kinds.js";
@@ -1435,7 +1477,7 @@ export declare class Simulation implements Stage, ScriptStage {
 export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
-import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, GuardState, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
+import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, GuardState, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, ObservationSource, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
 import type { Json, Move, ServerStatus } from "../../vocabulary.js";
 import { type FakeClock } from "../clock.js";
 import type { FaultKind } from "./kinds.js";
@@ -1450,6 +1492,8 @@ export interface TrueServer {
     slowMs: number;
     lossy: boolean;
     reachable: boolean;
+    readonly blockedFor: Set<string>;
+    readonly blockedAt: Map<string, number>;
     sickAt: number;
     status: ServerStatus;
     statusBy: "host" | "operator" | "engine";
@@ -1517,6 +1561,9 @@ export declare class World {
     readonly logged: Set<string>;
     leaseLost: boolean;
     blind: boolean;
+    canariesLostAt: number | null;
+    readonly lostVantages: Set<string>;
+    readonly silentVantages: Set<string>;
     readonly unlisted: Set<string>;
     readonly unlistable: Set<string>;
     readonly forbidden: Map<string, GuardState>;
@@ -1535,6 +1582,8 @@ export declare class World {
     on(server: string): TrueUser[];
     isWell({ alive, slowMs, lossy }: TrueServer): boolean;
     noteHealth(server: TrueServer): void;
+    block(server: TrueServer, region: string, isBlocked: boolean): void;
+    audienceOf({ row }: TrueUser): string | null;
     wellSince(server: TrueServer, since: number): boolean;
     journal(): Promise<readonly JournalEntry[]>;
     open(kind: FaultKind, lastsMs: number): void;
@@ -1547,6 +1596,7 @@ export declare class World {
     registry(process: Process): ServerRegistry;
     mover(process: Process): ConnectionMover;
     prober(process: Process): Prober;
+    observations(process: Process): ObservationSource;
     storeFor(process: Process): MigrationStore;
     leases(process: Process): LeaseStore;
     guards(process: Process): GuardSource;
@@ -1771,11 +1821,17 @@ export interface Sample {
     readonly failure: ProbeFailure | null;
 }
 export type VerdictKind = "up" | "suspect" | "down" | "unknown";
-export type ReasonCode = "not_probed_yet" | "answers" | "no_reply" | "packet_loss" | "latency" | "recovering" | "vantage_unhealthy" | "prober_failed" | "gone_from_registry";
+export type ReasonCode = "not_probed_yet" | "answers" | "no_reply" | "packet_loss" | "latency" | "recovering" | "vantage_unhealthy" | "prober_failed" | "gone_from_registry" | "quorum" | "no_quorum";
 export interface Reason {
     readonly code: ReasonCode;
     readonly message: string;
     readonly values?: Readonly<Record<string, number | string>>;
+}
+export interface Vote {
+    readonly vantage: string;
+    readonly verdict: VerdictKind;
+    readonly since: number;
+    readonly reason: string;
 }
 export interface Verdict {
     readonly verdict: VerdictKind;
@@ -1784,6 +1840,7 @@ export interface Verdict {
         Reason,
         ...Reason[]
     ];
+    readonly votes?: readonly Vote[];
 }
 export type GuardCode = "no_control" | "too_few_servers" | "mass_failure" | "all_down" | "paused" | "host" | "cooldown" | "source_busy" | "registry_stale" | "no_limit";
 export interface GuardDenial {
@@ -1800,7 +1857,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed" | "down_for_audience" | "failing_domain";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1907,6 +1964,7 @@ export type EvacuationStatus = "suggested" | "running" | "completed" | "cancelle
 export interface Evacuation {
     readonly id: EvacuationId;
     readonly incidentId: IncidentId | null;
+    readonly audience?: string | null;
     readonly decisionId: DecisionId;
     readonly fromServerIds: readonly ServerId[];
     readonly onlyConnections: readonly ConnectionId[] | null;
@@ -1961,6 +2019,8 @@ export interface Incident {
     readonly id: IncidentId;
     readonly serverId: ServerId;
     readonly serverName: string;
+    readonly audience?: string | null;
+    readonly failureDomain?: string | null;
     readonly status: IncidentStatus;
     readonly suspectedAt: number;
     readonly openedAt: number;
@@ -1969,6 +2029,7 @@ export interface Incident {
         Reason,
         ...Reason[]
     ];
+    readonly votes?: readonly Vote[];
     readonly evidence: readonly Sample[];
     readonly control: {
         readonly host: string;
@@ -2133,6 +2194,10 @@ export interface DetectPolicy {
         readonly host: string;
         readonly port?: number;
     }[];
+    readonly vantages: Readonly<Record<string, {
+        readonly region?: string;
+    }>>;
+    readonly minAudienceVantages: number;
     readonly maxConcurrentProbes: number;
 }
 export interface GuardPolicy {
@@ -2235,6 +2300,12 @@ export interface ServerReport {
     readonly region: string | null;
     readonly status: ServerStatus;
     readonly verdict: Verdict;
+    readonly audiences: readonly {
+        readonly audience: string;
+        readonly verdict: Verdict;
+        readonly incidentId: IncidentId | null;
+    }[];
+    readonly samples: readonly Sample[];
     readonly cordoned: boolean;
     readonly load: number | null;
     readonly reserved: number;
@@ -2243,6 +2314,16 @@ export interface ServerReport {
     readonly lastSample: Sample | null;
     readonly incidentId: IncidentId | null;
     readonly penalty: number;
+}
+export interface VantageReport {
+    readonly name: string;
+    readonly region: string | null;
+    readonly isOwn: boolean;
+    readonly healthy: boolean;
+    readonly why: string | null;
+    readonly heardAt: number | null;
+    readonly usualMs: number;
+    readonly samples: number;
 }
 export interface FleetStatus {
     readonly state: EngineState;
@@ -2253,12 +2334,24 @@ export interface FleetStatus {
         readonly since: number;
     } | null;
     readonly servers: readonly ServerReport[];
+    readonly vantages: readonly VantageReport[];
+    readonly observations: {
+        readonly taken: number;
+        readonly refused: Readonly<Record<string, number>>;
+    };
+    readonly failingDomains: readonly {
+        readonly failureDomain: string;
+        readonly audience: string | null;
+        readonly since: number;
+        readonly servers: readonly ServerId[];
+    }[];
     readonly counts: Readonly<Record<VerdictKind, number>>;
     readonly incidents: readonly Incident[];
     readonly evacuations: readonly Evacuation[];
     readonly migrations: readonly Migration[];
     readonly guards: readonly {
         readonly guard: GuardCode;
+        readonly audience?: string;
         readonly servers: readonly ServerId[];
     }[];
     readonly pauses: readonly {

@@ -32,7 +32,7 @@ export function newIncident(
   verdict: Verdict,
   suspectedAt: number,
   now: number,
-  known: Pick<Incident, 'audience' | 'votes' | 'evidence' | 'control' | 'statusWrite'>,
+  known: Pick<Incident, 'audience' | 'failureDomain' | 'votes' | 'evidence' | 'control' | 'statusWrite'>,
 ): Incident {
   return {
     id,
@@ -49,7 +49,6 @@ export function newIncident(
     acknowledgedAt: null,
     overrideUntil: null,
     failback: null,
-    failureDomain: null,
     ...known,
     version: 0,
   }

@@ -254,7 +254,8 @@ export class Responder {
     const { verdict } = seen
     // What is down for everybody, or may be as soon as all others have looked closely, is one incident and not two.
     const all = audience !== null && !incident && verdict === 'down' ? kindFor(book, null) : null
-    if (all === 'down' || (all === 'suspect' && clock.now() - seen.since < othersDecideMs)) return
+    if (all === 'down') return void this.#unwell.delete(key)
+    if (all === 'suspect' && clock.now() - seen.since < othersDecideMs) return
     const next = nextStep({
       verdict,
       status: this.#statusFor(book, audience),
@@ -421,7 +422,10 @@ export class Responder {
     const before = audience === null ? this.#restoring.get(server.id) : undefined
     const { suspectedAt, ...seen } = this.#evidence(book, verdict, now)
     // It failed again before its status was put back: the obligation goes on with the new incident.
-    const known = { audience, ...seen, statusWrite: before?.statusWrite ?? null }
+    // One more server of a domain that has failed already belongs to that.
+    const domain = server.failureDomain
+    const failureDomain = domain !== null && books.failing(audience).has(domain) ? domain : null
+    const known = { audience, failureDomain, ...seen, statusWrite: before?.statusWrite ?? null }
     const incident = newIncident(newId(now, random) as IncidentId, server, verdict, suspectedAt, now, known)
     books.outage(server.id, audience, now)
     const ended: Incident | undefined = before && { ...before, status: 'closed', statusWrite: null, version: before.version + 1 }

@@ -57,6 +57,8 @@ const statusCallMs = 10_000
 const storeTimeoutMs = 30_000
 /** Suspects whose connections are listed at once beforehand. */
 const mostRemembered = 100
+/** A list of connections that was read within this time is not read again for one more audience, milliseconds. */
+const audienceListMs = 5000
 /** The host's guards are asked at least this seldom while nobody is about to be moved, milliseconds. */
 const idleAskMs = 30_000
 
@@ -108,7 +110,9 @@ export class Term {
           const { verdict, reasons, votes } = verdictFor(book, audience)
           const data = { serverId: book.server.id, audience, verdict, previous: previous.verdict, reasons, ...(votes && { votes }) }
           this.#note({ type: 'server.verdict_changed', at: clock.now(), data })
-          if (verdict === 'suspect') this.#remember(book)
+          // Audiences of one server become suspect one after the other: one list is enough for all.
+          const isListed = audience !== null && (book.remembered?.at ?? 0) > clock.now() - audienceListMs
+          if (verdict === 'suspect' && !isListed) this.#remember(book)
           // So that the answer is there when the suspicion is confirmed: nobody waits for it then.
           if (verdict === 'suspect' || verdict === 'down') void this.hostGuards.ask()
           this.responder.look(book.server.id, audience)

@@ -11,6 +11,7 @@ import type {
   MoveRecord,
   PendingRevoke,
   Plan,
+  PolicyInput,
   ServerStatus,
 } from '../../vocabulary.ts'
 import type { Invariant, Violation } from './kinds.ts'
@@ -408,6 +409,9 @@ export class Judge implements Witness {
           if (write.value) this.moves.set(write.id, write.value)
           else this.moves.delete(write.id)
           break
+        case 'word':
+          if (write.value?.kind === 'policy') this.#ratio = (write.value.patch as PolicyInput).guards?.massFailureRatio ?? null
+          break
         case 'revoke':
           if (write.value) this.revokes.set(write.id, write.value)
           else this.revokes.delete(write.id)
@@ -437,6 +441,8 @@ export class Judge implements Witness {
     if (before.status !== 'failed' && migration.status === 'failed') this.#failed(migration)
   }
 
+  /** The share that an operator has set instead of the world's own. */
+  #ratio: number | null = null
   /** What the engine itself has told of its servers, by server and audience: of this leader. */
   readonly #verdicts = new Map<string, string>()
   #heard(entry: { readonly type?: string; readonly data?: object }): void {
@@ -460,7 +466,7 @@ export class Judge implements Witness {
         if (gone || status === 'maintenance' || (status !== 'online' && !mine.some((one) => !one.audience))) return false
         return verdict === 'suspect' || (verdict === 'down' && !mine.some(({ acknowledgedAt }) => acknowledgedAt !== null))
       })
-      const cap = Math.max(1, Math.floor((world.setup.policy.guards?.massFailureRatio ?? 0.3) * world.servers.size))
+      const cap = Math.max(1, Math.floor((this.#ratio ?? world.setup.policy.guards?.massFailureRatio ?? 0.3) * world.servers.size))
       if (ill.length > cap)
         this.report(
           'I5',
