@@ -447,6 +447,10 @@ export class Judge implements Witness {
   readonly #verdicts = new Map<string, string>()
   #heard(entry: { readonly type?: string; readonly data?: object }): void {
     if (entry.type === 'leader.acquired') this.#verdicts.clear()
+    // What the list has lost is no part of what is counted.
+    if (entry.type === 'server.removed')
+      for (const key of this.#verdicts.keys())
+        if (key.startsWith(`${(entry.data as { serverId: string }).serverId} `)) this.#verdicts.delete(key)
     if (entry.type === 'decision.made') this.#withinCap(entry.data as DecisionRecord)
     if (entry.type !== 'server.verdict_changed') return
     const { serverId, audience, verdict } = entry.data as { serverId: string; audience: string | null; verdict: string }
