@@ -48,7 +48,7 @@ test('an outage that heals is over', async () => {
 
 test('half of the packets lost is seen as loss, and each reply keeps its own time', async () => {
   const host = world.host(6)
-  await world.faults.loss50([host])
+  await world.faults.loss([host], 50)
   const [outcome] = await probe([host], { packets: 40 })
   if (!outcome || 'error' in outcome) throw new Error('no result')
   expect(outcome).toMatchObject({ sent: 40, failure: null })

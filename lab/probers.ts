@@ -1,4 +1,5 @@
 // The probers that checks and engines of the lab can be told to use, by name: a further one is one line more.
+import { fping } from '@pintail/adapters/fping'
 import { type WireguardProberOptions, wireguardProber } from '@pintail/adapters/wireguard'
 import { allOf, anyOf, icmp, type Prober, tcp } from '@pintail/core'
 
@@ -10,6 +11,7 @@ const wireguard = (keys?: ProbeKeys) => wireguardProber(keys as WireguardProberO
 export const probers = {
   icmp: () => icmp(),
   tcp: () => tcp(),
+  fping: () => fping(),
   wireguard,
   allOf: () => allOf(icmp(), tcp()),
   anyOf: () => anyOf(icmp(), tcp()),

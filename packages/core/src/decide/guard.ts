@@ -82,9 +82,16 @@ export function tooFewServers(servers: number, canaries: number, minServers: num
   }
 }
 
-/** How old a control may be when the deciding check goes out, milliseconds: dense checks ask for one every second. */
+/** Between the packets of one check at most, milliseconds. */
+const spacingMs = 200
+
+/**
+ * How old a control may be when the deciding check goes out, milliseconds: dense checks ask for one every second; without them
+ * it is the other hosts' last steady check, and that one takes its time.
+ */
 export function controlFreshMs(detect: DetectPolicy): number {
-  return detect.confirm ? 2000 : detect.checkIntervalMs * (1 + 2 * detect.jitter)
+  const checkMs = (detect.pingCount - 1) * spacingMs + detect.pingTimeoutMs
+  return detect.confirm ? 2000 : detect.checkIntervalMs * (1 + 2 * detect.jitter) + checkMs
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type DetectorState, newDetector, paceOf } from '../decide/detector.ts'
+import { newDetector, type Pace, paceOf } from '../decide/detector.ts'
 import type { Books, ServerBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, ProbeResult, Prober, ProbeTarget, Random, ServerRegistry } from '../ports.ts'
@@ -23,6 +23,9 @@ const controlsAtMost = 256
 const firstChecksMs = { least: 1000, perServer: 1 } as const
 /** Where the prober takes many at once, steady checks are due in steps of so many ticks of the wheel: 100 ms. */
 const batchGrain = 5
+
+/** Canaries are checked at the pace of servers that are well. */
+const canaryState = newDetector(0)
 
 /** What the monitor tells the rest of the engine. */
 export interface MonitorHooks {
@@ -113,11 +116,11 @@ export class Monitor {
       (subject) => this.#due(subject),
       () => this.#probes.send(),
     )
-    this.witness = new Witness(ports.clock, books, {
+    this.witness = new Witness(ports.clock, books, ports.prober.name, {
       verdictChanged: (book, previous, audience) => hooks.verdictChanged(book, previous, audience),
       vantageTurned: (turned) => hooks.vantageTurned(turned),
       answered: () => hooks.answered(),
-      suspected: ({ server }) => this.#hasten(server.id),
+      hastened: ({ server }) => this.#hasten(server.id),
       wantsControl: (book) => this.askControls(book),
     })
     const listHooks = {
@@ -219,13 +222,11 @@ export class Monitor {
 
   #hasten(key: string): void {
     const subject = this.#subjects.get(key)
-    const { confirm } = this.#books.policy.detect
-    if (subject && confirm) this.#wheel.schedule(subject, confirm.intervalMs)
+    if (subject) this.#wheel.schedule(subject, this.#paceOf(subject).intervalMs)
   }
 
   #due(subject: Subject): void {
-    const { detect } = this.#books.policy
-    const { dense, packets, timeoutMs } = paceOf(this.#detector(subject), detect)
+    const { dense, packets, timeoutMs } = this.#paceOf(subject)
     const urgency = dense ? 1 : 0
     // Whoever waits for its turn is due again when it has had it: a queue cannot grow beyond the fleet.
     if (subject.waiting & (1 << urgency)) return
@@ -240,18 +241,17 @@ export class Monitor {
 
   /** @param waitedMs how long its last check has waited for its turn: that makes the pace no slower */
   #next(subject: Subject, waitedMs: number): void {
-    const { detect } = this.#books.policy
-    const { dense, intervalMs } = paceOf(this.#detector(subject), detect)
-    const jitter = dense ? 0 : (this.#ports.random() * 2 - 1) * detect.jitter
+    const { dense, intervalMs } = this.#paceOf(subject)
+    const jitter = dense ? 0 : (this.#ports.random() * 2 - 1) * this.#books.policy.detect.jitter
     const delayMs = intervalMs * (1 + jitter)
     this.#wheel.schedule(subject, Math.max(delayMs / 2, delayMs - waitedMs), dense ? 1 : this.#grain)
   }
 
-  #detector(subject: Subject): DetectorState {
-    const book = this.#books.servers.get(subject.key as ServerId)
+  #paceOf({ key }: Subject): Pace {
+    const book = this.#books.servers.get(key as ServerId)
+    if (!book) return paceOf(canaryState, this.#books.policy.detect)
     // What others see down is looked at as closely as what we suspect ourselves.
-    if (book && this.witness.looksClosely(book)) return { ...book.detector, verdict: 'suspect' }
-    return book?.detector ?? newDetector(0)
+    return paceOf(book.detector, this.witness.detectFor(book), { now: this.#ports.clock.now(), asked: this.witness.looksClosely(book) })
   }
 
   // ----------------------------------------------------------------------------------------------------------- probes
@@ -349,7 +349,8 @@ export class Monitor {
     const start = Math.floor(this.#ports.random() * count)
     for (let index = 0; index < Math.min(count, controlLooks) && others.length < most; index++) {
       const subject = this.#servers[(start + index) % count]
-      if (subject && subject.key !== suspect.server.id && this.#detector(subject).verdict === 'up') others.push(subject)
+      if (subject && subject.key !== suspect.server.id && this.#books.servers.get(subject.key as ServerId)?.detector.verdict === 'up')
+        others.push(subject)
     }
     return others
   }

@@ -214,6 +214,16 @@ export class Vantages {
     })
   }
 
+  /** How many of them have a word on this server that counts. */
+  looking({ views }: ServerBook, now: number): number {
+    let count = 0
+    for (const [name, { at }] of views ?? []) {
+      const vantage = this.#vantages.get(name)
+      if (vantage?.why === null && now - at <= silentMs(vantage)) count++
+    }
+    return count
+  }
+
   report(): VantageReport[] {
     return [...this.#vantages.values()].map(({ name, region, why, heardAt, usualMs, samples }) => ({
       name,

@@ -1,10 +1,11 @@
-import { couldNotProbe, type DetectorState, doubt, forget, step, verdictOf } from '../decide/detector.ts'
+import { couldNotProbe, type DetectorState, doubt, forget, paceOf, step, verdictOf } from '../decide/detector.ts'
 import { controlFreshMs } from '../decide/guard.ts'
 import { type Ballot, count } from '../decide/votes.ts'
 import { type Books, kindFor, type ServerBook, verdictFor } from '../engine/books.ts'
 import type { Clock } from '../ports.ts'
 import type { DetectPolicy, Sample, VantageReport, Verdict, VerdictKind } from '../vocabulary.ts'
 import type { Refusal } from './observations.ts'
+import { Tuned } from './tuned.ts'
 import { proofOf, type Turned, Vantages, voteOf } from './vantages.ts'
 
 /** While a server is suspect, others are asked this often, so that a fresh control is there when it is needed, milliseconds. */
@@ -25,7 +26,7 @@ export interface WitnessHooks {
   /** A host answered: what waits for a control may look again. */
   answered(): void
   /** Dense checks are due from now on. */
-  suspected(book: ServerBook): void
+  hastened(book: ServerBook): void
   /** Other hosts are to be asked: one answer shows that the prober still has a network. */
   wantsControl(book: ServerBook): void
   /** A vantage elsewhere counts again, or does not any more. */
@@ -41,6 +42,8 @@ export class Witness {
   readonly #books: Books
   readonly #hooks: WitnessHooks
   readonly #vantages: Vantages
+  readonly #prober: string
+  readonly #tuned: Tuned
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
   #answers: { readonly key: string; readonly control: NonNullable<ServerBook['control']> }[] = []
   readonly #reasons = new Map<string, DetectorState['reasons']>()
@@ -50,16 +53,19 @@ export class Witness {
   #heardAt: number | null = null
   #samples = 0
 
-  constructor(clock: Clock, books: Books, hooks: WitnessHooks) {
+  /** @param prober the name of our own */
+  constructor(clock: Clock, books: Books, prober: string, hooks: WitnessHooks) {
     this.#clock = clock
     this.#books = books
+    this.#prober = prober
     this.#hooks = hooks
     this.#vantages = new Vantages(books)
+    this.#tuned = new Tuned(books)
   }
 
-  /** By what a check is judged: the one place where the length of confirmation can go by the fleet. */
-  #detect(): DetectPolicy {
-    return this.#books.policy.detect
+  /** By what checks of a server are judged: several vantages need a shorter confirmation, a large fleet a longer one. */
+  detectFor(book: ServerBook, prober = this.#prober): DetectPolicy {
+    return this.#tuned.for(book.server.id, prober, 1 + (this.#vantages.any ? this.#vantages.looking(book, this.#clock.now()) : 0))
   }
 
   /** @param control who had answered when this check was sent */
@@ -70,7 +76,7 @@ export class Witness {
     if (sample.received > 0) this.#answered(book.server.id, book.server.host, sample.sentAt)
     // While no canary answers this prober's word counts for nothing.
     if (this.isBlind()) return
-    const detect = this.#detect()
+    const detect = this.detectFor(book)
     // Asked before the verdict, because the verdict asks for it.
     if (sample.sentAt > book.detector.lastSentAt) book.control = control
     this.#judge(book, step(book.detector, sample, detect, this.#clock.now()))
@@ -146,9 +152,12 @@ export class Witness {
     book.detector = isWell(after) ? { ...after, reasons: this.#shared(after.reasons) } : after
     if (before.verdict !== after.verdict) {
       this.#books.changed(book.server.id)
-      if (after.verdict === 'suspect' && this.#books.policy.detect.confirm) this.#hooks.suspected(book)
       if (after.verdict === 'down') this.#hooks.wantsControl(book)
     }
+    const detect = this.detectFor(book)
+    const pace = paceOf(after, detect)
+    // What has become urgent does not wait for the turn that it had.
+    if (pace.dense && pace.intervalMs < paceOf(before, detect).intervalMs) this.#hooks.hastened(book)
     this.#weigh(book, seen)
   }
 
@@ -169,7 +178,7 @@ export class Witness {
     if (canary === undefined && !book) return 'unknown_server'
     const seen = book && this.#seen(book)
     const turned = book
-      ? this.#vantages.take(book, sample, this.#detect(), now)
+      ? this.#vantages.take(book, sample, this.detectFor(book, sample.prober), now)
       : this.#vantages.takeCanary(sample, canary?.slice(0, 255) ?? '', now)
     if (turned === null) return 'not_newer'
     if (book && seen) this.#weigh(book, seen)
@@ -268,7 +277,7 @@ export class Witness {
     if (!differ) book.differSince = null
     else if (book.differSince === null && detect.confirm) {
       book.differSince = now
-      this.#hooks.suspected(book)
+      this.#hooks.hastened(book)
     }
     return tally
   }
