@@ -56,6 +56,7 @@ const scale: Bench = async (emit, { args, progress }) => {
     emit({ case: name, metric: 'rss_mb', value: seen.rssMb, unit: 'MB', ...aim('value<=300') })
     emit({ case: name, metric: 'loop_delay_p99_ms', value: seen.delayP99Ms, unit: 'ms', ...aim('value<=20') })
     emit({ case: name, metric: 'loop_delay_mean_ms', value: seen.delayMeanMs, unit: 'ms' })
+    emit({ case: name, metric: 'loop_busy_p99_ms', value: seen.busyP99Ms, unit: 'ms' })
     emit({ case: name, metric: 'checks_per_s', value: seen.checksPerS, unit: '1/s' })
     emit({ case: name, metric: 'cpu_us_per_check', value: (seen.cpuShare * 1e6) / seen.checksPerS, unit: 'us' })
     const least = smallest.get(prober)

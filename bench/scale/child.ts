@@ -1,6 +1,7 @@
 // One case of the benchmark `scale`: prints its figures as one line of JSON.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createPintail, memoryStore, type Prober, type ProbeTarget, type ServerRegistry } from '@pintail/core'
+import { quantile } from '../harness.ts'
 
 export interface ScaleFigures {
   readonly cpuShare: number
@@ -8,6 +9,8 @@ export interface ScaleFigures {
   readonly delayMeanMs: number
   readonly delayP99Ms: number
   readonly delayMaxMs: number
+  /** CPU time that the main thread takes between two ticks of 10 ms: what a delay would be on a machine with nothing else to do. */
+  readonly busyP99Ms: number
   readonly checksPerS: number
 }
 
@@ -62,12 +65,20 @@ const delay = monitorEventLoopDelay({ resolution: resolutionMs })
 const beyond = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - resolutionMs)
 const [cpuBefore, checksBefore, begun] = [process.cpuUsage(), checks, performance.now()]
 delay.enable()
+const busy: number[] = []
+let thread = process.threadCpuUsage()
+const ticks = setInterval(() => {
+  const { user, system } = process.threadCpuUsage(thread)
+  thread = process.threadCpuUsage()
+  busy.push((user + system) / 1000)
+}, resolutionMs)
 let rss = 0
 while (performance.now() - begun < windowMs) {
   await pause(500)
   rss = Math.max(rss, process.memoryUsage.rss())
 }
 delay.disable()
+clearInterval(ticks)
 const cpu = process.cpuUsage(cpuBefore)
 const tookMs = performance.now() - begun
 const { counts } = pintail.status()
@@ -81,6 +92,7 @@ const figures: ScaleFigures = {
   delayMeanMs: beyond(delay.mean),
   delayP99Ms: beyond(delay.percentile(99)),
   delayMaxMs: beyond(delay.max),
+  busyP99Ms: quantile(busy, 0.99),
   checksPerS,
 }
 await pintail.stop()
