@@ -12,8 +12,10 @@ const tcpPort = 443
 const vpnPort = (n: number) => 51_820 + n
 
 /** What is tested with: a further prober is one line more, and an expectation of it below. */
-const table = ['icmp', 'tcp', 'wireguard', 'icmp and wireguard'] as const satisfies readonly ProberName[]
+const table = ['icmp', 'fping', 'tcp', 'wireguard', 'icmp and wireguard'] as const satisfies readonly ProberName[]
 type Tested = (typeof table)[number]
+/** One packet each: exactly half of them can be lost. */
+const isExact: readonly Tested[] = ['icmp', 'fping', 'wireguard']
 const isVpn = (prober: Tested) => prober.includes('wireguard')
 
 let world: World
@@ -106,6 +108,7 @@ const faults: readonly Fault[] = [
     strike: (_, host) => world.faults.outage([host]),
     expected: {
       icmp: silent('icmp'),
+      fping: silent('icmp'),
       tcp: silent('tcp'),
       wireguard: silent('handshake'),
       'icmp and wireguard': { ...silent('icmp'), says: 'icmp no reply, wireguard ' },
@@ -115,9 +118,10 @@ const faults: readonly Fault[] = [
     name: '50 % loss',
     detect: slow,
     // A TCP connection is several packets, and two probers share a host's counter: theirs are lost by chance.
-    strike: (prober, host) => (prober === 'icmp' || prober === 'wireguard' ? world.faults.half([host]) : world.faults.loss([host], 50)),
+    strike: (prober, host) => (isExact.includes(prober) ? world.faults.half([host]) : world.faults.loss([host], 50)),
     expected: {
       icmp: { code: 'packet_loss', says: '2 of 4 packets lost' },
+      fping: { code: 'packet_loss', says: '2 of 4 packets lost' },
       tcp: { code: ['packet_loss', 'no_reply'] },
       wireguard: { code: 'packet_loss', says: '2 of 4 packets lost' },
       'icmp and wireguard': { code: ['packet_loss', 'no_reply'] },
@@ -129,6 +133,7 @@ const faults: readonly Fault[] = [
     strike: (_, host) => world.faults.delay([host], 400),
     expected: {
       icmp: { code: 'latency' },
+      fping: { code: 'latency' },
       tcp: { code: 'latency' },
       wireguard: { code: 'latency' },
       'icmp and wireguard': { code: 'latency' },
@@ -140,6 +145,7 @@ const faults: readonly Fault[] = [
     strike: (_, host) => world.faults.dropUdp([host], vpnPort(0)),
     expected: {
       icmp: null,
+      fping: null,
       tcp: null,
       wireguard: silent('handshake'),
       'icmp and wireguard': { ...silent('handshake'), says: 'icmp ok, wireguard no reply' },
@@ -151,6 +157,7 @@ const faults: readonly Fault[] = [
     strike: (_, host) => world.faults.unreachable([host]),
     expected: {
       icmp: { code: 'no_reply', layer: 'icmp', kind: 'unreachable' },
+      fping: { code: 'no_reply', layer: 'icmp', kind: 'unreachable' },
       tcp: { code: 'no_reply', layer: 'tcp', kind: 'unreachable' },
       // The kernel does not hand this on to UDP.
       wireguard: silent('handshake'),

@@ -49,6 +49,8 @@ export function runEngine(world: World, setting: Setting, place: Place = 'prober
       child.stdin?.write('look\n')
       return (await waitFor(() => lines.slice(before).find((line): line is Look & Line => 'servers' in line))).servers
     },
+    /** A sample of a vantage elsewhere, as a line of JSON. */
+    observe: (sample: string): void => void child.stdin?.write(`${sample}\n`),
     stop: async (): Promise<Ending> => {
       child.stdin?.write('stop\n')
       return waitFor(() => lines.find((line): line is Ending & Line => 'ended' in line))

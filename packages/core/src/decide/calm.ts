@@ -37,7 +37,7 @@ function loseAnother([good, bad]: Lost, gapMs: number): Lost {
  * A hidden-Markov calculation, exact for the model: checks a year × P(the check and each packet are lost until the last
  * one of the confirmation is given up). With several vantages also P(a second path is silent as long while the first one
  * is), at most: the others × the sum over the moments at which it may fall silent. The benchmark `detect` measures
- * less than this, for one vantage by a third, for three by far.
+ * half of this for one vantage, and about as much for three.
  */
 export function confirmationMs(detect: DetectPolicy, { vantages, servers }: Fleet): number {
   const { confirm, falseEvacuationsPerMonth: allowed } = detect

@@ -199,9 +199,9 @@ export function paceOf(state: DetectorState, policy: DetectPolicy, { now, asked 
   // With other evidence one lost packet is part of it, and two in a row may be silence.
   const isSilent = state.verdict === 'suspect' && (score === 0 || state.failures > 1)
   if (confirm && (isSilent || asked)) {
-    // An answer above the latency threshold fails the check anyway; one below it must not come too late.
+    // Half again as long as the latency threshold: whoever answers too slowly is told apart from whoever does not answer.
     const learntMs = waitFor(state.roundTrip, floorMs, confirm.timeoutMs, 2)
-    const timeoutMs = Math.min(confirm.timeoutMs, Math.max(learntMs, policy.latencyThresholdMs))
+    const timeoutMs = Math.min(confirm.timeoutMs, Math.max(learntMs, Math.ceil(policy.latencyThresholdMs * 1.5)))
     return { intervalMs: Math.min(confirm.intervalMs, checkIntervalMs), packets: 1, timeoutMs, dense: true }
   }
   // There is evidence that more packets would settle; a server that is down for it is watched only on its way back.

@@ -46,12 +46,12 @@ test('a near server is given up soon, a far one is waited for', () => {
   expect(paceOf(newDetector(0), policy).timeoutMs).toBe(policy.pingTimeoutMs)
 })
 
-test('in a suspicion the wait is twice as long, at least the latency threshold, at most what the policy says', () => {
+test('in a suspicion the wait is twice as long, at least one and a half times the latency threshold, at most what the policy says', () => {
   const suspect = (rtt: number) => ({ ...answered(100, rtt), verdict: 'suspect' as const })
-  expect(paceOf(suspect(5), policy).timeoutMs).toBe(410)
+  expect(paceOf(suspect(5), policy).timeoutMs).toBe(450)
   expect(paceOf(suspect(280), policy).timeoutMs).toBe(960)
   expect(paceOf(suspect(900), policy).timeoutMs).toBe(1000)
-  expect(paceOf(suspect(5), { ...policy, timeoutFloorMs: 20 }).timeoutMs).toBe(policy.latencyThresholdMs)
+  expect(paceOf(suspect(5), { ...policy, timeoutFloorMs: 20 }).timeoutMs).toBe(policy.latencyThresholdMs * 1.5)
 })
 
 test('a path that gets slower within the threshold is not taken for a dead server', () => {
