@@ -97,6 +97,10 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '@pintail/adapters/jsonl',
     ],
   },
+  'core/src/rounds/monitor.ts': {
+    allowed: ['../vocabulary.ts', '../decide/detector.ts', '../engine/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
+    forbidden: ['../engine/responder.ts', '../surface.ts', '../memory/store.ts', 'node:fs', 'zod'],
+  },
   'core/src/watch/witness.ts': {
     allowed: [
       '../vocabulary.ts',

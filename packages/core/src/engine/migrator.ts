@@ -6,6 +6,7 @@ import { homeward, untold } from '../decide/revoke.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
+import type { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, defer, each, skewMs, sleep } from '../time.ts'
 import type {
@@ -20,7 +21,6 @@ import type {
   ServerId,
   Token,
 } from '../vocabulary.ts'
-import type { Monitor } from '../watch/monitor.ts'
 import { type Books, kindFor } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
 import { type Journal, put } from './journal.ts'

@@ -19,11 +19,11 @@ import type {
   StoreRecords,
   Timer,
 } from '../ports.ts'
+import { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
-import { Monitor } from '../watch/monitor.ts'
 import { Observations } from '../watch/observations.ts'
 import { Warnings } from '../watch/warnings.ts'
 import { Books, kindFor, type ServerBook, verdictFor } from './books.ts'

@@ -5,12 +5,12 @@ import type { Clock, ProbeResult, Prober, ProbeTarget, Random, ServerRegistry } 
 import { parseSample } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
 import type { Sample, Server, ServerId, Verdict } from '../vocabulary.ts'
+import { ServerList } from '../watch/serverList.ts'
+import type { Turned } from '../watch/vantages.ts'
+import { Warnings } from '../watch/warnings.ts'
+import { Witness } from '../watch/witness.ts'
 import { type Check, type ProbeOutcome, Probes, type Urgency } from './probes.ts'
-import { ServerList } from './serverList.ts'
-import type { Turned } from './vantages.ts'
-import { Warnings } from './warnings.ts'
 import { Wheel } from './wheel.ts'
-import { Witness } from './witness.ts'
 
 /** Dense checks of one server that may be under way at once; its own time-out bounds them too. */
 const mostInFlight = 16
