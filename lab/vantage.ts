@@ -1,4 +1,4 @@
-// A vantage elsewhere, in a namespace of its own: `node lab/vantage.ts '{"name":"teh-1","hosts":[…],"port":443,"prober":"icmp"}'`
+// A vantage elsewhere, in a namespace of its own: `node lab/vantage.ts '{"name":"tehran1","hosts":[…],"port":443,"prober":"icmp"}'`
 // checks all servers again and again, and prints each sample as one line of JSON.
 import type { SampleInput } from '@pintail/core'
 import { type ProberName, probers } from './probers.ts'
