@@ -25,23 +25,14 @@ export interface Flow {
  * Every supply must find a place in the end: a node of its own pool that costs more than all others is the place of those who stay.
  */
 export function cheapestFlow(net: Network, pools: Pools, supply: Float64Array): Flow {
-  const state = new Search(net, pools)
-  for (let node = 0; node < net.nodes; node++) state.settle(node, supply[node] as number, 1)
-  // Whoever is left to do is found again after each round, because one repair may undo another.
+  const search = new Search(net, pools)
+  for (let node = 0; node < net.nodes; node++) search.settle(node, supply[node] as number, 1)
+  // Whoever is left to do is looked for anew after each round, because one repair may undo another.
   for (let isDone = false; !isDone; ) {
     isDone = true
-    for (let node = 0; node < net.nodes; node++) {
-      if (pools.size(node) === 0) continue
-      const taken = state.taken[node] as number
-      const least = pools.count(node, (state.price[node] as number) - 1)
-      const most = pools.count(node, state.price[node] as number)
-      if (taken >= least && taken <= most) continue
-      isDone = false
-      state.taken[node] = taken < least ? least : most
-      state.settle(node, taken < least ? least - taken : taken - most, taken < least ? -1 : 1)
-    }
+    for (let node = 0; node < net.nodes; node++) if (search.repair(node)) isDone = false
   }
-  return { flow: state.flow, taken: state.taken, price: state.price }
+  return { flow: search.flow, taken: search.taken, price: search.price }
 }
 
 /** `1`: users look for places, forward along arcs. `-1`: places look for users, backward. */
@@ -53,32 +44,50 @@ class Search {
   readonly price: Float64Array
   readonly #net: Network
   readonly #pools: Pools
+  /** Of each pool, how many of its places cost less than its price, and how many at most that. */
+  readonly #least: Float64Array
+  readonly #most: Float64Array
   readonly #distance: Float64Array
-  /** The arc by which a node was reached; `~arc`: against its direction, -1 − arcs: it is the start. */
-  readonly #by: Int32Array
-  readonly #isReached: Uint8Array
+  /** Nodes in the order in which the last search came to them, and all whose distance it has set. */
   #reached: number[] = []
   #touched: number[] = []
+  readonly #isReached: Uint8Array
+  /** The arc by which a node was found; `~arc`: against its direction. */
+  readonly #by: Int32Array
+  readonly #seen: Int32Array
+  #round = 0
+  /** The tight arcs at each node, as linked lists of arcs (`~arc`: it comes in here). */
+  readonly #head: Int32Array
+  readonly #tight: number[] = []
+  readonly #next: number[] = []
 
   constructor(net: Network, pools: Pools) {
+    const { nodes } = net
     this.#net = net
     this.#pools = pools
     this.flow = new Float64Array(net.from.length)
-    this.taken = new Float64Array(net.nodes)
+    this.taken = new Float64Array(nodes)
     this.price = firstPrices(net, pools)
-    this.#distance = new Float64Array(net.nodes).fill(Number.POSITIVE_INFINITY)
-    this.#by = new Int32Array(net.nodes)
-    this.#isReached = new Uint8Array(net.nodes)
+    this.#least = new Float64Array(nodes)
+    this.#most = Float64Array.from(this.price, (price, node) => pools.count(node, price))
+    this.#distance = new Float64Array(nodes).fill(Number.POSITIVE_INFINITY)
+    this.#isReached = new Uint8Array(nodes)
+    this.#by = new Int32Array(nodes)
+    this.#seen = new Int32Array(nodes)
+    this.#head = new Int32Array(nodes)
   }
 
   /** Brings `amount` from a node to where it costs the least. */
   settle(start: number, amount: number, way: Way): void {
     let left = amount
     while (left > 0) {
-      const raise = this.#explore(start, left, way)
-      for (const node of this.#reached)
-        this.price[node] = (this.price[node] as number) + way * Math.max(0, raise - (this.#distance[node] as number))
-      left = this.#push(start, left, way, raise)
+      const rise = this.#explore(start, left, way)
+      this.#raise(rise, way)
+      this.#link(rise)
+      for (let before = Number.POSITIVE_INFINITY; left > 0 && left < before; ) {
+        before = left
+        left = this.#push(start, left, way)
+      }
       for (const node of this.#touched) {
         this.#distance[node] = Number.POSITIVE_INFINITY
         this.#isReached[node] = 0
@@ -86,15 +95,23 @@ class Search {
     }
   }
 
-  /**
-   * Dijkstra from a node, until the pools that it has reached hold `amount` at some rise of prices. Returns that rise.
-   */
+  /** A pool that holds too few or too many for its price; false: it does not. */
+  repair(node: number): boolean {
+    const taken = this.taken[node] as number
+    const least = this.#least[node] as number
+    const most = this.#most[node] as number
+    if (taken >= least && taken <= most) return false
+    this.taken[node] = taken < least ? least : most
+    this.settle(node, Math.abs(taken - (this.taken[node] as number)), taken < least ? -1 : 1)
+    return true
+  }
+
+  /** Dijkstra from a node, until the pools that it has reached hold `amount` at some rise of prices. Returns that rise. */
   #explore(start: number, amount: number, way: Way): number {
     const heap = new Heap()
     this.#reached = []
     this.#touched = [start]
     this.#distance[start] = 0
-    this.#by[start] = -1 - this.flow.length
     heap.push(0, start)
     const sinks: number[] = []
     // A look at all pools costs as much as their servers; it is taken when as much has been done since the last one.
@@ -102,33 +119,31 @@ class Search {
     let done = 0
     let low = -1
     while (heap.size > 0) {
-      const at = heap.least
-      if (done > toLook && at > low && sinks.length > 0) {
-        if (this.#absorbed(sinks, at - 1, way) >= amount) return this.#least(sinks, amount, way, low, at - 1)
-        low = at - 1
+      const high = heap.least - 1
+      if (done > toLook && high > low && sinks.length > 0) {
+        const found = this.#absorbed(sinks, high, way)
+        if (found >= amount) return this.#leastRise(sinks, amount, way, low, high)
+        low = high
         done = 0
       }
       const node = heap.pop()
       if (this.#isReached[node]) continue
       this.#isReached[node] = 1
       this.#reached.push(node)
-      done += 1
       const size = this.#pools.size(node)
-      if (size > 0) {
-        sinks.push(node)
-        toLook += size
-      }
-      done += this.#relax(node, way, heap)
+      if (size > 0) sinks.push(node)
+      toLook += size
+      done += 1 + this.#relax(node, way, heap)
     }
     let high = Math.max(1, low + 1)
     while (this.#absorbed(sinks, high, way) < amount) {
       low = high
       high *= 2
     }
-    return this.#least(sinks, amount, way, low, high)
+    return this.#leastRise(sinks, amount, way, low, high)
   }
 
-  /** Looks along the arcs of a node. Returns how many. */
+  /** Looks along the arcs of a node. Returns how many they are. */
   #relax(node: number, way: Way, heap: Heap): number {
     const { firstOut, out, firstIn, in: into, from, to, cost } = this.#net
     const [first, ahead, ends] = way === 1 ? [firstOut, out, to] : [firstIn, into, from]
@@ -141,23 +156,22 @@ class Search {
       const arc = ahead[index] as number
       const next = ends[arc] as number
       const length = (cost[arc] as number) + way * ((this.price[next] as number) - price)
-      if (so + length < (this.#distance[next] as number)) this.#visit(next, so + length, arc, heap)
+      if (so + length < (this.#distance[next] as number)) this.#visit(next, so + length, heap)
     }
     const beginBack = firstBack[node] as number
     const endBack = firstBack[node + 1] as number
     for (let index = beginBack; index < endBack; index++) {
       const arc = behind[index] as number
+      const next = starts[arc] as number
       // Somebody on it makes it tight, so that the way back is free.
-      if ((this.flow[arc] as number) > 0 && so < (this.#distance[starts[arc] as number] as number))
-        this.#visit(starts[arc] as number, so, ~arc, heap)
+      if ((this.flow[arc] as number) > 0 && so < (this.#distance[next] as number)) this.#visit(next, so, heap)
     }
     return end - begin + endBack - beginBack
   }
 
-  #visit(node: number, distance: number, by: number, heap: Heap): void {
+  #visit(node: number, distance: number, heap: Heap): void {
     if (this.#distance[node] === Number.POSITIVE_INFINITY) this.#touched.push(node)
     this.#distance[node] = distance
-    this.#by[node] = by
     heap.push(distance, node)
   }
 
@@ -166,42 +180,112 @@ class Search {
     let sum = 0
     for (const node of sinks) {
       const more = rise - (this.#distance[node] as number)
-      if (more >= 0) sum += this.#open(node, (this.price[node] as number) + way * more, way)
+      if (more < 0) continue
+      const taken = this.taken[node] as number
+      const price = (this.price[node] as number) + way * more
+      if (more === 0) sum += this.#open(node, way)
+      else sum += Math.max(0, way === 1 ? this.#pools.count(node, price) - taken : taken - this.#pools.count(node, price - 1))
     }
     return sum
   }
 
-  /** How many more a pool takes, or gives, at a price. */
-  #open(node: number, price: number, way: Way): number {
+  /** How many more a pool takes, or gives, at its price. */
+  #open(node: number, way: Way): number {
     const taken = this.taken[node] as number
-    return Math.max(0, way === 1 ? this.#pools.count(node, price) - taken : taken - this.#pools.count(node, price - 1))
+    return Math.max(0, way === 1 ? (this.#most[node] as number) - taken : taken - (this.#least[node] as number))
   }
 
-  /** The least rise in (low, high] at which `amount` is absorbed; `high` is enough. Halving, with guesses by the straight line. */
-  #least(sinks: readonly number[], amount: number, way: Way, low: number, high: number): number {
+  /** The same, of those only without whom it would hold too few (or too many). */
+  #owed(node: number, way: Way): number {
+    const taken = this.taken[node] as number
+    return Math.max(0, way === 1 ? (this.#least[node] as number) - taken : taken - (this.#most[node] as number))
+  }
+
+  /** The least rise in (low, high] at which `amount` is absorbed; `high` is enough. Guesses by the straight line, and halves. */
+  #leastRise(sinks: readonly number[], amount: number, way: Way, from: number, to: number): number {
+    if (to - from <= 1) return to
+    let [low, high] = [from, to]
     let below = low < 0 ? 0 : this.#absorbed(sinks, low, way)
     let above = this.#absorbed(sinks, high, way)
     for (let round = 0; high - low > 1; round++) {
       const share = round % 3 === 2 || above === below ? 0.5 : (amount - 0.5 - below) / (above - below)
       const middle = Math.min(high - 1, Math.max(low + 1, low + Math.floor((high - low) * share)))
       const found = this.#absorbed(sinks, middle, way)
-      if (found >= amount) [high, above] = [middle, found]
-      else [low, below] = [middle, found]
+      if (found >= amount) {
+        high = middle
+        above = found
+      } else {
+        low = middle
+        below = found
+      }
     }
     return high
   }
 
-  /** Brings as many as the ways let pass to the pools that were reached. Returns how many are left. */
-  #push(start: number, amount: number, way: Way, raise: number): number {
+  /** Moves the prices of what was reached. */
+  #raise(rise: number, way: Way): void {
+    for (const node of this.#reached) {
+      const more = rise - (this.#distance[node] as number)
+      if (more <= 0) continue
+      const price = (this.price[node] as number) + way * more
+      this.price[node] = price
+      if (this.#pools.size(node) === 0) continue
+      this.#least[node] = this.#pools.count(node, price - 1)
+      this.#most[node] = this.#pools.count(node, price)
+    }
+  }
+
+  /** Gathers the tight arcs between the nodes within reach: only along these users may go, and all who go are on these. */
+  #link(rise: number): void {
+    const { firstOut, out, to, cost } = this.#net
+    this.#tight.length = 0
+    this.#next.length = 0
+    const isNear = (node: number) => this.#isReached[node] === 1 && (this.#distance[node] as number) <= rise
+    for (const node of this.#reached) this.#head[node] = -1
+    for (const node of this.#reached) {
+      if ((this.#distance[node] as number) > rise) break
+      for (let index = firstOut[node] as number; index < (firstOut[node + 1] as number); index++) {
+        const arc = out[index] as number
+        const end = to[arc] as number
+        if ((cost[arc] as number) + (this.price[end] as number) !== this.price[node] || !isNear(end)) continue
+        this.#hang(node, arc)
+        this.#hang(end, ~arc)
+      }
+    }
+  }
+
+  #hang(node: number, arc: number): void {
+    this.#next.push(this.#head[node] as number)
+    this.#head[node] = this.#tight.length
+    this.#tight.push(arc)
+  }
+
+  /** Brings as many as the ways let pass to the pools that a search in breadth finds. Returns how many are left. */
+  #push(start: number, amount: number, way: Way): number {
+    const { from, to } = this.#net
+    const queue = [start]
+    this.#round += 1
+    this.#seen[start] = this.#round
     let left = amount
-    // First to pools that lack somebody at their new price (or have too many), so that less has to be repaired later.
+    for (let at = 0; at < queue.length; at++) {
+      const node = queue[at] as number
+      for (let link = this.#head[node] as number; link >= 0; link = this.#next[link] as number) {
+        const arc = this.#tight[link] as number
+        // Along the way arcs take anybody; against it only those who are on them can be turned round.
+        const isAhead = arc >= 0 === (way === 1)
+        const end = (arc >= 0 ? to[arc] : from[~arc]) as number
+        if (this.#seen[end] === this.#round || !(isAhead || (this.flow[arc >= 0 ? arc : ~arc] as number) > 0)) continue
+        this.#seen[end] = this.#round
+        this.#by[end] = arc
+        queue.push(end)
+      }
+    }
+    // First to pools that would hold too few for their price (or too many), so that less has to be repaired later.
     for (const isOwed of [true, false]) {
-      for (const node of this.#reached) {
-        if (left === 0) return 0
-        if ((this.#distance[node] as number) > raise || this.#pools.size(node) === 0) continue
-        const price = (this.price[node] as number) - (isOwed ? way : 0)
-        const open = this.#open(node, price, way)
+      for (const node of queue) {
+        const open = isOwed ? this.#owed(node, way) : this.#open(node, way)
         if (open > 0) left -= this.#along(start, node, Math.min(open, left), way)
+        if (left === 0) return 0
       }
     }
     return left
@@ -209,17 +293,19 @@ class Search {
 
   #along(start: number, end: number, amount: number, way: Way): number {
     const { from, to } = this.#net
-    const before = (by: number): number => (by >= 0 === (way === 1) ? (from[by >= 0 ? by : ~by] as number) : (to[by >= 0 ? by : ~by] as number))
     let least = amount
-    for (let node = end; node !== start; node = before(this.#by[node] as number)) {
+    for (let node = end; node !== start; ) {
       const by = this.#by[node] as number
-      if (by < 0) least = Math.min(least, this.flow[~by] as number)
+      const arc = by >= 0 ? by : ~by
+      if (by >= 0 !== (way === 1)) least = Math.min(least, this.flow[arc] as number)
+      node = (by >= 0 ? from[arc] : to[arc]) as number
     }
     if (least === 0) return 0
-    for (let node = end; node !== start; node = before(this.#by[node] as number)) {
+    for (let node = end; node !== start; ) {
       const by = this.#by[node] as number
-      if (by >= 0) this.flow[by] = (this.flow[by] as number) + least
-      else this.flow[~by] = (this.flow[~by] as number) - least
+      const arc = by >= 0 ? by : ~by
+      this.flow[arc] = (this.flow[arc] as number) + (by >= 0 === (way === 1) ? least : -least)
+      node = (by >= 0 ? from[arc] : to[arc]) as number
     }
     this.taken[end] = (this.taken[end] as number) + way * least
     return least
