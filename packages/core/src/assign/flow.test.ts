@@ -12,6 +12,7 @@ const world = fc.record({
     maxLength: 6,
   }),
   crossings: fc.integer({ min: 0, max: 3 }),
+  halls: fc.integer({ min: 0, max: 3 }),
   pools: fc.array(
     fc.array(
       fc.record({
@@ -29,8 +30,9 @@ const world = fc.record({
 })
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never
 
-function build({ supplies, crossings, pools, arcs }: World) {
+function build({ supplies, crossings, halls, pools, arcs }: World) {
   const nodes = supplies.length + crossings + pools.length
+  const crossing = Array.from({ length: Math.min(halls, crossings) }, (_, index) => supplies.length + index)
   const list = new Arcs()
   const plain: { from: number; to: number; cost: number }[] = []
   for (let from = 0; from < nodes - pools.length; from++) {
@@ -54,7 +56,7 @@ function build({ supplies, crossings, pools, arcs }: World) {
     }))
   const supply = new Float64Array(nodes)
   for (const [node, { amount }] of supplies.entries()) supply[node] = amount
-  return { net: list.network(nodes), plain, places, pools: new Pools(places), supply, nodes }
+  return { net: list.network(nodes), plain, places, pools: new Pools(places), supply, nodes, halls: crossing }
 }
 
 /** What each place costs, one by one, from its definition alone. */
@@ -116,7 +118,7 @@ test('the cost is that of a textbook algorithm that places one user after the ot
   fc.assert(
     fc.property(world, (random) => {
       const given = build(random)
-      const { flow, taken } = cheapestFlow(given.net, given.pools, given.supply)
+      const { flow, taken } = cheapestFlow(given.net, given.pools, given.supply, given.halls)
       const balance = Float64Array.from(given.supply)
       let cost = 0
       for (const [arc, { from, to, cost: each }] of given.plain.entries()) {
@@ -141,7 +143,7 @@ test('shares add up to the flow: everybody is in one, and no server has more tha
   fc.assert(
     fc.property(world, (random) => {
       const given = build(random)
-      const found = cheapestFlow(given.net, given.pools, given.supply)
+      const found = cheapestFlow(given.net, given.pools, given.supply, given.halls)
       const list = shares(given.net, given.pools, given.supply, found)
       for (const [node, amount] of given.supply.entries())
         expect(list.filter(({ start }) => start === node).reduce((sum, { count }) => sum + count, 0)).toBe(amount)

@@ -22,11 +22,15 @@ export interface Flow {
  * instead of one user at a time. Where a way was too narrow for that, pools are left with too few for their price; then prices
  * are lowered by the same method the other way round. Each step raises the dual, which ends it.
  *
+ * Where many supplies meet in few nodes, these are `halls`: each supply comes as far as its hall, and then all who wait in
+ * one go on at once. That changes the work and not the outcome.
+ *
  * Every supply must find a place in the end: a node of its own pool that costs more than all others is the place of those who stay.
  */
-export function cheapestFlow(net: Network, pools: Pools, supply: Float64Array): Flow {
-  const search = new Search(net, pools)
+export function cheapestFlow(net: Network, pools: Pools, supply: Float64Array, halls: readonly number[] = []): Flow {
+  const search = new Search(net, pools, halls)
   for (let node = 0; node < net.nodes; node++) search.settle(node, supply[node] as number, 1)
+  for (const hall of halls) search.leave(hall)
   // Whoever is left to do is looked for anew after each round, because one repair may undo another.
   for (let isDone = false; !isDone; ) {
     isDone = true
@@ -34,6 +38,9 @@ export function cheapestFlow(net: Network, pools: Pools, supply: Float64Array): 
   }
   return { flow: search.flow, taken: search.taken, price: search.price }
 }
+
+/** A first guess of how far prices move once all is within reach; any number will do. */
+const firstStep = 4096
 
 /** `1`: users look for places, forward along arcs. `-1`: places look for users, backward. */
 type Way = 1 | -1
@@ -56,13 +63,17 @@ class Search {
   readonly #by: Int32Array
   readonly #seen: Int32Array
   #round = 0
+  /** 1: users may wait here for now. */
+  readonly #isHall: Uint8Array
   /** The tight arcs at each node, as linked lists of arcs (`~arc`: it comes in here). */
   readonly #head: Int32Array
   readonly #tight: number[] = []
   readonly #next: number[] = []
 
-  constructor(net: Network, pools: Pools) {
+  constructor(net: Network, pools: Pools, halls: readonly number[]) {
     const { nodes } = net
+    this.#isHall = new Uint8Array(nodes)
+    for (const hall of halls) this.#isHall[hall] = 1
     this.#net = net
     this.#pools = pools
     this.flow = new Float64Array(net.from.length)
@@ -95,6 +106,14 @@ class Search {
     }
   }
 
+  /** All who wait in a hall go on. */
+  leave(hall: number): void {
+    const waiting = this.taken[hall] as number
+    this.#isHall[hall] = 0
+    this.taken[hall] = 0
+    this.settle(hall, waiting, 1)
+  }
+
   /** A pool that holds too few or too many for its price; false: it does not. */
   repair(node: number): boolean {
     const taken = this.taken[node] as number
@@ -120,7 +139,8 @@ class Search {
     let low = -1
     while (heap.size > 0) {
       const high = heap.least - 1
-      if (done > toLook && high > low && sinks.length > 0) {
+      const isNextHall = this.#isHall[heap.next] === 1
+      if ((done > toLook || isNextHall) && high > low && sinks.length > 0) {
         const found = this.#absorbed(sinks, high, way)
         if (found >= amount) return this.#leastRise(sinks, amount, way, low, high)
         low = high
@@ -130,16 +150,18 @@ class Search {
       if (this.#isReached[node]) continue
       this.#isReached[node] = 1
       this.#reached.push(node)
+      if (this.#isHall[node] === 1) return this.#distance[node] as number
       const size = this.#pools.size(node)
       if (size > 0) sinks.push(node)
       toLook += size
       done += 1 + this.#relax(node, way, heap)
     }
-    let high = Math.max(1, low + 1)
-    while (this.#absorbed(sinks, high, way) < amount) {
-      low = high
-      high *= 2
+    let step = firstStep
+    while (this.#absorbed(sinks, low + step, way) < amount) {
+      low += step
+      step *= 8
     }
+    const high = low + step
     return this.#leastRise(sinks, amount, way, low, high)
   }
 
@@ -191,6 +213,7 @@ class Search {
 
   /** How many more a pool takes, or gives, at its price. */
   #open(node: number, way: Way): number {
+    if (this.#isHall[node] === 1) return Number.POSITIVE_INFINITY
     const taken = this.taken[node] as number
     return Math.max(0, way === 1 ? (this.#most[node] as number) - taken : taken - (this.#least[node] as number))
   }
@@ -201,15 +224,24 @@ class Search {
     return Math.max(0, way === 1 ? (this.#least[node] as number) - taken : taken - (this.#most[node] as number))
   }
 
-  /** The least rise in (low, high] at which `amount` is absorbed; `high` is enough. Guesses by the straight line, and halves. */
+  /**
+   * The least rise in (from, to] at which `amount` is absorbed; `to` is enough. Guesses by the straight line, each a little
+   * beyond, so that the next one closes in from the other side; what is not near by then is halved.
+   */
   #leastRise(sinks: readonly number[], amount: number, way: Way, from: number, to: number): number {
     if (to - from <= 1) return to
     let [low, high] = [from, to]
     let below = low < 0 ? 0 : this.#absorbed(sinks, low, way)
     let above = this.#absorbed(sinks, high, way)
-    for (let round = 0; high - low > 1; round++) {
-      const share = round % 3 === 2 || above === below ? 0.5 : (amount - 0.5 - below) / (above - below)
-      const middle = Math.min(high - 1, Math.max(low + 1, low + Math.floor((high - low) * share)))
+    let width = high - low
+    for (let round = 1; high - low > 1; round++) {
+      let middle = Math.floor((low + high) / 2)
+      if (above > below && (round % 3 !== 0 || high - low < width / 8)) {
+        const margin = Math.ceil((high - low) / 64) * (amount - below < above - amount ? 1 : -1)
+        middle = low + Math.floor(((high - low) * (amount - below)) / (above - below)) + margin
+      }
+      if (round % 3 === 0) width = high - low
+      middle = Math.min(high - 1, Math.max(low + 1, middle))
       const found = this.#absorbed(sinks, middle, way)
       if (found >= amount) {
         high = middle

@@ -29,6 +29,11 @@ export class Heap {
     return this.#keys[0] as number
   }
 
+  /** The node that comes out next; only while there are entries. */
+  get next(): number {
+    return this.#nodes[0] as number
+  }
+
   /** Takes out the node with the least distance; only while there are entries. */
   pop(): number {
     const keys = this.#keys

@@ -60,8 +60,18 @@ export class Pools {
 
   /** How many places of a node cost at most `price`. */
   count(node: number, price: number): number {
+    const base = this.#base
+    const step = this.#step
+    const soft = this.#soft
+    const end = this.#first[node + 1] as number
     let sum = 0
-    for (let server = this.#first[node] as number; server < (this.#first[node + 1] as number); server++) sum += this.#at(server, price)
+    for (let server = this.#first[node] as number; server < end; server++) {
+      const above = price - (base[server] as number)
+      if (above < 0) continue
+      // The common case at once: an even rise that ends before the fill limit. All else is the same, said at length.
+      const within = Math.floor(above / (step[server] as number)) + 1
+      sum += within <= (soft[server] as number) ? within : this.#at(server, price)
+    }
     return sum
   }
 
