@@ -169,7 +169,15 @@ test('a pool counts its places by price exactly, also after billions and where t
       fc.double({ min: 0, max: 0.999, noNaN: true }),
       (mean, load, weight, share) => {
         const pool = new Pools([
-          [{ room: Number.POSITIVE_INFINITY, soft: Number.POSITIVE_INFINITY, over: 0, base: 0, rise: { kind: 'levelling', mean, load, weight } }],
+          [
+            {
+              room: Number.POSITIVE_INFINITY,
+              soft: Number.POSITIVE_INFINITY,
+              over: 0,
+              base: 0,
+              rise: { kind: 'levelling', mean, load, weight },
+            },
+          ],
         ])
         const cost = (place: number) => Math.floor(weight * (1 - mean / (mean + load + place)))
         const price = cost(0) + Math.floor((weight - cost(0)) * share * 0.9)

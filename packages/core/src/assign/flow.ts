@@ -226,21 +226,22 @@ class Search {
 
   /**
    * The least rise in (from, to] at which `amount` is absorbed; `to` is enough. Guesses by the straight line, each a little
-   * beyond, so that the next one closes in from the other side; what is not near by then is halved.
+   * beyond, so that the next one closes in from the other side; what that does not make much smaller is halved.
    */
   #leastRise(sinks: readonly number[], amount: number, way: Way, from: number, to: number): number {
     if (to - from <= 1) return to
     let [low, high] = [from, to]
     let below = low < 0 ? 0 : this.#absorbed(sinks, low, way)
     let above = this.#absorbed(sinks, high, way)
-    let width = high - low
-    for (let round = 1; high - low > 1; round++) {
-      let middle = Math.floor((low + high) / 2)
-      if (above > below && (round % 3 !== 0 || high - low < width / 8)) {
-        const margin = Math.ceil((high - low) / 64) * (amount - below < above - amount ? 1 : -1)
-        middle = low + Math.floor(((high - low) * (amount - below)) / (above - below)) + margin
+    for (let isSlow = false; high - low > 1; ) {
+      const width = high - low
+      let middle = low + Math.floor(width / 2)
+      // Where a few users more or less are the question, prices are steps and no line.
+      const isLine: boolean = !isSlow && Math.min(amount - below, above - amount) > 4
+      if (isLine) {
+        const margin = Math.ceil(width / 64) * (amount - below < above - amount ? 1 : -1)
+        middle = low + Math.floor((width * (amount - below)) / (above - below)) + margin
       }
-      if (round % 3 === 0) width = high - low
       middle = Math.min(high - 1, Math.max(low + 1, middle))
       const found = this.#absorbed(sinks, middle, way)
       if (found >= amount) {
@@ -250,6 +251,7 @@ class Search {
         low = middle
         below = found
       }
+      isSlow = isLine && high - low > width / 4
     }
     return high
   }

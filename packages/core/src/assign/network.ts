@@ -12,7 +12,6 @@ export interface Network {
   readonly in: Int32Array
 }
 
-
 export class Arcs {
   readonly #from: number[] = []
   readonly #to: number[] = []

@@ -1,6 +1,6 @@
+import type { Cohort } from '../assign/cohorts.ts'
 import type {
   Candidate,
-  Connection,
   Contribution,
   ExclusionCode,
   RankingWeights,
@@ -10,15 +10,7 @@ import type {
   VerdictKind,
 } from '../vocabulary.ts'
 
-/** Connections with identical needs. */
-export interface Cohort {
-  /** Stable and unique within one plan; also the order of last resort. */
-  readonly key: string
-  readonly sample: Connection
-  readonly connections: readonly Connection[]
-  /** Targets that have refused these connections before. */
-  readonly refusedBy: ReadonlySet<ServerId>
-}
+export type { Cohort }
 
 /** A server as ranking sees it. */
 export interface Target {
@@ -68,8 +60,9 @@ export function excludeTarget(target: Target, context: Pick<RankingContext, 'sou
   if (target.instability >= 1) return ['damped', 'it has failed too often lately']
   if (target.unfit) return target.unfit
   if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
-  if (target.load === null) return ['load_unknown', 'its connections could not be counted']
-  if (target.full) return ['full', `${target.load} of ${target.capacity} taken`]
+  if (target.load === null || Number.isNaN(target.load)) return ['load_unknown', 'its connections could not be counted']
+  if (target.full || (target.capacity !== null && !(target.capacity > target.load)))
+    return ['full', `${target.load} of ${target.capacity} taken`]
   return null
 }
 
@@ -101,12 +94,17 @@ export function excludeForCohort(cohort: Cohort, server: Server): Unfit | null {
   return null
 }
 
+/** Servers with the same text are the same to `excludeForCohort` and in their region: whatever these look at belongs into it. */
+export function kindOf({ protocols, country, region }: Server): string {
+  return JSON.stringify([region, country, [...new Set(protocols)].sort()])
+}
+
 /** Room as a share: 1 for an empty server, 0 for a full one; against the mean where no capacity is known. */
 function headroom(target: Target, arriving: number, context: RankingContext): Contribution {
   const load = (target.load ?? 0) + arriving
   if (target.capacity === null) {
     const mean = context.meanLoad + 1
-    return part('headroom', mean / (mean + load), context, `${load} connections, capacity unknown`)
+    return part('headroom', mean / (mean + Math.max(0, load)), context, `${load} connections, capacity unknown`)
   }
   return part('headroom', target.capacity === 0 ? 0 : 1 - load / target.capacity, context, `${load} of ${target.capacity} taken`)
 }
@@ -163,10 +161,21 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
 }
 
 /** Weighted mean, 0..1. All weights zero: 0 for everybody, and the order is by id. */
-function scoreOf(contributions: readonly Contribution[]): number {
+export function scoreOf(contributions: readonly Contribution[]): number {
   const weights = contributions.reduce((sum, { weight }) => sum + weight, 0)
   return weights === 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + value * weight, 0) / weights
 }
+
+const anybody: Cohort = {
+  key: '',
+  sample: { region: null, preferredServer: null } as Cohort['sample'],
+  connections: [],
+  refusedBy: new Set(),
+}
+
+/** What a server is worth to somebody of whom nothing is known. */
+export const partsForAnybody = (target: Target, context: RankingContext): Contribution[] => contributionsOf(anybody, target, 0, context)
+export const scoreForAnybody = (target: Target, context: RankingContext): number => scoreOf(partsForAnybody(target, context))
 
 /** How much one more arrival lowers the score: only headroom depends on it. */
 export function scoreWithout(contributions: readonly Contribution[], target: Target, arriving: number, context: RankingContext): number {
@@ -187,7 +196,9 @@ export function rank(cohort: Cohort, targets: readonly Target[], context: Rankin
 
 export const compareIds = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** What cannot be computed (a registry or a prober said NaN) is neutral: no score is ever NaN. */
 function part(factor: Contribution['factor'], value: number, context: RankingContext, note: string): Contribution {
+  if (Number.isNaN(value)) return { factor, value: 0.5, weight: context.weights[factor], note: `${note}: neutral` }
   return { factor, value: Math.min(1, Math.max(0, value)), weight: context.weights[factor], note }
 }
 
