@@ -4,54 +4,71 @@ import type { Connection, ConnectionId, ServerId } from '../vocabulary.ts'
 export interface Cohort {
   /** Stable and unique within one plan; also the order of last resort. */
   readonly key: string
+  /** One of them; the needs of all. */
   readonly sample: Connection
-  readonly connections: readonly Connection[]
   /** Targets that have refused these connections before. */
   readonly refusedBy: ReadonlySet<ServerId>
 }
 
-/** A cohort and, of each of its connections, where it is in the list that was given. */
+/** A cohort, and where its connections are in the list that was given. */
 export interface Grouped extends Cohort {
-  readonly places: readonly number[]
+  readonly places: Int32Array
 }
 
 const nobody: ReadonlySet<ServerId> = new Set()
 
 /**
- * The cohorts of connections, by key, and in each the connections in the given order. Nothing is written down for a single
- * connection: each word gets a number once, and numbers are joined to one.
+ * The cohorts of the connections in `order`, by key, each in that order. Nothing is written down for a single connection but
+ * the number of its cohort: each word gets a number once, and numbers are joined to one.
  */
 export function groupCohorts(
   connections: readonly Connection[],
   order: Int32Array,
   refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>,
 ): Grouped[] {
+  const found: { first: Connection; refusedBy: ReadonlySet<ServerId> }[] = []
+  const of = new Int32Array(connections.length)
+  const numbers = new Map<number, number>()
   const words = new Words()
-  const found = new Map<number, { connections: Connection[]; places: number[]; refusedBy: ReadonlySet<ServerId> }>()
   let last: Connection | null = null
-  let group: { connections: Connection[]; places: number[]; refusedBy: ReadonlySet<ServerId> } | undefined
-  for (const place of order) {
-    const connection = connections[place] as Connection
+  let number = 0
+  for (const [place, connection] of connections.entries()) {
     const refusedBy = refusals.size === 0 ? nobody : (refusals.get(connection.id) ?? nobody)
     // Neighbours are often alike: then there is nothing to look up.
-    if (!group || !last || group.refusedBy !== refusedBy || !isAlike(connection, last)) {
+    if (!last || found[number]?.refusedBy !== refusedBy || !isAlike(connection, last)) {
       const key = words.keyOf(connection, refusedBy)
-      group = found.get(key)
-      if (!group) {
-        group = { connections: [], places: [], refusedBy }
-        found.set(key, group)
+      number = numbers.get(key) ?? found.length
+      if (number === found.length) {
+        numbers.set(key, number)
+        found.push({ first: connection, refusedBy })
       }
     }
-    group.connections.push(connection)
-    group.places.push(place)
+    of[place] = number
     last = connection
   }
-  return [...found.values()]
-    .map(({ refusedBy, ...rest }): Grouped => {
-      const sample = rest.connections[0] as Connection
-      return { ...rest, key: textOf(sample, refusedBy), sample, refusedBy }
+  return divide(order, of, found.length)
+    .flatMap((places, index): Grouped[] => {
+      // Empty, if all of them are repeated in another.
+      if (places.length === 0) return []
+      const { first, refusedBy } = found[index] as (typeof found)[number]
+      return [{ key: textOf(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
     })
     .sort((a, b) => (a.key < b.key ? -1 : 1))
+}
+
+/** The places of each group, in their order, in one piece of memory. */
+function divide(order: Int32Array, of: Int32Array, groups: number): Int32Array[] {
+  const next = new Int32Array(groups + 1)
+  for (const place of order) next[(of[place] as number) + 1] = (next[(of[place] as number) + 1] as number) + 1
+  for (let group = 0; group < groups; group++) next[group + 1] = (next[group + 1] as number) + (next[group] as number)
+  const begin = next.slice()
+  const divided = new Int32Array(order.length)
+  for (const place of order) {
+    const group = of[place] as number
+    divided[next[group] as number] = place
+    next[group] = (next[group] as number) + 1
+  }
+  return Array.from({ length: groups }, (_, group) => divided.subarray(begin[group], begin[group + 1]))
 }
 
 function isAlike(a: Connection, b: Connection): boolean {
@@ -94,7 +111,10 @@ class Words {
 
   #number(word: unknown): number {
     let number = this.#numbers.get(word)
-    if (number === undefined) this.#numbers.set(word, (number = this.#next++))
+    if (number === undefined) {
+      number = this.#next++
+      this.#numbers.set(word, number)
+    }
     return number
   }
 
@@ -121,9 +141,15 @@ class Words {
 
   #pair(a: number, b: number): number {
     let second = this.#pairs.get(a)
-    if (!second) this.#pairs.set(a, (second = new Map()))
+    if (!second) {
+      second = new Map()
+      this.#pairs.set(a, second)
+    }
     let number = second.get(b)
-    if (number === undefined) second.set(b, (number = this.#next++))
+    if (number === undefined) {
+      number = this.#next++
+      second.set(b, number)
+    }
     return number
   }
 }

@@ -2,54 +2,47 @@ import type { Connection } from '../vocabulary.ts'
 
 /** Below so many a plain sort is faster than counting. */
 const few = 4096
-const digits = 1 << 16
+/** Characters behind the common prefix that are counted, two a digit; what is still equal then is read to its end. */
+const pairs = 3
 
 /**
  * The places of `connections` in an order that does not depend on how they came: by `from`, then by id. Of two with one id
- * the first to come is in it, alone. Takes time and memory in proportion to their number.
+ * the first to come is in it, alone. Takes time and memory in proportion to their number, and reads each connection in the
+ * order of the list: going through a million objects crosswise would take longer than all the rest.
  */
 export function inOrder(connections: readonly Connection[], from: ArrayLike<number>): Int32Array {
-  const order = dropRepeated(byId(connections), connections)
+  const order = byId(connections)
   let groups = 0
   for (let place = 0; place < from.length; place++) groups = Math.max(groups, (from[place] as number) + 1)
-  return groups > 1 ? counted(order, groups, (place) => from[place] as number) : order
+  return groups > 1 ? counted(order, groups, from) : order
 }
 
 const idOf = (connections: readonly Connection[], place: number): string => (connections[place] as Connection).id
 
 function byId(connections: readonly Connection[]): Int32Array {
+  const keys = connections.length < few ? null : keysOf(connections, commonPrefix(connections))
   let order = Int32Array.from(connections, (_, place) => place)
+  for (const column of keys?.toReversed() ?? []) order = counted(order, 1 << 16, column)
   const compare = (a: number, b: number): number => {
     const [left, right] = [idOf(connections, a), idOf(connections, b)]
     return left < right ? -1 : left > right ? 1 : a - b
   }
-  if (connections.length < few) return order.sort(compare)
-  const prefix = commonPrefix(connections)
-  if (prefix === null) return order.sort(compare)
-  // Six characters behind the common prefix, two a digit, the last first: each pass is stable.
-  for (const at of [4, 2, 0])
-    order = counted(order, digits, (place) => {
-      const id = idOf(connections, place)
-      return letter(id, prefix + at) * 256 + letter(id, prefix + at + 1)
-    })
-  // What is still equal has to be read to its end.
-  const isEqual = (a: number, b: number): boolean => {
-    const [left, right] = [idOf(connections, a), idOf(connections, b)]
-    for (let at = prefix; at < prefix + 6; at++) if (letter(left, at) !== letter(right, at)) return false
-    return true
+  let kept = 0
+  for (let begin = 0, end = 0; begin < order.length; begin = end) {
+    const first = order[begin] as number
+    end = begin + 1
+    while (end < order.length && (keys?.every((column) => column[first] === column[order[end] as number]) ?? true)) end++
+    const equal = order.subarray(begin, end)
+    if (end - begin > 1) equal.sort(compare)
+    for (const place of equal) {
+      if (place !== equal[0] && idOf(connections, order[kept - 1] as number) === idOf(connections, place)) continue
+      order[kept++] = place
+    }
   }
-  for (let begin = 0, end = 1; begin < order.length; begin = end++) {
-    while (end < order.length && isEqual(order[begin] as number, order[end] as number)) end++
-    if (end - begin > 1) order.subarray(begin, end).sort(compare)
-  }
-  return order
+  return order.subarray(0, kept)
 }
 
-/** 0 behind the end, so that the shorter comes first. */
-const letter = (id: string, at: number): number => (at < id.length ? id.charCodeAt(at) + 1 : 0)
-
-/** How many characters all ids have in common; null: there are letters that two of do not fit in a digit. */
-function commonPrefix(connections: readonly Connection[]): number | null {
+function commonPrefix(connections: readonly Connection[]): number {
   const sample = idOf(connections, 0)
   let length = sample.length
   for (const { id } of connections) {
@@ -57,37 +50,39 @@ function commonPrefix(connections: readonly Connection[]): number | null {
     while (at < length && id.charCodeAt(at) === sample.charCodeAt(at)) at++
     length = at
   }
-  for (const { id } of connections) {
-    const end = Math.min(id.length, length + 6)
-    for (let at = length; at < end; at++) if (id.charCodeAt(at) >= 255) return null
-  }
   return length
 }
 
+/** The characters behind the prefix as digits; null: there are some of which two do not fit into one. */
+function keysOf(connections: readonly Connection[], prefix: number): Uint16Array[] | null {
+  const columns = Array.from({ length: pairs }, () => new Uint16Array(connections.length))
+  for (const [place, { id }] of connections.entries()) {
+    for (const [pair, column] of columns.entries()) {
+      const high = letter(id, prefix + 2 * pair)
+      const low = letter(id, prefix + 2 * pair + 1)
+      if (high > 255 || low > 255) return null
+      column[place] = high * 256 + low
+    }
+  }
+  return columns
+}
+
+/** 0 behind the end, so that the shorter comes first. */
+const letter = (id: string, at: number): number => (at < id.length ? id.charCodeAt(at) + 1 : 0)
+
 /** By a whole number below `size`; who has the same stays in order. */
-function counted(order: Int32Array, size: number, keyOf: (place: number) => number): Int32Array<ArrayBuffer> {
-  const keys = new Int32Array(order.length)
+function counted(order: Int32Array, size: number, keys: ArrayLike<number>): Int32Array<ArrayBuffer> {
   const next = new Int32Array(size + 1)
-  for (let at = 0; at < order.length; at++) {
-    const key = keyOf(order[at] as number)
-    keys[at] = key
-    next[key + 1] = (next[key + 1] as number) + 1
+  for (const place of order) {
+    const key = (keys[place] as number) + 1
+    next[key] = (next[key] as number) + 1
   }
   for (let key = 0; key < size; key++) next[key + 1] = (next[key + 1] as number) + (next[key] as number)
   const sorted = new Int32Array(order.length)
-  for (let at = 0; at < order.length; at++) {
-    const key = keys[at] as number
-    sorted[next[key] as number] = order[at] as number
+  for (const place of order) {
+    const key = keys[place] as number
+    sorted[next[key] as number] = place
     next[key] = (next[key] as number) + 1
   }
   return sorted
-}
-
-function dropRepeated(order: Int32Array, connections: readonly Connection[]): Int32Array {
-  let kept = 0
-  for (const place of order) {
-    if (kept > 0 && idOf(connections, order[kept - 1] as number) === idOf(connections, place)) continue
-    order[kept++] = place
-  }
-  return order.subarray(0, kept)
 }

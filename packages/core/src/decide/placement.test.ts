@@ -253,7 +253,6 @@ test('a ranking names every server: contributions, or the reason of its exclusio
   ]
   const cohort = {
     key: 'k',
-    connections: many(1, { region: 'de' }),
     sample: many(1, { region: 'de' })[0] as Connection,
     refusedBy: new Set<ServerId>(),
   }

@@ -47,7 +47,7 @@ interface Work {
   readonly explanation: Explanation
   /** Where in the list of connections those are whose target is given, by target. */
   readonly kept: Map<ServerId, number[]>
-  readonly free: number[]
+  free: Int32Array
   /** How many of the free ones go where. */
   readonly portions: Portion[]
 }
@@ -65,7 +65,7 @@ export function place(input: PlacementInput): PlacementOutput {
   const explainer = new Explainer(input.targets, context)
   const order = inOrder(connections, input.from ?? { length: 0 })
   const works = groupCohorts(connections, order, input.refusals).map(
-    (cohort): Work => ({ cohort, explanation: explainer.explain(cohort), kept: new Map(), free: [], portions: [] }),
+    (cohort): Work => ({ cohort, explanation: explainer.explain(cohort), kept: new Map(), free: cohort.places, portions: [] }),
   )
   // Higher tiers are the first to keep their places, too.
   works.sort((a, b) => b.cohort.sample.tier - a.cohort.sample.tier || compareIds(a.cohort.key, b.cohort.key))
@@ -96,23 +96,22 @@ export function place(input: PlacementInput): PlacementOutput {
 /** Takes the places of those whose target is given. Returns how many arrive where by that. */
 function keep(works: readonly Work[], input: PlacementInput, open: ReadonlyMap<ServerId, Target>): Map<ServerId, number> {
   const taken = new Map<ServerId, number>()
-  const isKept = input.keep !== undefined && input.keep.size > 0
-  for (const { cohort, kept, free } of works) {
-    const mayGo = isKept && !isFixed(cohort, input)
-    for (const [index, place] of cohort.places.entries()) {
-      const id = mayGo ? input.keep?.get((cohort.connections[index] as Connection).id) : undefined
+  if (!input.keep || input.keep.size === 0) return taken
+  for (const work of works) {
+    const { cohort, kept } = work
+    if (isFixed(cohort, input)) continue
+    work.free = cohort.places.filter((place) => {
+      const id = input.keep?.get((input.connections[place] as Connection).id)
       const target = id === undefined ? undefined : open.get(id)
-      const already = (id && taken.get(id)) ?? 0
-      const hasRoom = target && roomOf(target, 1, input.policy, input.arrived?.get(target.server.id)) > already
-      if (!id || !hasRoom || excludeForCohort(cohort, target.server) !== null) {
-        free.push(place)
-        continue
-      }
+      if (!id || !target || excludeForCohort(cohort, target.server) !== null) return true
+      const already = taken.get(id) ?? 0
+      if (roomOf(target, 1, input.policy, input.arrived?.get(id)) <= already) return true
       taken.set(id, already + 1)
       const list = kept.get(id)
       if (list) list.push(place)
       else kept.set(id, [place])
-    }
+      return false
+    })
   }
   return taken
 }
@@ -159,23 +158,23 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
   for (const work of works) {
     const { cohort, explanation, free, kept, portions } = work
     const counts = new Map<ServerId, number>()
-    const put = (id: ServerId, places: readonly number[]) => {
+    const put = (id: ServerId, places: Iterable<number> & ArrayLike<number>) => {
       counts.set(id, (counts.get(id) ?? 0) + places.length)
       for (const place of places) pieces.add(from?.[place] ?? 0, id, connections[place] as Connection)
     }
     for (const [id, places] of kept) put(id, places)
     let next = 0
     for (const { serverId, count } of portions) {
-      put(serverId, free.slice(next, next + count))
+      put(serverId, free.subarray(next, next + count))
       next += count
     }
-    const left = free.slice(next)
+    const left = free.subarray(next)
     const [code, message] = left.length > 0 ? whyUnplaced(work, input) : (['no_capacity', ''] as const)
     for (const place of left) unplaced.push({ connectionId: (connections[place] as Connection).id, code, message })
     cohorts.push({
       cohort: cohort.key,
       region: cohort.sample.region,
-      connections: cohort.connections.length,
+      connections: cohort.places.length,
       candidates: explanation.candidates,
       exclusions: explanation.exclusions,
       placed: [...counts].sort(([a], [b]) => compareIds(a, b)).map(([serverId, count]) => ({ serverId, connections: count })),

@@ -86,7 +86,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   const moving: Unplaced[] = []
   const seen = new Set<ConnectionId>()
   const connections: Connection[] = []
-  const from: number[] = []
+  const from = new Int32Array(sources.reduce((sum, { connections: listed }) => sum + listed.length, 0))
   const isPlain = settled.size === 0 && wanted === null && world.claims.size === 0
   for (const { server, connections: listed } of sources) {
     const number = numbers.get(server.id) as number
@@ -95,8 +95,8 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
       if (!isPlain && (settled.has(id) || wanted?.has(id) === false)) continue
       const claim = isPlain ? undefined : world.claims.get(id)
       if (claim === undefined) {
+        from[connections.length] = number
         connections.push(connection)
-        from.push(number)
       } else if (!seen.has(id)) {
         seen.add(id)
         moving.push({ connectionId: id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
@@ -109,7 +109,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     only: toServerId,
     reason,
     connections,
-    from,
+    from: from.subarray(0, connections.length),
     refusals,
     arrived,
     keep,

@@ -169,7 +169,6 @@ export function scoreOf(contributions: readonly Contribution[]): number {
 const anybody: Cohort = {
   key: '',
   sample: { region: null, preferredServer: null } as Cohort['sample'],
-  connections: [],
   refusedBy: new Set(),
 }
 
