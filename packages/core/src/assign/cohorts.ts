@@ -32,7 +32,8 @@ export function groupCohorts(
   const words = new Words()
   let last: Connection | null = null
   let number = 0
-  for (const [place, connection] of connections.entries()) {
+  for (let place = 0; place < connections.length; place++) {
+    const connection = connections[place] as Connection
     const refusedBy = refusals.size === 0 ? nobody : (refusals.get(connection.id) ?? nobody)
     // Neighbours are often alike: then there is nothing to look up.
     if (!last || found[number]?.refusedBy !== refusedBy || !isAlike(connection, last)) {

@@ -56,12 +56,14 @@ function commonPrefix(connections: readonly Connection[]): number {
 /** The characters behind the prefix as digits; null: there are some of which two do not fit into one. */
 function keysOf(connections: readonly Connection[], prefix: number): Uint16Array[] | null {
   const columns = Array.from({ length: pairs }, () => new Uint16Array(connections.length))
-  for (const [place, { id }] of connections.entries()) {
-    for (const [pair, column] of columns.entries()) {
+  // Plain loops: these are the innermost of all, and iterators would take most of the time.
+  for (let place = 0; place < connections.length; place++) {
+    const id = idOf(connections, place)
+    for (let pair = 0; pair < pairs; pair++) {
       const high = letter(id, prefix + 2 * pair)
       const low = letter(id, prefix + 2 * pair + 1)
       if (high > 255 || low > 255) return null
-      column[place] = high * 256 + low
+      ;(columns[pair] as Uint16Array)[place] = high * 256 + low
     }
   }
   return columns
