@@ -77,7 +77,7 @@ export function place(input: PlacementInput): PlacementOutput {
       Math.max(0, Math.min(connections.length, Math.floor(roomOf(target, fill, policy, input.arrived?.get(id)) - already)))
     return {
       target,
-      load: (target.load ?? 0) + already,
+      load: Math.max(0, target.load ?? 0) + already,
       room: upTo(reason === 'server-down' ? 1 : policy.fillLimit),
       soft: upTo(policy.fillLimit),
     }
@@ -119,7 +119,7 @@ function keep(works: readonly Work[], input: PlacementInput, open: ReadonlyMap<S
 /** How many more connections a target takes: within its fill limit, its host's headroom and the limit of arrivals. */
 export function roomOf(target: Target, fill: number, policy: PlacementPolicy, arrived = 0): number {
   const capacity = target.capacity === null ? Number.POSITIVE_INFINITY : Math.floor(target.capacity * fill + 1e-9) - policy.hostHeadroom
-  return Math.max(0, Math.min(capacity - (target.load ?? 0), (policy.maxArrivals ?? Number.POSITIVE_INFINITY) - arrived))
+  return Math.max(0, Math.min(capacity - Math.max(0, target.load ?? 0), (policy.maxArrivals ?? Number.POSITIVE_INFINITY) - arrived))
 }
 
 /** Pinned to where it is, or refused by as many targets as a connection may try. */

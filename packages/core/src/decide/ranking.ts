@@ -61,7 +61,7 @@ export function excludeTarget(target: Target, context: Pick<RankingContext, 'sou
   if (target.unfit) return target.unfit
   if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
   if (target.load === null || Number.isNaN(target.load)) return ['load_unknown', 'its connections could not be counted']
-  if (target.full || (target.capacity !== null && !(target.capacity > target.load)))
+  if (target.full || (target.capacity !== null && !(target.capacity > Math.max(0, target.load))))
     return ['full', `${target.load} of ${target.capacity} taken`]
   return null
 }
