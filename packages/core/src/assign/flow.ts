@@ -42,6 +42,9 @@ export function cheapestFlow(net: Network, pools: Pools, supply: Float64Array, h
 /** A first guess of how far prices move once all is within reach; any number will do. */
 const firstStep = 4096
 
+/** A rise of prices, and how many are absorbed at it. */
+type Known = readonly [rise: number, absorbed: number]
+
 /** `1`: users look for places, forward along arcs. `-1`: places look for users, backward. */
 type Way = 1 | -1
 
@@ -51,6 +54,7 @@ class Search {
   readonly price: Float64Array
   readonly #net: Network
   readonly #pools: Pools
+  readonly #cheapest: Float64Array
   /** Of each pool, how many of its places cost less than its price, and how many at most that. */
   readonly #least: Float64Array
   readonly #most: Float64Array
@@ -78,7 +82,8 @@ class Search {
     this.#pools = pools
     this.flow = new Float64Array(net.from.length)
     this.taken = new Float64Array(nodes)
-    this.price = firstPrices(net, pools)
+    this.#cheapest = Float64Array.from({ length: nodes }, (_, node) => pools.cheapest(node))
+    this.price = firstPrices(net, this.#cheapest)
     this.#least = new Float64Array(nodes)
     this.#most = Float64Array.from(this.price, (price, node) => pools.count(node, price))
     this.#distance = new Float64Array(nodes).fill(Number.POSITIVE_INFINITY)
@@ -137,13 +142,15 @@ class Search {
     let toLook = 0
     let done = 0
     let low = -1
+    let below = 0
     while (heap.size > 0) {
       const high = heap.least - 1
       const isNextHall = this.#isHall[heap.next] === 1
       if ((done > toLook || isNextHall) && high > low && sinks.length > 0) {
         const found = this.#absorbed(sinks, high, way)
-        if (found >= amount) return this.#leastRise(sinks, amount, way, low, high)
+        if (found >= amount) return this.#leastRise(sinks, amount, way, [low, below], [high, found])
         low = high
+        below = found
         done = 0
       }
       const node = heap.pop()
@@ -156,13 +163,12 @@ class Search {
       toLook += size
       done += 1 + this.#relax(node, way, heap)
     }
-    let step = firstStep
-    while (this.#absorbed(sinks, low + step, way) < amount) {
+    for (let step = firstStep; ; step *= 8) {
+      const found = this.#absorbed(sinks, low + step, way)
+      if (found >= amount) return this.#leastRise(sinks, amount, way, [low, below], [low + step, found])
       low += step
-      step *= 8
+      below = found
     }
-    const high = low + step
-    return this.#leastRise(sinks, amount, way, low, high)
   }
 
   /** Looks along the arcs of a node. Returns how many they are. */
@@ -205,6 +211,8 @@ class Search {
       if (more < 0) continue
       const taken = this.taken[node] as number
       const price = (this.price[node] as number) + way * more
+      // Most pools of those who would stay are far from any price.
+      if (way === 1 && price < (this.#cheapest[node] as number)) continue
       if (more === 0) sum += this.#open(node, way)
       else sum += Math.max(0, way === 1 ? this.#pools.count(node, price) - taken : taken - this.#pools.count(node, price - 1))
     }
@@ -225,14 +233,12 @@ class Search {
   }
 
   /**
-   * The least rise in (from, to] at which `amount` is absorbed; `to` is enough. Guesses by the straight line, each a little
+   * The least rise above `from`, where too little is absorbed, up to `to`, where `amount` is. Guesses by the straight line, each a little
    * beyond, so that the next one closes in from the other side; what that does not make much smaller is halved.
    */
-  #leastRise(sinks: readonly number[], amount: number, way: Way, from: number, to: number): number {
-    if (to - from <= 1) return to
-    let [low, high] = [from, to]
-    let below = low < 0 ? 0 : this.#absorbed(sinks, low, way)
-    let above = this.#absorbed(sinks, high, way)
+  #leastRise(sinks: readonly number[], amount: number, way: Way, from: Known, to: Known): number {
+    let [low, below] = from
+    let [high, above] = to
     for (let isSlow = false; high - low > 1; ) {
       const width = high - low
       let middle = low + Math.floor(width / 2)
@@ -347,8 +353,8 @@ class Search {
 }
 
 /** Prices at which nobody has come yet: of each pool its cheapest place, of each node the cheapest way from it. */
-function firstPrices(net: Network, pools: Pools): Float64Array {
-  const price = Float64Array.from({ length: net.nodes }, (_, node) => pools.cheapest(node))
+function firstPrices(net: Network, cheapest: Float64Array): Float64Array {
+  const price = cheapest.slice()
   // Arcs lead to higher nodes only, so that one pass from the end is enough.
   for (let node = net.nodes - 1; node >= 0; node--) {
     for (let index = net.firstOut[node] as number; index < (net.firstOut[node + 1] as number); index++) {
