@@ -53,6 +53,10 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['../vocabulary.ts', './heap.ts'],
     forbidden: ['../decide/ranking.ts', '../ports.ts', '../errors.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
   },
+  'core/src/advise/advice.ts': {
+    allowed: ['../vocabulary.ts', '../decide/placement.ts'],
+    forbidden: ['../assign/flow.ts', '../ports.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
+  },
   'core/src/decide/guard.ts': {
     allowed: ['../vocabulary.ts', '../assign/flow.ts', './quorum.ts'],
     forbidden: [

@@ -1,6 +1,6 @@
+import { type PlacementOutput, place } from '../decide/placement.ts'
+import { compareIds, type Target } from '../decide/ranking.ts'
 import type { Connection, MigrationReason, PlacementPolicy, ServerId } from '../vocabulary.ts'
-import { type PlacementOutput, place } from './placement.ts'
-import { compareIds, type Target } from './ranking.ts'
 
 /** A server and who is on it. */
 export interface Resident {
