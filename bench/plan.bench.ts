@@ -79,14 +79,14 @@ function worldOf(size: Size): PlanWorld {
     connections: [],
   }))
   const kinds = Array.from({ length: regions }, (_, region) => variants(region))
+  // Each server's list comes in one piece, as from a registry, in an order that means nothing.
   for (let index = 0; index < users; index++) {
-    const source = sources[Math.floor(draw() * dead)] as (typeof sources)[number]
+    const source = sources[Math.floor((index * dead) / users)] as (typeof sources)[number]
     const region = Number(source.server.region?.slice(1))
     const { needs, tier } = (kinds[region] as ReturnType<typeof variants>)[Math.floor(draw() * 10)] as { needs: Needs; tier: number }
-    const id = `u${index}`
+    const id = `u${(index * 7919) % users}` as Connection['id']
     const { region: name } = source.server
-    const rest = { rawId: id, userId: null, region: name, mobility: 'free', tier, preferredServer: null, meta: null } as const
-    source.connections.push({ id: id as Connection['id'], needs, ...rest })
+    source.connections.push({ id, rawId: id, userId: null, region: name, needs, mobility: 'free', tier, preferredServer: null, meta: null })
   }
   const servers = Array.from({ length: live }, (_, index) => server(`s${index}`, index % regions, draw, 400 + Math.floor(draw() * 800)))
   const capacity = servers.reduce((sum, one) => sum + (one.capacity ?? 0), 0)

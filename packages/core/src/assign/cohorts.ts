@@ -15,6 +15,12 @@ export interface Grouped extends Cohort {
   readonly places: Int32Array
 }
 
+interface Kind {
+  readonly first: Connection
+  readonly refusedBy: ReadonlySet<ServerId>
+}
+
+const kindsCompared = 16
 const nobody: ReadonlySet<ServerId> = new Set()
 
 /**
@@ -26,32 +32,35 @@ export function groupCohorts(
   order: Int32Array,
   refusals: ReadonlyMap<ConnectionId, ReadonlySet<ServerId>>,
 ): Grouped[] {
-  const found: { first: Connection; refusedBy: ReadonlySet<ServerId> }[] = []
+  const found: Kind[] = []
   const of = new Int32Array(connections.length)
   const numbers = new Map<number, number>()
   const words = new Words()
-  let last: Connection | null = null
-  let number = 0
+  // Those of one list are mostly of a few kinds: the last ones are compared before anything is looked up.
+  const recent: number[] = []
   for (let place = 0; place < connections.length; place++) {
     const connection = connections[place] as Connection
     const refusedBy = refusals.size === 0 ? nobody : (refusals.get(connection.id) ?? nobody)
-    // Neighbours are often alike: then there is nothing to look up.
-    if (!last || found[number]?.refusedBy !== refusedBy || !isAlike(connection, last)) {
+    let at = 0
+    while (at < recent.length && !isAlike(found[recent[at] as number] as Kind, connection, refusedBy)) at++
+    if (at === recent.length) {
       const key = words.keyOf(connection, refusedBy)
-      number = numbers.get(key) ?? found.length
+      const number = numbers.get(key) ?? found.length
       if (number === found.length) {
         numbers.set(key, number)
         found.push({ first: connection, refusedBy })
       }
+      recent.unshift(number)
+      if (recent.length > kindsCompared) recent.pop()
+      at = 0
     }
-    of[place] = number
-    last = connection
+    of[place] = recent[at] as number
   }
   return divide(order, of, found.length)
     .flatMap((places, index): Grouped[] => {
       // Empty, if all of them are repeated in another.
       if (places.length === 0) return []
-      const { first, refusedBy } = found[index] as (typeof found)[number]
+      const { first, refusedBy } = found[index] as Kind
       return [{ key: textOf(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
     })
     .sort((a, b) => (a.key < b.key ? -1 : 1))
@@ -72,14 +81,26 @@ function divide(order: Int32Array, of: Int32Array, groups: number): Int32Array[]
   return Array.from({ length: groups }, (_, group) => divided.subarray(begin[group], begin[group + 1]))
 }
 
-function isAlike(a: Connection, b: Connection): boolean {
+function isAlike({ first, refusedBy }: Kind, one: Connection, refused: ReadonlySet<ServerId>): boolean {
   return (
-    a.needs === b.needs &&
-    a.region === b.region &&
-    a.tier === b.tier &&
-    a.mobility === b.mobility &&
-    a.preferredServer === b.preferredServer
+    first.region === one.region &&
+    first.tier === one.tier &&
+    refusedBy === refused &&
+    first.mobility === one.mobility &&
+    first.preferredServer === one.preferredServer &&
+    (first.needs === one.needs || areAlike(first.needs, one.needs))
   )
+}
+
+function areAlike(a: Connection['needs'], b: Connection['needs']): boolean {
+  return isSame(a.protocols, b.protocols) && isSame(a.regions, b.regions) && isSame(a.countries, b.countries)
+}
+
+function isSame(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  if (a === b) return true
+  if (!a || !b || a.length !== b.length) return false
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return true
 }
 
 function textOf({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {

@@ -20,7 +20,7 @@ export function inOrder(connections: readonly Connection[], from: ArrayLike<numb
 const idOf = (connections: readonly Connection[], place: number): string => (connections[place] as Connection).id
 
 function byId(connections: readonly Connection[]): Int32Array {
-  const keys = connections.length < few ? null : keysOf(connections, commonPrefix(connections))
+  const keys = connections.length < few ? null : keysOf(connections)
   let order = Int32Array.from(connections, (_, place) => place)
   for (const column of keys?.toReversed() ?? []) order = counted(order, 1 << 16, column)
   const compare = (a: number, b: number): number => {
@@ -31,7 +31,7 @@ function byId(connections: readonly Connection[]): Int32Array {
   for (let begin = 0, end = 0; begin < order.length; begin = end) {
     const first = order[begin] as number
     end = begin + 1
-    while (end < order.length && (keys?.every((column) => column[first] === column[order[end] as number]) ?? true)) end++
+    while (end < order.length && (keys === null || isEqual(keys, first, order[end] as number))) end++
     const equal = order.subarray(begin, end)
     if (end - begin > 1) equal.sort(compare)
     for (const place of equal) {
@@ -42,26 +42,36 @@ function byId(connections: readonly Connection[]): Int32Array {
   return order.subarray(0, kept)
 }
 
-function commonPrefix(connections: readonly Connection[]): number {
-  const sample = idOf(connections, 0)
-  let length = sample.length
-  for (const { id } of connections) {
-    let at = 0
-    while (at < length && id.charCodeAt(at) === sample.charCodeAt(at)) at++
-    length = at
-  }
+function isEqual(keys: readonly Uint16Array[], a: number, b: number): boolean {
+  for (let pair = 0; pair < pairs; pair++) if (keys[pair]?.[a] !== keys[pair]?.[b]) return false
+  return true
+}
+
+/** How much of `prefix` an id begins with. */
+function common(prefix: string, id: string): number {
+  let length = 0
+  while (length < prefix.length && id.charCodeAt(length) === prefix.charCodeAt(length)) length++
   return length
 }
 
-/** The characters behind the prefix as digits; null: there are some of which two do not fit into one. */
-function keysOf(connections: readonly Connection[], prefix: number): Uint16Array[] | null {
+/** The characters behind the common prefix as digits; null: there are some of which two do not fit into one. */
+function keysOf(connections: readonly Connection[]): Uint16Array[] | null {
+  // The prefix is guessed from a few; whoever does not have it makes it shorter, and all is done anew.
+  let prefix = idOf(connections, 0)
+  for (let place = 0; place < connections.length; place += few) prefix = prefix.slice(0, common(prefix, idOf(connections, place)))
   const columns = Array.from({ length: pairs }, () => new Uint16Array(connections.length))
   // Plain loops: these are the innermost of all, and iterators would take most of the time.
   for (let place = 0; place < connections.length; place++) {
     const id = idOf(connections, place)
+    const length = common(prefix, id)
+    if (length < prefix.length) {
+      prefix = prefix.slice(0, length)
+      place = -1
+      continue
+    }
     for (let pair = 0; pair < pairs; pair++) {
-      const high = letter(id, prefix + 2 * pair)
-      const low = letter(id, prefix + 2 * pair + 1)
+      const high = letter(id, length + 2 * pair)
+      const low = letter(id, length + 2 * pair + 1)
       if (high > 255 || low > 255) return null
       ;(columns[pair] as Uint16Array)[place] = high * 256 + low
     }
