@@ -21,7 +21,8 @@ const idOf = (connections: readonly Connection[], place: number): string => (con
 
 function byId(connections: readonly Connection[]): Int32Array {
   const keys = connections.length < few ? null : keysOf(connections)
-  let order = Int32Array.from(connections, (_, place) => place)
+  let order = new Int32Array(connections.length)
+  for (let place = 0; place < order.length; place++) order[place] = place
   for (const column of keys?.toReversed() ?? []) order = counted(order, 1 << 16, column)
   const compare = (a: number, b: number): number => {
     const [left, right] = [idOf(connections, a), idOf(connections, b)]
@@ -32,10 +33,11 @@ function byId(connections: readonly Connection[]): Int32Array {
     const first = order[begin] as number
     end = begin + 1
     while (end < order.length && (keys === null || isEqual(keys, first, order[end] as number))) end++
-    const equal = order.subarray(begin, end)
-    if (end - begin > 1) equal.sort(compare)
-    for (const place of equal) {
-      if (place !== equal[0] && idOf(connections, order[kept - 1] as number) === idOf(connections, place)) continue
+    if (end - begin > 1) order.subarray(begin, end).sort(compare)
+    const from = kept
+    for (let at = begin; at < end; at++) {
+      const place = order[at] as number
+      if (kept > from && idOf(connections, order[kept - 1] as number) === idOf(connections, place)) continue
       order[kept++] = place
     }
   }

@@ -91,16 +91,18 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   for (const { server, connections: listed } of sources) {
     const number = numbers.get(server.id) as number
     for (const connection of listed) {
-      const { id } = connection
-      if (!isPlain && (settled.has(id) || wanted?.has(id) === false)) continue
-      const claim = isPlain ? undefined : world.claims.get(id)
-      if (claim === undefined) {
-        from[connections.length] = number
-        connections.push(connection)
-      } else if (!seen.has(id)) {
-        seen.add(id)
-        moving.push({ connectionId: id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
+      if (!isPlain) {
+        const { id } = connection
+        if (settled.has(id) || wanted?.has(id) === false || seen.has(id)) continue
+        const claim = world.claims.get(id)
+        if (claim !== undefined) {
+          seen.add(id)
+          moving.push({ connectionId: id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
+          continue
+        }
       }
+      from[connections.length] = number
+      connections.push(connection)
     }
   }
   const { pieces, unplaced, cohorts } = place({
