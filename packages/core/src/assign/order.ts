@@ -14,7 +14,7 @@ export function inOrder(connections: readonly Connection[], from: ArrayLike<numb
   const order = byId(connections)
   let groups = 0
   for (let place = 0; place < from.length; place++) groups = Math.max(groups, (from[place] as number) + 1)
-  return groups > 1 ? counted(order, groups, from) : order
+  return groups > 1 ? counted(order, groups, from, new Int32Array(order.length)) : order
 }
 
 const idOf = (connections: readonly Connection[], place: number): string => (connections[place] as Connection).id
@@ -23,7 +23,13 @@ function byId(connections: readonly Connection[]): Int32Array {
   const keys = connections.length < few ? null : keysOf(connections)
   let order = new Int32Array(connections.length)
   for (let place = 0; place < order.length; place++) order[place] = place
-  for (const column of keys?.toReversed() ?? []) order = counted(order, 1 << 16, column)
+  // Two lists in turns, so that a large one is not made for each pass.
+  let spare = new Int32Array(keys ? order.length : 0)
+  for (const column of keys?.toReversed() ?? []) {
+    const sorted = counted(order, 1 << 16, column, spare)
+    spare = order
+    order = sorted
+  }
   const compare = (a: number, b: number): number => {
     const [left, right] = [idOf(connections, a), idOf(connections, b)]
     return left < right ? -1 : left > right ? 1 : a - b
@@ -84,15 +90,14 @@ function keysOf(connections: readonly Connection[]): Uint16Array[] | null {
 /** 0 behind the end, so that the shorter comes first. */
 const letter = (id: string, at: number): number => (at < id.length ? id.charCodeAt(at) + 1 : 0)
 
-/** By a whole number below `size`; who has the same stays in order. */
-function counted(order: Int32Array, size: number, keys: ArrayLike<number>): Int32Array<ArrayBuffer> {
+/** By a whole number below `size`, into `sorted`; who has the same stays in order. */
+function counted<List extends Int32Array>(order: Int32Array, size: number, keys: ArrayLike<number>, sorted: List): List {
   const next = new Int32Array(size + 1)
   for (const place of order) {
     const key = (keys[place] as number) + 1
     next[key] = (next[key] as number) + 1
   }
   for (let key = 0; key < size; key++) next[key + 1] = (next[key + 1] as number) + (next[key] as number)
-  const sorted = new Int32Array(order.length)
   for (const place of order) {
     const key = keys[place] as number
     sorted[next[key] as number] = place

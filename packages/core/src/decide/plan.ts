@@ -85,8 +85,11 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   const numbers = new Map(fromServerIds.toSorted(compareIds).map((id, number) => [id, number]))
   const moving: Unplaced[] = []
   const seen = new Set<ConnectionId>()
-  const connections: Connection[] = []
-  const from = new Int32Array(sources.reduce((sum, { connections: listed }) => sum + listed.length, 0))
+  // As long as it may become: a list that grows to a million is copied again and again.
+  const most = sources.reduce((sum, { connections: listed }) => sum + listed.length, 0)
+  const connections = new Array<Connection>(most)
+  const from = new Int32Array(most)
+  let count = 0
   const isPlain = settled.size === 0 && wanted === null && world.claims.size === 0
   for (const { server, connections: listed } of sources) {
     const number = numbers.get(server.id) as number
@@ -101,17 +104,18 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
           continue
         }
       }
-      from[connections.length] = number
-      connections.push(connection)
+      from[count] = number
+      connections[count++] = connection
     }
   }
+  connections.length = count
   const { pieces, unplaced, cohorts } = place({
     sources: fromServerIds,
     sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
     only: toServerId,
     reason,
     connections,
-    from: from.subarray(0, connections.length),
+    from: from.subarray(0, count),
     refusals,
     arrived,
     keep,
