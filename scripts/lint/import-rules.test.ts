@@ -49,8 +49,16 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['./vocabulary.ts', './events.ts'],
     forbidden: ['./errors.ts', './ports.ts', './index.ts', './engine/pintail.ts', 'zod', 'node:util', 'node:fs/promises'],
   },
+  'core/src/assign/flow.ts': {
+    allowed: ['../vocabulary.ts', './heap.ts'],
+    forbidden: ['../decide/ranking.ts', '../ports.ts', '../errors.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
+  },
+  'core/src/advise/advice.ts': {
+    allowed: ['../vocabulary.ts', '../decide/placement.ts'],
+    forbidden: ['../assign/flow.ts', '../ports.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
+  },
   'core/src/decide/guard.ts': {
-    allowed: ['../vocabulary.ts', './quorum.ts'],
+    allowed: ['../vocabulary.ts', '../assign/flow.ts', './quorum.ts'],
     forbidden: [
       '../ports.ts',
       '../errors.ts',

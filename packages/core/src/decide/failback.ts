@@ -233,7 +233,7 @@ function gaining(
   return present.filter(({ connection, at }) => {
     const here = byId.get(at)
     if (!here) return false
-    const cohort: Cohort = { key: '', sample: connection, connections: [connection], refusedBy: new Set() }
+    const cohort: Cohort = { key: '', sample: connection, refusedBy: new Set() }
     const gain = score(cohort, home, arrived + 1) - score(cohort, here, -(left.get(at) ?? 0))
     if (gain < policy.minGain) return false
     arrived++

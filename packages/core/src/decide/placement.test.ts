@@ -3,10 +3,16 @@ import { expect, test } from 'vitest'
 import { resolvePolicy } from '../options.ts'
 import { parseConnection, parseServer } from '../rows.ts'
 import type { Connection, ConnectionId, MigrationReason, PlacementPolicy, Server, ServerId } from '../vocabulary.ts'
-import { type PlacementInput, place, roomOf } from './placement.ts'
+import { type PlacementInput, place as placePieces, roomOf } from './placement.ts'
 import { rank, type Target } from './ranking.ts'
 
 const policy = resolvePolicy().policy.placement
+
+/** All are of one source here, so that a piece is a target. */
+const place = (given: PlacementInput) => {
+  const { pieces, ...rest } = placePieces(given)
+  return { ...rest, placed: new Map(pieces.map(({ to, connections }) => [to, connections])) }
+}
 
 function server(row: object): Server {
   const parsed = parseServer({ host: '10.0.0.1', id: 's', ...row } as never)
@@ -247,7 +253,6 @@ test('a ranking names every server: contributions, or the reason of its exclusio
   ]
   const cohort = {
     key: 'k',
-    connections: many(1, { region: 'de' }),
     sample: many(1, { region: 'de' })[0] as Connection,
     refusedBy: new Set<ServerId>(),
   }

@@ -26,8 +26,14 @@ export interface Looked {
 
 export const lookedAt = ({ basis, placements }: Pick<Plan, 'basis' | 'placements'>): Looked => ({
   basis,
-  assignments: new Map(placements.flatMap(({ toServerId, connections }) => connections.map(({ id }) => [id, toServerId] as const))),
+  assignments: assignmentsOf(placements),
 })
+
+function assignmentsOf(placements: Plan['placements']): Assignments {
+  const assignments = new Map<ConnectionId, ServerId>()
+  for (const { toServerId, connections } of placements) for (const { id } of connections) assignments.set(id, toServerId)
+  return assignments
+}
 
 /** A server that is to be left, and who is there. */
 export interface Source {
@@ -80,26 +86,43 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   } = scope
   const { sources, policy, now, coverage } = world
   const wanted = onlyConnections && new Set(onlyConnections)
+  const fromServerIds = [...new Set(sources.map(({ server }) => server.id))]
+  // By id, so that the order of the sources changes nothing.
+  const numbers = new Map(fromServerIds.toSorted(compareIds).map((id, number) => [id, number]))
   const moving: Unplaced[] = []
-  const home = new Map<ConnectionId, ServerId>()
-  const connections: Connection[] = []
-  for (const source of sources) {
-    for (const connection of source.connections) {
-      if (home.has(connection.id) || settled.has(connection.id) || wanted?.has(connection.id) === false) continue
-      if (audience !== null && audienceOf(connection.region, world.regions) !== audience) continue
-      home.set(connection.id, source.server.id)
-      const claim = world.claims.get(connection.id)
-      if (claim === undefined) connections.push(connection)
-      else moving.push({ connectionId: connection.id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
+  const seen = new Set<ConnectionId>()
+  // As long as it may become: a list that grows to a million is copied again and again.
+  const most = sources.reduce((sum, { connections: listed }) => sum + listed.length, 0)
+  const connections = new Array<Connection>(most)
+  const from = new Int32Array(most)
+  let count = 0
+  const isPlain = settled.size === 0 && wanted === null && world.claims.size === 0 && audience === null
+  for (const { server, connections: listed } of sources) {
+    const number = numbers.get(server.id) as number
+    for (const connection of listed) {
+      if (!isPlain) {
+        const { id } = connection
+        if (settled.has(id) || wanted?.has(id) === false || seen.has(id)) continue
+        if (audience !== null && audienceOf(connection.region, world.regions) !== audience) continue
+        const claim = world.claims.get(id)
+        if (claim !== undefined) {
+          seen.add(id)
+          moving.push({ connectionId: id, code: 'being_moved', message: `being moved already, by migration ${claim}` })
+          continue
+        }
+      }
+      from[count] = number
+      connections[count++] = connection
     }
   }
-  const fromServerIds = [...new Set(sources.map(({ server }) => server.id))]
-  const { placed, unplaced, cohorts } = place({
+  connections.length = count
+  const { pieces, unplaced, cohorts } = place({
     sources: fromServerIds,
     sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
     only: toServerId,
     reason,
     connections,
+    from: from.subarray(0, count),
     refusals,
     arrived,
     keep,
@@ -108,16 +131,15 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     targetsPerConnection: policy.migration.targetsPerConnection,
   })
   const byId = new Map(world.targets.map((target) => [target.server.id, target]))
-  const placements: PlannedMigration[] = []
-  for (const [target, arrivals] of placed) {
-    const { load, capacity = null } = byId.get(target) ?? {}
+  const arrivals = new Map<ServerId, number>()
+  for (const { to, connections: some } of pieces) arrivals.set(to, (arrivals.get(to) ?? 0) + some.length)
+  const bySource = [...numbers.keys()]
+  const placements = pieces.map((piece): PlannedMigration => {
+    const { load, capacity = null } = byId.get(piece.to) ?? {}
     const loadBefore = load ?? 0
-    for (const fromServerId of fromServerIds) {
-      const part = arrivals.filter(({ id }) => home.get(id) === fromServerId)
-      const ends = { fromServerId, toServerId: target }
-      if (part.length > 0) placements.push({ ...ends, connections: part, loadBefore, loadAfter: loadBefore + arrivals.length, capacity })
-    }
-  }
+    const ends = { fromServerId: bySource[piece.from] as ServerId, toServerId: piece.to }
+    return { ...ends, connections: piece.connections, loadBefore, loadAfter: loadBefore + (arrivals.get(piece.to) ?? 0), capacity }
+  })
   placements.sort((a, b) => compareIds(a.fromServerId, b.fromServerId) || compareIds(a.toServerId, b.toServerId))
   const basis = {
     asked: `for ${wanted ? `${wanted.size} named (${world.digest([...wanted].sort()).slice(0, 8)})` : 'everybody'}, to ${toServerId ?? 'the best'}`,
@@ -154,13 +176,13 @@ const forAll = 'for everybody'
 function basisOf(world: PlanWorld, targets: readonly ServerId[], unplaced: readonly Unplaced[]): Record<string, string> {
   const basis: Record<string, string> = { policy: `version ${world.policyVersion}` }
   for (const { server, isDown } of world.sources) basis[source + server.id] = isDown ? 'down' : 'not down'
-  for (const id of new Set(targets)) basis[target + id] = textOf(world, id)
+  const known = new Map(world.targets.map((one) => [one.server.id, one]))
+  for (const id of new Set(targets)) basis[target + id] = textOf(known.get(id))
   basis[room] = unplaced.every(({ code }) => code === 'pinned') ? forAll : 'not for everybody'
   return basis
 }
 
-function textOf(world: PlanWorld, id: string): string {
-  const found = world.targets.find(({ server }) => server.id === id)
+function textOf(found: Target | undefined): string {
   if (!found) return 'gone'
   const { server, verdict, cordoned, capacity } = found
   return [
@@ -176,7 +198,9 @@ function textOf(world: PlanWorld, id: string): string {
  */
 export function changesSince(planned: Looked, fresh: Plan, world: PlanWorld): string[] {
   const { basis, assignments } = planned
-  const isNow = (key: string): string | undefined => (key.startsWith(target) ? textOf(world, key.slice(target.length)) : fresh.basis[key])
+  const known = new Map(world.targets.map((one) => [one.server.id as string, one]))
+  const isNow = (key: string): string | undefined =>
+    key.startsWith(target) ? textOf(known.get(key.slice(target.length))) : fresh.basis[key]
   const keys = [...Object.keys(basis), ...Object.keys(fresh.basis).filter((key) => key.startsWith(source))]
   const changes = [...new Set(keys)]
     .filter((key) => key !== room && basis[key] !== isNow(key))

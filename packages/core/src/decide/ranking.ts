@@ -1,6 +1,6 @@
+import type { Cohort } from '../assign/cohorts.ts'
 import type {
   Candidate,
-  Connection,
   Contribution,
   ExclusionCode,
   RankingWeights,
@@ -11,15 +11,7 @@ import type {
 } from '../vocabulary.ts'
 import { everybodyElse } from './votes.ts'
 
-/** Connections with identical needs. */
-export interface Cohort {
-  /** Stable and unique within one plan; also the order of last resort. */
-  readonly key: string
-  readonly sample: Connection
-  readonly connections: readonly Connection[]
-  /** Targets that have refused these connections before. */
-  readonly refusedBy: ReadonlySet<ServerId>
-}
+export type { Cohort }
 
 /** A server as ranking sees it. */
 export interface Target {
@@ -71,8 +63,9 @@ export function excludeTarget(target: Target, context: Pick<RankingContext, 'sou
   if (target.instability >= 1) return ['damped', 'it has failed too often lately']
   if (target.unfit) return target.unfit
   if (!target.limited) return ['capacity_unknown', 'its capacity is unknown, and neither defaultCapacity nor maxArrivals is set']
-  if (target.load === null) return ['load_unknown', 'its connections could not be counted']
-  if (target.full) return ['full', `${target.load} of ${target.capacity} taken`]
+  if (target.load === null || Number.isNaN(target.load)) return ['load_unknown', 'its connections could not be counted']
+  if (target.full || (target.capacity !== null && !(target.capacity > Math.max(0, target.load))))
+    return ['full', `${target.load} of ${target.capacity} taken`]
   return null
 }
 
@@ -106,12 +99,19 @@ export function excludeForCohort(cohort: Cohort, { server, unfitFor }: Pick<Targ
   return null
 }
 
+/** Servers with the same text are the same to `excludeForCohort` and in their region: whatever these look at belongs into it. */
+export function kindOf({ server, unfitFor }: Pick<Target, 'server' | 'unfitFor'>): string {
+  const { protocols, country, region } = server
+  const audiences = [...(unfitFor ?? [])].sort(([a], [b]) => compareIds(a, b))
+  return JSON.stringify([region, country, [...new Set(protocols)].sort(), audiences])
+}
+
 /** Room as a share: 1 for an empty server, 0 for a full one; against the mean where no capacity is known. */
 function headroom(target: Target, arriving: number, context: RankingContext): Contribution {
   const load = (target.load ?? 0) + arriving
   if (target.capacity === null) {
     const mean = context.meanLoad + 1
-    return part('headroom', mean / (mean + load), context, `${load} connections, capacity unknown`)
+    return part('headroom', mean / (mean + Math.max(0, load)), context, `${load} connections, capacity unknown`)
   }
   return part('headroom', target.capacity === 0 ? 0 : 1 - load / target.capacity, context, `${load} of ${target.capacity} taken`)
 }
@@ -129,7 +129,7 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
       : part('latency', 1 - rttMs / 300, context, `${Math.round(rttMs * 10) / 10} ms from the prober`)
   const region =
     sample.region === null || server.region === null
-      ? neutral('region', context, 'region unknown')
+      ? regionUnknown(sample.region === null ? target : { unfitFor: null }, context)
       : part(
           'region',
           server.region === sample.region ? 1 : 0,
@@ -151,22 +151,14 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
       ? neutral('cost', context, 'price unknown')
       : part('cost', 1 - server.priceEurHour / context.maxPrice, context, `${server.priceEurHour} EUR/h`)
   const preferred = sample.preferredServer === server.id
-  // Of whom the region is not known: he may be one of those for whom it is down.
-  const audiences = sample.region === null ? [...(target.unfitFor?.values() ?? [])] : []
-  const barred = audiences.filter((unfit) => unfit !== null)
-  const stability = (1 - target.instability) * (audiences.length === 0 ? 1 : 1 - barred.length / audiences.length)
   return [
     headroom(target, arriving, context),
     latency,
     part(
       'stability',
-      stability,
+      1 - target.instability,
       context,
-      barred[0]
-        ? barred[0][1]
-        : target.instability === 0
-          ? 'no outage lately'
-          : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
+      target.instability === 0 ? 'no outage lately' : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
     ),
     region,
     failureDomain,
@@ -176,10 +168,20 @@ export function contributionsOf(cohort: Cohort, target: Target, arriving: number
 }
 
 /** Weighted mean, 0..1. All weights zero: 0 for everybody, and the order is by id. */
-function scoreOf(contributions: readonly Contribution[]): number {
+export function scoreOf(contributions: readonly Contribution[]): number {
   const weights = contributions.reduce((sum, { weight }) => sum + weight, 0)
   return weights === 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + value * weight, 0) / weights
 }
+
+const anybody: Cohort = {
+  key: '',
+  sample: { region: null, preferredServer: null } as Cohort['sample'],
+  refusedBy: new Set(),
+}
+
+/** What a server is worth to somebody of whom nothing is known. */
+export const partsForAnybody = (target: Target, context: RankingContext): Contribution[] => contributionsOf(anybody, target, 0, context)
+export const scoreForAnybody = (target: Target, context: RankingContext): number => scoreOf(partsForAnybody(target, context))
 
 /** How much one more arrival lowers the score: only headroom depends on it. */
 export function scoreWithout(contributions: readonly Contribution[], target: Target, arriving: number, context: RankingContext): number {
@@ -200,8 +202,18 @@ export function rank(cohort: Cohort, targets: readonly Target[], context: Rankin
 
 export const compareIds = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** What cannot be computed (a registry or a prober said NaN) is neutral: no score is ever NaN. */
 function part(factor: Contribution['factor'], value: number, context: RankingContext, note: string): Contribution {
+  if (Number.isNaN(value)) return { factor, value: 0.5, weight: context.weights[factor], note: `${note}: neutral` }
   return { factor, value: Math.min(1, Math.max(0, value)), weight: context.weights[factor], note }
+}
+
+/** He may be one of those for whom it is down. */
+function regionUnknown({ unfitFor }: Pick<Target, 'unfitFor'>, context: RankingContext): Contribution {
+  const audiences = [...(unfitFor?.values() ?? [])]
+  const barred = audiences.filter((unfit) => unfit !== null)
+  if (!barred[0]) return neutral('region', context, 'region unknown')
+  return part('region', 0.5 * (1 - barred.length / audiences.length), context, `region unknown; ${barred[0][1]}`)
 }
 
 function neutral(factor: Contribution['factor'], context: RankingContext, note: string): Contribution {

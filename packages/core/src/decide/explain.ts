@@ -1,0 +1,118 @@
+import type { Candidate, ExclusionCode, ServerId } from '../vocabulary.ts'
+import {
+  type Cohort,
+  compareIds,
+  contributionsOf,
+  excludeForCohort,
+  excludeTarget,
+  kindOf,
+  type RankingContext,
+  scoreForAnybody,
+  scoreOf,
+  type Target,
+  type Unfit,
+} from './ranking.ts'
+
+/** How many of the best candidates a decision keeps. */
+const keptCandidates = 20
+
+type Exclusions = Readonly<Partial<Record<ExclusionCode, number>>>
+type Scored = Extract<Candidate, { readonly score: number }>
+
+/** What is said of a cohort. */
+export interface Explanation {
+  /** Best first, the excluded last. */
+  readonly candidates: readonly Candidate[]
+  readonly exclusions: Exclusions
+  /** How many servers accept it, with or without room. */
+  readonly accepted: number
+}
+
+/** What a decision says of a cohort: as `rank` would, without looking at each pair of cohort and server. */
+export class Explainer {
+  readonly #byId: readonly Target[]
+  readonly #context: RankingContext
+  readonly #general = new Map<ServerId, Unfit>()
+  readonly #open = new Map<ServerId, { readonly target: Target; readonly kind: readonly Target[] }>()
+  /** Open targets that are the same to every rule for cohorts, best first. */
+  readonly #kinds: readonly (readonly Target[])[]
+  readonly #known = new Map<string, Explanation>()
+
+  constructor(targets: readonly Target[], context: RankingContext) {
+    this.#byId = targets.toSorted((a, b) => compareIds(a.server.id, b.server.id))
+    this.#context = context
+    const kinds = new Map<string, { target: Target; score: number }[]>()
+    for (const target of this.#byId) {
+      const excluded = excludeTarget(target, context)
+      if (excluded) {
+        this.#general.set(target.server.id, excluded)
+        continue
+      }
+      const one = { target, score: scoreForAnybody(target, context) }
+      const kind = kinds.get(kindOf(target))
+      if (kind) kind.push(one)
+      else kinds.set(kindOf(target), [one])
+    }
+    this.#kinds = [...kinds.values()].map((some) => some.sort((a, b) => b.score - a.score).map(({ target }) => target))
+    for (const kind of this.#kinds) for (const target of kind) this.#open.set(target.server.id, { target, kind })
+  }
+
+  explain(cohort: Cohort): Explanation {
+    const { region, needs, preferredServer } = cohort.sample
+    // Cohorts that differ in tier, mobility or preference alone share what is said.
+    const key = JSON.stringify([region, needs.protocols, needs.countries, needs.regions, ...[...cohort.refusedBy].sort()])
+    const found = this.#known.get(key) ?? this.#look({ ...cohort, sample: { ...cohort.sample, preferredServer: null } })
+    this.#known.set(key, found)
+    const preferred = preferredServer === null ? undefined : this.#open.get(preferredServer)
+    if (!preferred || excludeForCohort(cohort, preferred.target)) return found
+    const others = found.candidates.filter(({ serverId }) => serverId !== preferredServer)
+    const scored = others.filter((one): one is Scored => 'score' in one)
+    const excluded = others.filter((one) => 'excluded' in one)
+    const candidates = [...[this.#score(cohort, preferred.target), ...scored].sort(better), ...excluded].slice(0, keptCandidates)
+    return { ...found, candidates }
+  }
+
+  #look(cohort: Cohort): Explanation {
+    const exclusions: Partial<Record<ExclusionCode, number>> = {}
+    const count = (code: ExclusionCode, by: number) => {
+      if (by > 0) exclusions[code] = (exclusions[code] ?? 0) + by
+    }
+    for (const [code] of this.#general.values()) count(code, 1)
+    const best: Target[] = []
+    let accepted = 0
+    for (const kind of this.#kinds) {
+      const why = excludeForCohort({ ...cohort, refusedBy: new Set() }, kind[0] as Target)
+      if (why) {
+        count(why[0], kind.length)
+        continue
+      }
+      const refused = [...cohort.refusedBy].filter((id) => this.#open.get(id)?.kind === kind).length
+      count('refused_before', refused)
+      accepted += kind.length - refused
+      const first = kind.slice(0, keptCandidates + refused)
+      best.push(...first.filter(({ server }) => !cohort.refusedBy.has(server.id)))
+    }
+    const scored = best.map((target) => this.#score(cohort, target)).sort(better)
+    const candidates = [...scored.slice(0, keptCandidates), ...this.#excluded(cohort, keptCandidates - scored.length)]
+    return { candidates, exclusions, accepted }
+  }
+
+  #score(cohort: Cohort, target: Target): Scored {
+    const contributions = contributionsOf(cohort, target, 0, this.#context)
+    return { serverId: target.server.id, score: scoreOf(contributions), contributions }
+  }
+
+  /** The first so many that are excluded, by id. */
+  #excluded(cohort: Cohort, wanted: number): Candidate[] {
+    const found: Candidate[] = []
+    for (const target of wanted > 0 ? this.#byId : []) {
+      const { id } = target.server
+      const why = this.#general.get(id) ?? excludeForCohort(cohort, target)
+      if (why) found.push({ serverId: id, excluded: why[0], message: why[1] })
+      if (found.length === wanted) break
+    }
+    return found
+  }
+}
+
+const better = (a: Scored, b: Scored): number => b.score - a.score || compareIds(a.serverId, b.serverId)

@@ -1,0 +1,196 @@
+import { cheapestFlow } from '../assign/flow.ts'
+import { Arcs } from '../assign/network.ts'
+import { type Places, Pools } from '../assign/places.ts'
+import { shares } from '../assign/shares.ts'
+import type { PlacementPolicy, ServerId } from '../vocabulary.ts'
+import {
+  type Cohort,
+  compareIds,
+  contributionsOf,
+  excludeForCohort,
+  kindOf,
+  partsForAnybody,
+  type RankingContext,
+  type Target,
+} from './ranking.ts'
+
+/** A cohort that is to be placed, and how many of it. */
+export interface Row {
+  readonly cohort: Cohort
+  readonly count: number
+}
+
+/** A target with room. */
+export interface Seat {
+  readonly target: Target
+  /** Who is there before the first of these comes: load, and those whose place is given. */
+  readonly load: number
+  /** Places up to the hard limit, and how many of these are within the fill limit. */
+  readonly room: number
+  readonly soft: number
+}
+
+/** How many of a row go to a server. */
+export interface Portion {
+  readonly row: number
+  readonly serverId: ServerId
+  readonly count: number
+}
+
+/** Scores are made whole numbers by at least so many steps from 0 to 1 for each place of the largest server. */
+const stepsPerPlace = 2 ** 16
+/** Sums of costs stay below this, where whole numbers are exact. */
+const largest = 2 ** 52
+
+/**
+ * How many of each row go where. In this order: the number placed of the highest tier is the most there can be, then that of
+ * the next; then as few as can be are placed above a fill limit; then the sum of the scores, each taken at the load that a
+ * newcomer finds, is the highest there can be. The first rule includes that nobody is stranded whom some assignment could
+ * place: sets of users that can be placed together form a matroid, so that taking the higher tiers first never costs a place.
+ *
+ * All of it is one cheapest flow: row → what its needs ask for → kinds of servers → servers. Its size is that of the
+ * rows, plus kinds of needs times kinds of servers, plus the servers. To stay costs more the higher the tier.
+ */
+export function routes(
+  rows: readonly Row[],
+  seats: readonly Seat[],
+  context: RankingContext,
+  weights: PlacementPolicy['weights'],
+): Portion[] {
+  const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0)
+  const share = (weight: number) => (total > 0 ? weight / total : 0)
+  const kinds = kindsOf(rows, seats)
+  const classes = classesOf(rows)
+  const tiers = [...new Set(rows.map(({ cohort }) => cohort.sample.tier))].sort((a, b) => a - b)
+  // A way passes a row and a class at most once, and no arc costs more than 1: so much less than this, whatever the way.
+  const over = 4 * (rows.length + classes.length + 2)
+  const stay = new Map(tiers.map((tier, rank) => [tier, 4 * over * (rank + 1)]))
+  const places = seats.reduce((most, { target }) => Math.max(most, target.capacity ?? 0), 1)
+  const unit = 2 ** Math.floor(Math.log2(Math.min(stepsPerPlace * places, 2 ** 36, largest / (8 * over * (tiers.length + 1)))))
+
+  const arcs = new Arcs()
+  const firstKind = rows.length + classes.length
+  const pools: Seat[][] = kinds.map(({ together }) => together)
+  const nodeOf = new Map<ServerId, number>()
+  const kindAt = new Map<ServerId, number>()
+  for (const [index, { apart }] of kinds.entries())
+    for (const seat of apart) {
+      kindAt.set(seat.target.server.id, index)
+      nodeOf.set(seat.target.server.id, firstKind + kinds.length + pools.length)
+      pools.push([seat])
+    }
+  const firstPool = firstKind + kinds.length
+  for (const [index, { apart }] of kinds.entries()) {
+    arcs.add(firstKind + index, firstPool + index, 0)
+    for (const { target } of apart) arcs.add(firstKind + index, nodeOf.get(target.server.id) as number, 0)
+  }
+  const classOf = new Map<number, number>()
+  const costs: (number | null)[][] = []
+  for (const [index, some] of classes.entries()) {
+    const { cohort } = rows[some[0] as number] as Row
+    const node = rows.length + index
+    for (const row of some) {
+      classOf.set(row, index)
+      arcs.add(row, node, 0)
+    }
+    const plain = { ...cohort, refusedBy: new Set<ServerId>() }
+    costs.push(
+      kinds.map((kind, at) => {
+        if (excludeForCohort(plain, kind.sample) !== null) return null
+        const cost = Math.round(unit * lossOf(contributionsOf(cohort, kind.sample, 0, context), ['region'], total))
+        const preference = Math.round(unit * share(weights.preference))
+        if (!kind.apart.some(({ target }) => cohort.refusedBy.has(target.server.id))) arcs.add(node, firstKind + at, cost + preference)
+        else {
+          arcs.add(node, firstPool + at, cost + preference)
+          for (const { target } of kind.apart)
+            if (!cohort.refusedBy.has(target.server.id)) arcs.add(node, nodeOf.get(target.server.id) as number, cost + preference)
+        }
+        return cost
+      }),
+    )
+  }
+  for (const [row, { cohort }] of rows.entries()) {
+    const preferred = cohort.sample.preferredServer
+    if (preferred === null || cohort.refusedBy.has(preferred)) continue
+    const node = nodeOf.get(preferred)
+    const cost = costs[classOf.get(row) as number]?.[kindAt.get(preferred) ?? -1]
+    if (node !== undefined && typeof cost === 'number') arcs.add(row, node, cost)
+  }
+
+  const nodes = firstPool + pools.length
+  const supply = new Float64Array(nodes)
+  const filled: Places[][] = Array.from({ length: nodes }, () => [])
+  for (const [row, { cohort, count }] of rows.entries()) {
+    supply[row] = count
+    const base = unit * (stay.get(cohort.sample.tier) as number)
+    filled[row] = [{ room: count, soft: count, over: 0, base, rise: { kind: 'even', step: 0 } }]
+  }
+  for (const [index, pool] of pools.entries())
+    filled[firstPool + index] = pool.map((seat) => placesOf(seat, unit, unit * over, share(weights.headroom), total, context))
+  const net = arcs.network(nodes)
+  const open = new Pools(filled)
+  const halls = Array.from(classes, (_, index) => rows.length + index)
+  const flow = cheapestFlow(net, open, supply, halls)
+  return shares(net, open, supply, flow)
+    .filter(({ node }) => node >= firstPool)
+    .map(({ start, node, server, count }) => {
+      const seat = pools[node - firstPool]?.[server] as Seat
+      return { row: start, serverId: seat.target.server.id, count }
+    })
+}
+
+interface Kind {
+  readonly sample: Target
+  /** Servers that nobody tells apart, and those that somebody prefers or that have refused somebody. */
+  readonly together: Seat[]
+  readonly apart: Seat[]
+}
+
+function kindsOf(rows: readonly Row[], seats: readonly Seat[]): Kind[] {
+  const told = new Set<ServerId>()
+  for (const { cohort } of rows) {
+    if (cohort.sample.preferredServer !== null) told.add(cohort.sample.preferredServer)
+    for (const id of cohort.refusedBy) told.add(id)
+  }
+  const kinds = new Map<string, Kind>()
+  for (const seat of seats.toSorted((a, b) => compareIds(a.target.server.id, b.target.server.id))) {
+    const key = kindOf(seat.target)
+    const kind = kinds.get(key) ?? { sample: seat.target, together: [], apart: [] }
+    kinds.set(key, kind)
+    if (told.has(seat.target.server.id)) kind.apart.push(seat)
+    else kind.together.push(seat)
+  }
+  return [...kinds].sort(([a], [b]) => compareIds(a, b)).map(([, kind]) => kind)
+}
+
+/** The rows that ask for the same, by what they ask for. */
+function classesOf(rows: readonly Row[]): number[][] {
+  const classes = new Map<string, number[]>()
+  for (const [row, { cohort }] of rows.entries()) {
+    const { region, needs } = cohort.sample
+    const key = JSON.stringify([region, needs.protocols, needs.countries, needs.regions, ...[...cohort.refusedBy].sort()])
+    const some = classes.get(key)
+    if (some) some.push(row)
+    else classes.set(key, [row])
+  }
+  return [...classes.values()]
+}
+
+/** What these factors lack of their best, as a share of all weights. */
+function lossOf(contributions: ReturnType<typeof contributionsOf>, factors: readonly string[], total: number): number {
+  if (total <= 0) return 0
+  return contributions.reduce((sum, { factor, value, weight }) => (factors.includes(factor) ? sum + (1 - value) * weight : sum), 0) / total
+}
+
+function placesOf(seat: Seat, unit: number, over: number, headroom: number, total: number, context: RankingContext): Places {
+  const { target, load, room, soft } = seat
+  const fixed = lossOf(partsForAnybody(target, context), ['latency', 'stability', 'failure_domain', 'cost'], total)
+  const base = Math.round(unit * fixed)
+  const weight = unit * headroom
+  if (target.capacity === null) {
+    const mean = context.meanLoad + 1
+    return { room, soft, over, base, rise: { kind: 'levelling', mean, load, weight } }
+  }
+  const step = Math.round(weight / target.capacity)
+  return { room, soft, over, base: base + Math.round((weight * load) / target.capacity), rise: { kind: 'even', step } }
+}
