@@ -28,6 +28,8 @@ function good(disk: Disk): MigrationStore {
   return {
     name: 'good',
     commit: async (batch, ctx) => {
+      // Silence is an answer that is lost: the batch is kept.
+      if (network.state === 'silent') await disk.kept.commit(batch, ctx)
       await reach(network, ctx)
       return disk.kept.commit(batch, ctx)
     },
