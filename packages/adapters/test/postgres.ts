@@ -35,8 +35,8 @@ export interface PostgresServer extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** A server of its own on loopback and a free port, its data in a folder that is removed with it. Not durable. */
-export async function startPostgres(): Promise<PostgresServer> {
+/** A server of its own on loopback and a free port, its data in a folder that is removed with it. Not durable, unless it is asked for. */
+export async function startPostgres({ durable = false }: { readonly durable?: boolean } = {}): Promise<PostgresServer> {
   if (bin === null || user === null) throw new Error('there is no PostgreSQL server')
   const folder = mkdtempSync(join(tmpdir(), 'pintail-postgres-'))
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid)
@@ -51,9 +51,8 @@ export async function startPostgres(): Promise<PostgresServer> {
     'listen_addresses=127.0.0.1',
     `port=${port}`,
     'unix_socket_directories=',
-    'fsync=off',
     'max_connections=60',
-    'autovacuum=off',
+    ...(durable ? [] : ['fsync=off', 'autovacuum=off']),
   ]
   const child = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], { ...user, stdio: 'ignore' })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
