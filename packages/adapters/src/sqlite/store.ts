@@ -61,45 +61,49 @@ function stateOf(handle: Handle): State {
 
 function put(handle: Handle, write: StoreWrite): void {
   const { kind, id, expected, value } = write
-  const [table, keys, key] = place(kind, id)
-  const where = `${keys.map((column) => `${column} = ?`).join(' AND ')}`
+  const sql = sqlOf[kind]
+  const key = isShared(kind) ? [kind, id] : [id]
   const done = (): number => {
-    if (value === null) return handle.run(`DELETE FROM ${table} WHERE ${where} AND version = ?`, ...key, expected)
+    if (value === null) return handle.run(sql.erase, ...key, expected)
     const record = JSON.stringify(value)
-    if (expected > 0)
-      return handle.run(
-        `UPDATE ${table} SET version = ?, record = ? WHERE ${where} AND version = ?`,
-        value.version,
-        record,
-        ...key,
-        expected,
-      )
-    const columns = write.kind === 'move' ? [...keys, 'migration_id'] : keys
-    const values = write.kind === 'move' && write.value ? [...key, write.value.migrationId] : key
-    const marks = columns.map(() => '?').join(', ')
-    return handle.run(
-      `INSERT INTO ${table} (${columns.join(', ')}, version, record) VALUES (${marks}, ?, ?) ON CONFLICT DO NOTHING`,
-      ...values,
-      value.version,
-      record,
-    )
+    if (expected > 0) return handle.run(sql.change, value.version, record, ...key, expected)
+    const whose = write.kind === 'move' && write.value ? [write.value.migrationId] : []
+    return handle.run(sql.make, value.version, record, ...key, ...whose)
   }
   if (done() === 1) return
-  const found = handle.get<{ version: number }>(`SELECT version FROM ${table} WHERE ${where}`, ...key)?.version ?? 0
+  const found = handle.get<Row>(sql.one, ...key)?.version ?? 0
   throw new PintailError('conflict', `${kind} ${id} is at version ${found}, not ${expected}`)
 }
 
-/** The table of a kind, and what tells one record of it from another. */
-function place(kind: StoreKind, id: string): [table: string, keys: string[], key: string[]] {
-  if (kind === 'migration') return ['migrations', ['id'], [id]]
-  if (kind === 'move') return ['moves', ['id'], [id]]
-  return ['records', ['kind', 'id'], [kind, id]]
+/** Kinds that share a table are told apart by `kind`. */
+const isShared = (kind: StoreKind): boolean => kind !== 'migration' && kind !== 'move'
+
+/** Texts are made once: a commit of a hundred moves runs some of them two hundred times. */
+function textsOf(table: string, keys: readonly string[], more: readonly string[] = []) {
+  const where = keys.map((column) => `${column} = ?`).join(' AND ')
+  const columns = ['version', 'record', ...keys, ...more]
+  return {
+    table,
+    one: `SELECT ord, id, version, record FROM ${table} WHERE ${where}`,
+    make: `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')}) ON CONFLICT DO NOTHING`,
+    change: `UPDATE ${table} SET version = ?, record = ? WHERE ${where} AND version = ?`,
+    erase: `DELETE FROM ${table} WHERE ${where} AND version = ?`,
+  }
+}
+const shared = textsOf('records', ['kind', 'id'])
+const sqlOf: Readonly<Record<StoreKind, ReturnType<typeof textsOf>>> = {
+  migration: textsOf('migrations', ['id']),
+  move: textsOf('moves', ['id'], ['migration_id']),
+  incident: shared,
+  evacuation: shared,
+  decision: shared,
+  revoke: shared,
+  word: shared,
+  cursor: shared,
 }
 
 function get<K extends StoreKind>(handle: Handle, kind: K, id: string): StoreRecords[K] | null {
-  const [table, keys, key] = place(kind, id)
-  const where = keys.map((column) => `${column} = ?`).join(' AND ')
-  const row = handle.get<Row>(`SELECT ord, id, version, record FROM ${table} WHERE ${where}`, ...key)
+  const row = handle.get<Row>(sqlOf[kind].one, ...(isShared(kind) ? [kind, id] : [id]))
   return row ? recordOf(kind, row) : null
 }
 
@@ -109,16 +113,10 @@ async function* list<K extends StoreKind>(
   migrationId: string | undefined,
   { signal }: CallContext,
 ): AsyncGenerator<readonly StoreRecords[K][]> {
-  const [table] = place(kind, '')
-  const [where, values] =
-    kind === 'move'
-      ? migrationId === undefined
-        ? ['', []]
-        : ['migration_id = ? AND', [migrationId]]
-      : kind === 'migration'
-        ? ['', []]
-        : ['kind = ? AND', [kind]]
-  const sql = `SELECT ord, id, version, record FROM ${table} WHERE ${where} ord > ? ORDER BY ord LIMIT ${pageRows}`
+  const only = isShared(kind) ? ['kind', kind] : kind === 'move' && migrationId !== undefined ? ['migration_id', migrationId] : null
+  const where = only ? `${only[0]} = ? AND` : ''
+  const values = only ? only.slice(1) : []
+  const sql = `SELECT ord, id, version, record FROM ${sqlOf[kind].table} WHERE ${where} ord > ? ORDER BY ord LIMIT ${pageRows}`
   // What comes while the pages are read has a higher place, and what is changed keeps its own.
   for (let after = 0; ; ) {
     const rows = await database.read(signal, (handle) => handle.all<Row>(sql, ...values, after))
