@@ -61,6 +61,8 @@ const number = (column: string, type: string, name: string): string =>
 const time = (column: string, name: string): string =>
   `${column} timestamptz GENERATED ALWAYS AS (to_timestamp((record ->> '${name}')::double precision / 1000)) STORED`
 
+const notNull = (column: string): string => `${column} NOT NULL`
+
 /**
  * The record is kept once, as `json` (text, as it was written); what people ask for with SQL are columns that are made of
  * it, so that the two cannot disagree. Those of `migrations` are seed 004's.
@@ -98,17 +100,17 @@ CREATE TABLE ${t.migrations} (
   record json NOT NULL,
   ${[
     field('evacuation_id', 'evacuationId'),
-    field('server_id', 'fromServerId'),
+    notNull(field('server_id', 'fromServerId')),
     field('server_name', 'fromServerName'),
-    field('from_node_id', 'fromServerId'),
+    notNull(field('from_node_id', 'fromServerId')),
     field('from_node_name', 'fromServerName'),
-    field('to_node_id', 'toServerId'),
+    notNull(field('to_node_id', 'toServerId')),
     field('to_node_name', 'toServerName'),
-    field('status', 'status'),
-    field('reason', 'reason'),
+    notNull(field('status', 'status')),
+    notNull(field('reason', 'reason')),
     number('savings_eur_hour', 'numeric', 'savingsEurHour'),
     number('savings_eur_month', 'numeric', 'savingsEurMonth'),
-    time('created_at', 'createdAt'),
+    notNull(time('created_at', 'createdAt')),
     time('approved_at', 'approvedAt'),
     time('scheduled_at', 'scheduledAt'),
     time('started_at', 'startedAt'),

@@ -12,6 +12,8 @@ const time = (column: string, field: string): string =>
 const field = (column: string, type: string, name: string): string =>
   `${column} ${type} GENERATED ALWAYS AS (json_extract(record, '$.${name}')) VIRTUAL`
 
+const notNull = (column: string): string => `${column} NOT NULL`
+
 /**
  * The record is kept once, as JSON; what people ask for with SQL are columns that are made of it, so that the two cannot
  * disagree. Those of `migrations` are seed 004's.
@@ -45,17 +47,17 @@ CREATE TABLE migrations (
   record TEXT NOT NULL,
   ${[
     field('evacuation_id', 'TEXT', 'evacuationId'),
-    field('server_id', 'TEXT', 'fromServerId'),
+    notNull(field('server_id', 'TEXT', 'fromServerId')),
     field('server_name', 'TEXT', 'fromServerName'),
-    field('from_node_id', 'TEXT', 'fromServerId'),
+    notNull(field('from_node_id', 'TEXT', 'fromServerId')),
     field('from_node_name', 'TEXT', 'fromServerName'),
-    field('to_node_id', 'TEXT', 'toServerId'),
+    notNull(field('to_node_id', 'TEXT', 'toServerId')),
     field('to_node_name', 'TEXT', 'toServerName'),
-    field('status', 'TEXT', 'status'),
-    field('reason', 'TEXT', 'reason'),
+    notNull(field('status', 'TEXT', 'status')),
+    notNull(field('reason', 'TEXT', 'reason')),
     field('savings_eur_hour', 'REAL', 'savingsEurHour'),
     field('savings_eur_month', 'REAL', 'savingsEurMonth'),
-    time('created_at', 'createdAt'),
+    notNull(time('created_at', 'createdAt')),
     time('approved_at', 'approvedAt'),
     time('scheduled_at', 'scheduledAt'),
     time('started_at', 'startedAt'),
