@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import type * as NodeSqlite from 'node:sqlite'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { type Clock, errorText, PintailError } from '@pintail/core'
@@ -120,6 +120,8 @@ export class Database {
     const { path } = this
     const kind = this.#isInMemory ? 'new' : inspect(path)
     if (kind === 'unclear' && !isEmpty(path)) throw foreign(path, 'it is the database of another application')
+    // The rows name users: for its owner alone. SQLite gives the files beside it the same rights.
+    if (kind === 'new' && !this.#isInMemory) create(path)
     const db = new (sqlite().DatabaseSync)(path)
     try {
       db.exec('PRAGMA busy_timeout = 0')
@@ -202,6 +204,14 @@ function rollBack(db: DatabaseSync): void {
     db.exec('ROLLBACK')
   } catch {
     // SQLite has done so itself.
+  }
+}
+
+function create(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+  } catch {
+    // SQLite says what is wrong.
   }
 }
 

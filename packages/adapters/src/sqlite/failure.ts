@@ -1,12 +1,12 @@
 import { errorText, isPintailError, PintailError } from '@pintail/core'
 
 /** SQLite's primary result code, or null for what is no error of SQLite. */
-export function codeOf(error: unknown): number | null {
+function codeOf(error: unknown): number | null {
   const code = (error as { readonly errcode?: unknown } | null)?.errcode
   return typeof code === 'number' ? code & 0xff : null
 }
 
-export const busy = 5
+const busy = 5
 const locked = 6
 const readOnly = 8
 const ioError = 10

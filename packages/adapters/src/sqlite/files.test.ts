@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -79,6 +80,11 @@ async function made(): Promise<void> {
 test('nothing is opened or made before the first call', () => {
   open()
   expect(readdirSync(folder)).toEqual([])
+})
+
+test('a new file, and those beside it, are for their owner alone', async () => {
+  await open().store.commit(batch(1, draft('one')), ctx)
+  for (const name of readdirSync(folder)) expect(`${name} ${(statSync(join(folder, name)).mode & 0o777).toString(8)}`).toBe(`${name} 600`)
 })
 
 test('an empty file is taken', async () => {
