@@ -44,7 +44,10 @@ async function commit(database: Database, batch: StoreBatch, { signal }: CallCon
   }
   // Nothing was written: the token is too old, or the batch is there. Looked at now, because the statement itself has
   // seen the row as it was when it began, which may be before the one that it has waited for.
-  const [state] = await database.ask<{ token: string; last_seq: string }>(signal, `SELECT token, last_seq FROM ${database.tables.state}`)
+  const [state] = await database.ask<{ token: string; last_seq: string }>(
+    signal,
+    `SELECT token, last_seq FROM ${database.tables.state} WHERE id = 1`,
+  )
   if (!state) throw new PintailError('invalid_row', 'the row of `state` is missing', { remedy: 'Restore a copy.' })
   if (batch.token < Number(state.token)) throw new PintailError('fenced', `token ${batch.token} is older than ${state.token}`)
   return { lastSeq: Number(state.last_seq) }
@@ -129,7 +132,7 @@ async function readJournal(
   const sql = `SELECT s.last_seq, (SELECT min(seq) FROM ${journal}) AS oldest, j.seq, j.at, j.type, j.data
     FROM ${state} s LEFT JOIN LATERAL (
       SELECT seq, at, type, data::text AS data FROM ${journal} WHERE seq > $1 AND seq <= s.last_seq ORDER BY seq LIMIT $2
-    ) j ON true ORDER BY j.seq`
+    ) j ON true WHERE s.id = 1 ORDER BY j.seq`
   const rows = await database.ask<EntryRow>(signal, sql, [Math.max(0, query.after), Math.min(query.limit, mostEntries)])
   const lastSeq = Number(rows[0]?.last_seq ?? 0)
   const entries = rows.flatMap(({ seq, at, type, data }) =>
