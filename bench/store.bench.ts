@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type PgPool, postgresStores } from '@pintail/adapters/postgres'
+import { postgresStores } from '@pintail/adapters/postgres'
 import { sqliteStores } from '@pintail/adapters/sqlite'
 import type { JournalDraft, MigrationStore, MoveRecord, StoreWrite, Token } from '@pintail/core'
 import { hasPostgres, type PostgresServer, startPostgres } from '../packages/adapters/test/postgres.ts'
@@ -162,7 +162,7 @@ async function postgres(emit: Emit, server: PostgresServer, callers: number, pro
     await pool.query(sql, [`c${index}`, version + 1, JSON.stringify(recordOf(index, version)), version, JSON.stringify(entryOf(index))])
   }
   const schema = `bench_${callers}`
-  const stores = postgresStores({ pool: pool as unknown as PgPool, schema })
+  const stores = postgresStores({ pool: pool, schema })
   await stores.migrate()
   await compare(emit, `postgres-${callers}`, callers, await ours(stores.store), raw, progress)
 }
@@ -231,7 +231,7 @@ async function sqliteGrowth(emit: Emit, folder: string, progress: (text: string)
 
 async function postgresGrowth(emit: Emit, server: PostgresServer, progress: (text: string) => void) {
   const pool = server.pool({ max: 2 })
-  const stores = postgresStores({ pool: pool as unknown as PgPool, schema: 'grown' })
+  const stores = postgresStores({ pool: pool, schema: 'grown' })
   await stores.migrate()
   const data = JSON.stringify(entryOf(1).data)
   const fill = async (from: number, to: number) => {
