@@ -1032,7 +1032,7 @@ export declare function createFleet(options?: FleetOptions): Promise<Fleet>;
 
 // ─── dist/testing/index.d.ts
 export { type FakeClock, fakeClock } from "./clock.js";
-export { type ContractRule, connectionMoverContract, type KitOptions, type LeaseExtra, type LeaseHarness, leaseStoreContract, type LogExtra, type LogHarness, logSinkContract, migrationStoreContract, type MoverExtra, type MoverHarness, type RegistryExtra, type RegistryHarness, type StoreExtra, type StoreHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
+export { type ContractRule, connectionMoverContract, type KitOptions, type LeaseExtra, type LeaseHarness, type LogExtra, type LogHarness, leaseStoreContract, logSinkContract, type MoverExtra, type MoverHarness, migrationStoreContract, type RegistryExtra, type RegistryHarness, type StoreExtra, type StoreHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
 export { type Act, type ActScope, type FaultKind, faultKinds, type History, historyOf, type Invariant, type NthOn, type Phase, phases, type Script, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
