@@ -3,8 +3,12 @@
 // The ideal is measured in the same run: the same mover (5 ms a call), 100 calls in flight, and nothing around them.
 // The engine's time is that from the decision to the last outcome kept: write-ahead, reservations, events and all.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type SqliteStores, sqliteStores } from '@pintail/adapters/sqlite'
 import { type ConnectionMover, createPintail, memoryRegistry, type Prober } from '@pintail/core'
-import { type Bench, median } from './harness.ts'
+import { type Bench, type Emit, median } from './harness.ts'
 
 const users = 10_000
 const inFlight = 100
@@ -27,7 +31,8 @@ async function bare(): Promise<number> {
   return performance.now() - begun
 }
 
-async function engine(): Promise<{ movesMs: number; wholeMs: number }> {
+/** Where its state is: null is its own memory. */
+async function engine(stores: SqliteStores | null): Promise<{ movesMs: number; wholeMs: number }> {
   const servers = Array.from({ length: targets + 1 }, (_, index) => ({ id: `s${index}`, host: `10.0.0.${index + 1}`, capacity: users }))
   const registry = memoryRegistry({ servers, connections: { s0: Array.from({ length: users }, (_, index) => ({ id: `c${index}` })) } })
   let dead = false
@@ -48,6 +53,7 @@ async function engine(): Promise<{ movesMs: number; wholeMs: number }> {
     registry,
     mover,
     probers: [prober],
+    ...(stores && { store: stores.store, leases: stores.leases }),
     policy: {
       mode: 'auto',
       registryRefreshMs: 1000,
@@ -79,27 +85,44 @@ async function engine(): Promise<{ movesMs: number; wholeMs: number }> {
   return { movesMs: lastMove - decided, wholeMs }
 }
 
-const evacuate: Bench = async (emit, { progress }) => {
+async function inFile(): Promise<{ movesMs: number; wholeMs: number }> {
+  const folder = mkdtempSync(join(tmpdir(), 'pintail-bench-'))
+  const stores = sqliteStores({ path: join(folder, 'state.db') })
+  try {
+    return await engine(stores)
+  } finally {
+    await stores.close()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+async function compare(emit: Emit, name: string, aim: string, run: typeof inFile, progress: (text: string) => void): Promise<void> {
   const ideals: number[] = []
   const moves: number[] = []
   const wholes: number[] = []
   const ratios: number[] = []
-  for (let run = 0; run <= runs; run++) {
+  for (let count = 0; count <= runs; count++) {
     const ideal = await bare()
-    const { movesMs, wholeMs } = await engine()
+    const { movesMs, wholeMs } = await run()
     progress(
-      `10k, run ${run} of ${runs}${run === 0 ? ' (not counted)' : ''}: ideal ${ideal.toFixed(0)} ms, engine ${movesMs.toFixed(0)} ms`,
+      `${name}, run ${count} of ${runs}${count === 0 ? ' (not counted)' : ''}: ideal ${ideal.toFixed(0)} ms, engine ${movesMs.toFixed(0)} ms`,
     )
-    if (run === 0) continue
+    if (count === 0) continue
     ideals.push(ideal)
     moves.push(movesMs)
     wholes.push(wholeMs)
     ratios.push(movesMs / ideal)
   }
   const peer = 'bare mover loop'
-  emit({ case: '10k', metric: 'total_over_ideal', value: median(ratios), unit: 'ratio', peer, ratio: median(ratios), aim: 'value<=1.10' })
-  emit({ case: '10k', metric: 'moves_ms', value: median(moves), unit: 'ms', peer, ratio: median(moves) / median(ideals) })
-  emit({ case: '10k', metric: 'until_completed_ms', value: median(wholes), unit: 'ms', peer, ratio: median(wholes) / median(ideals) })
+  emit({ case: name, metric: 'total_over_ideal', value: median(ratios), unit: 'ratio', peer, ratio: median(ratios), aim })
+  emit({ case: name, metric: 'moves_ms', value: median(moves), unit: 'ms', peer, ratio: median(moves) / median(ideals) })
+  emit({ case: name, metric: 'until_completed_ms', value: median(wholes), unit: 'ms', peer, ratio: median(wholes) / median(ideals) })
+}
+
+const evacuate: Bench = async (emit, { progress, args }) => {
+  const wants = (name: string) => args.length === 0 || args.includes(name)
+  if (wants('10k')) await compare(emit, '10k', 'value<=1.10', () => engine(null), progress)
+  if (wants('10k-sqlite')) await compare(emit, '10k-sqlite', 'value<=1.30', inFile, progress)
 }
 
 export default evacuate

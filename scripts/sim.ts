@@ -5,6 +5,7 @@ import { faultKinds, type History, historyOf, phases, shrink, simulate } from '@
 import { writeReport } from './lib/report.ts'
 import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
 import { mutants } from './sim/mutants.ts'
+import { type StoreName, storeNames, withStore } from './sim/stores.ts'
 import { type TraceOptions, traceJournal } from './sim/trace.ts'
 
 const help = `npm run sim -- [options]
@@ -24,6 +25,7 @@ const help = `npm run sim -- [options]
   --mutant NAME     the same for one of them; with --seed shows how it is noticed
   --coverage        the table of faults and phases
   --no-shrink       do not look for a shorter history of what breaks
+  --store NAME      keep the state in memory (default) or in sqlite
   --workers N       processors to use (default: all)
   --help            this
 
@@ -46,6 +48,7 @@ interface Options {
   readonly coverage: boolean
   readonly shrink: boolean
   readonly workers: number | null
+  readonly store: StoreName
 }
 
 function read(args: readonly string[]): Options | string {
@@ -69,6 +72,7 @@ function read(args: readonly string[]): Options | string {
         coverage: { type: 'boolean' },
         shrink: { type: 'boolean' },
         workers: { type: 'string' },
+        store: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values
@@ -93,12 +97,15 @@ function read(args: readonly string[]): Options | string {
   for (const name of ['policy', 'servers', 'replay'] as const)
     if (values[name] !== undefined && trace === null) problems.push(`--${name === 'replay' ? 'no-replay' : name} goes with --journal`)
   if (record !== null && values.seed === undefined && values.history === undefined) problems.push('--record goes with --seed or --history')
+  const store = storeNames.find((name) => name === (values.store ?? 'memory'))
+  if (!store) problems.push(`--store must be one of ${storeNames.join(', ')}, not ${JSON.stringify(values.store)}`)
   const { history = null, mutant = null, coverage = false, shrink: shrinks = true } = values
   const options = {
     seeds: whole('seeds', 1) ?? 200,
     from: whole('from', 0) ?? 1,
     seed: whole('seed', 0),
     workers: whole('workers', 1),
+    store: store ?? 'memory',
     history,
     record,
     trace,
@@ -126,8 +133,8 @@ function describe({ setup, steps, script }: History): string {
   return lines.join('\n')
 }
 
-async function one(history: History, title: string, record: string | null): Promise<number> {
-  const { violations, trace, steps, moves, crashes, virtualMs, journal } = await simulate(history, true)
+async function one(history: History, title: string, { record, store }: Pick<Options, 'record' | 'store'>): Promise<number> {
+  const { violations, trace, steps, moves, crashes, virtualMs, journal } = await withStore(store, (kept) => simulate(history, true, kept))
   if (record !== null) writeFileSync(record, journal.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   console.log(`${title}\n${describe(history)}\n`)
   for (const line of trace) console.log(line.length > 400 ? `${line.slice(0, 400)}…` : line)
@@ -173,8 +180,8 @@ function bar(total: number): (done: number, broken: number) => void {
 }
 
 async function campaign(options: Options): Promise<number> {
-  const { from, seeds, workers, mutant } = options
-  const result = await runCampaign({ from, seeds, mutant, ...(workers !== null && { workers }), progress: bar(seeds) })
+  const { from, seeds, workers, mutant, store } = options
+  const result = await runCampaign({ from, seeds, mutant, store, ...(workers !== null && { workers }), progress: bar(seeds) })
   const { broken, errors, steps, moves, crashes, virtualMs, wallMs, struck } = result
   for (const { seed, violations } of broken.slice(0, 20))
     for (const { invariant, at, message } of violations.slice(0, 3))
@@ -252,9 +259,9 @@ if (typeof options === 'string') {
   process.exitCode = await traceJournal({ ...options.trace, folder: failuresFolder })
 } else if (options.history !== null) {
   const history = readHistory(options.history)
-  process.exitCode = history ? await one(history, options.history, options.record) : 2
+  process.exitCode = history ? await one(history, options.history, options) : 2
 } else if (options.seed !== null && options.mutant === null) {
-  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options.record)
+  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options)
 } else if (options.mutants) {
   process.exitCode = await checkMutants(options)
 } else {

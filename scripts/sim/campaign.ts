@@ -1,12 +1,15 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { type FaultKind, faultKinds, type Phase, phases, type Violation } from '@pintail/core/testing'
+import type { StoreName } from './stores.ts'
 import type { Answer, Job, WorkerInput } from './worker.ts'
 
 export interface CampaignOptions {
   readonly from: number
   readonly seeds: number
   readonly mutant?: string | null
+  /** Default: in memory. */
+  readonly store?: StoreName
   /** Default: one for each processor. */
   readonly workers?: number
   /** Ends at the first seed that breaks. */
@@ -41,6 +44,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     from,
     seeds,
     mutant = null,
+    store = 'memory',
     workers = Math.min(availableParallelism(), seeds),
     untilBroken = false,
     progress = () => {},
@@ -54,7 +58,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   let done = 0
   let stop = false
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant } satisfies WorkerInput })
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant, store } satisfies WorkerInput })
     let answered: (answer: Answer) => void = () => {}
     let failed: (error: unknown) => void = () => {}
     worker.on('message', (answer: Answer) => answered(answer))

@@ -2,17 +2,19 @@ import { registerHooks } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { SimResult } from '@pintail/core/testing'
 import { mutants, mutate } from './mutants.ts'
+import type { StoreName } from './stores.ts'
 
 /** What a worker is given, and what it answers for each seed. */
 export interface WorkerInput {
   readonly mutant: string | null
+  readonly store: StoreName
 }
 export type Job = { readonly seed: number }
 export type Answer =
   | { readonly seed: number; readonly result: Omit<SimResult, 'trace' | 'journal'>; readonly ms: number }
   | { readonly seed: number; readonly error: string }
 
-const { mutant: name } = workerData as WorkerInput
+const { mutant: name, store } = workerData as WorkerInput
 const mutant = name === null ? null : (mutants.find((one) => one.name === name) ?? null)
 if (name !== null && !mutant) throw new Error(`there is no mutant ${name}`)
 if (mutant) {
@@ -27,11 +29,12 @@ if (mutant) {
 
 // After the hook, so that the engine is loaded through it.
 const { historyOf, simulate } = await import('@pintail/core/testing')
+const { withStore } = await import('./stores.ts')
 
 parentPort?.on('message', async ({ seed }: Job) => {
   const begun = performance.now()
   try {
-    const { trace: _, journal: __, ...result } = await simulate(historyOf(seed))
+    const { trace: _, journal: __, ...result } = await withStore(store, (one) => simulate(historyOf(seed), false, one))
     parentPort?.postMessage({ seed, result, ms: performance.now() - begun } satisfies Answer)
   } catch (error) {
     parentPort?.postMessage({ seed, error: String(error instanceof Error ? error.stack : error) } satisfies Answer)

@@ -313,7 +313,10 @@ export interface StoreRecords {
   cursor: Cursor
 }
 
-/** How far a reader of the journal has come, so that it goes on there after a restart. */
+/**
+ * How far a reader of the journal has come, so that it goes on there after a restart. What the engine notes for itself has
+ * a slash in its name and reads nothing: it holds no entry back from `prune`.
+ */
 export interface Cursor {
   readonly name: string
   readonly seq: number
@@ -361,7 +364,8 @@ export interface StoreBatch {
  * Where the state and the journal live.
  * `commit` is atomic: all writes and all entries, or none. It rejects with `conflict` if a version does not match,
  * with `fenced` if a higher token has committed, with `unavailable` if nothing was written; any other throw is
- * ambiguous, and the same batch comes again. Records are plain JSON, are never changed in place, and come back equal.
+ * ambiguous, and the same batch comes again. Records are plain JSON, are never changed in place, and come back equal
+ * (`-0` may come back as `0`).
  */
 export interface MigrationStore {
   readonly name: string
@@ -373,7 +377,38 @@ export interface MigrationStore {
   get<K extends StoreKind>(kind: K, id: string, ctx: CallContext): PromiseLike<StoreRecords[K] | null>
   /** All records of a kind, oldest first; of moves only those of one migration where `migrationId` is given. */
   list<K extends StoreKind>(kind: K, filter: { readonly migrationId?: string }, ctx: CallContext): Listing<StoreRecords[K]>
+  /**
+   * The entries after a number, in order, up to the newest that nothing older can follow any more: whoever goes on after
+   * the last one of a page misses nothing. A page may be shorter than `limit`, and is empty only at the end.
+   */
   readJournal(query: { readonly after: number; readonly limit: number }, ctx: CallContext): PromiseLike<JournalPage>
+  /**
+   * Forgets what is over; a store without it keeps everything. What it removes is removed whole, in the order of age, and
+   * may be asked for by anybody, leader or not.
+   * Moves: of evacuations that ended before `movesBefore`, but none of an incident that is not closed, or whose failback
+   * is `waiting` or `running`: they say whom to bring home. Migrations and evacuations stay, with their counts.
+   * Entries: the oldest ones, up to the first that is not older than `journalBefore`, and none that a reader has not
+   * read by its cursor. The newest number stays known.
+   */
+  prune?(query: PruneQuery, ctx: CallContext): PromiseLike<Pruned>
+}
+
+export interface PruneQuery {
+  /** Milliseconds since 1970. Not later than 24 hours ago: a failback looks that far back. */
+  readonly movesBefore: number
+  /** Milliseconds since 1970. */
+  readonly journalBefore: number
+  /** At most so many moves and so many entries in this call, 1–100 000, so that it is short. */
+  readonly limit: number
+}
+
+export interface Pruned {
+  readonly moves: number
+  readonly entries: number
+  /** The limit was met, so there may be more: call again. */
+  readonly more: boolean
+  /** The reader for whom entries are kept that are old enough; null: none are. One that is gone for good must lose its cursor. */
+  readonly heldBy: string | null
 }
 
 export interface Lease {

@@ -15,7 +15,7 @@ type Env = Readonly<Record<string, string | undefined>>
 export function openLedger({ ledger, databaseServiceUrl }: Settings, env: Env, logger: Logger): MoveLedger | null {
   if (ledger === 'off') return null
   if (ledger !== 'auto') return fileLedger(ledger)
-  const path = join(stateFolder(env), fileName(databaseServiceUrl))
+  const path = join(stateFolder(env), `moves-${shortName(databaseServiceUrl)}.jsonl`)
   try {
     const opened = fileLedger(path)
     logger.debug({ path }, `whom it moves is kept for a day in ${path}`)
@@ -29,13 +29,13 @@ export function openLedger({ ledger, databaseServiceUrl }: Settings, env: Env, l
 }
 
 /** systemd's StateDirectory, or the XDG one. */
-function stateFolder(env: Env): string {
+export function stateFolder(env: Env): string {
   const given = env.STATE_DIRECTORY?.split(delimiter)[0]
   if (given) return given
   return join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local', 'state'), 'pintail')
 }
 
-/** One file a database service. Its address may hold a password, which belongs in no name. */
-function fileName(url: string): string {
-  return `moves-${createHash('sha256').update(url).digest('hex').slice(0, 12)}.jsonl`
+/** For one file a database service. Its address may hold a password, which belongs in no name. */
+export function shortName(url: string): string {
+  return createHash('sha256').update(url).digest('hex').slice(0, 12)
 }

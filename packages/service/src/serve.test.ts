@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { DuckWorld, serverIds } from '../test/duck.ts'
 import { eventually, Service } from '../test/service.ts'
@@ -67,6 +68,52 @@ async function killedInTheMiddle(world: DuckWorld, meanwhile = (): void => {}): 
 }
 const first = <T>(all: Iterable<T>): T => [...all][0] as T
 const twice = (world: DuckWorld): number => [...world.moves().values()].filter((times) => times > 1).length
+
+describe('killed in the middle of an evacuation, with its state in a file', () => {
+  test('the evacuation itself goes on: the next run moves the rest when the lease of the first is over, and nobody twice', async () => {
+    await using world = await DuckWorld.open({ dialect: 'v1', users: 300 })
+    await using first = serve(world, { PINTAIL_STORE: 'sqlite' })
+    const { path } = await first.says(/^the state is in .*state-[0-9a-f]{12}\.db/)
+    await allUp(first)
+    await world.kill(2)
+    await eventually(() => sum(world.moves()) >= 40, 'some moves', first)
+    first.kill('SIGKILL')
+    expect(await first.exit()).toBe('SIGKILL')
+    // What passes in between is the rest of the lease, half a minute and more: for the next run it has passed.
+    const state = new DatabaseSync(String(path))
+    expect(state.prepare('UPDATE lease SET ttl_ms = 0 WHERE holder IS NOT NULL').run().changes).toBe(1)
+    state.close()
+    await using second = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', second)
+    await second.says(/^evacuation \S+ completed/)
+    expect(second.said(/^server 2 was inactive at the start/)).toEqual([])
+    expect(world.moves().size).toBe(300)
+    expect(twice(world)).toBe(0)
+    await world.revive(2)
+    await eventually(() => world.status(2) === 'active', 'server 2 active again', second)
+  }, 120_000)
+
+  test('a second service over the same file stands by, and moves nobody', async () => {
+    await using world = await DuckWorld.open({ dialect: 'v1', users: 30 })
+    await using one = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await allUp(one)
+    await using other = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await eventually(async () => (await other.health()).body.state === 'standby', 'the other stands by', other)
+    await world.kill(2)
+    await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', one)
+    expect(twice(world)).toBe(0)
+    expect(other.said(/^evacuation/)).toEqual([])
+  }, 120_000)
+
+  test('a file that cannot be used ends it, with what to do', async () => {
+    await using world = await DuckWorld.open({ dialect: 'v1' })
+    await using service = serve(world, { PINTAIL_STORE: 'sqlite', PINTAIL_STORE_PATH: fast })
+    expect(await service.exit()).toBe(1)
+    expect(service.output + service.stderr).toMatch(
+      /the state cannot be kept: .*fast\.yaml: it is not a SQLite database; nothing was changed\. Name another file/,
+    )
+  }, 60_000)
+})
 
 describe('killed in the middle of an evacuation, with its state in memory', () => {
   test('the next run moves the rest, and nobody twice', async () => {

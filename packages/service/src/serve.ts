@@ -1,4 +1,4 @@
-import { type Logger as CoreLogger, createPintail, errorText, memoryStore, type Pintail } from '@pintail/core'
+import { type Logger as CoreLogger, createPintail, errorText, isPintailError, type Pintail } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { tellDecisions } from './decisions.ts'
@@ -14,6 +14,7 @@ import { paceOf, seconds } from './settings/policy.ts'
 import type { Resolved } from './settings/resolve.ts'
 import { settingsData } from './settings/show.ts'
 import { type Ending, endings } from './signals.ts'
+import { openState, type State } from './store.ts'
 import { usesColor } from './terminal.ts'
 import { version } from './version.ts'
 
@@ -23,13 +24,17 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
   const logger = createLogger({ ...values, isTerminal: terminal.isTerminal, color: usesColor(terminal) })
   using ending = endings(logger)
   tellStart(resolved, logger)
+  const opened = await opensState(resolved, terminal, logger)
+  if (!opened) return 1
+  await using state = opened
   const { duck, registry } = connectVpnDuck(values, { logger, ledger: openLedger(values, terminal.env, logger) })
   const engine = createPintail({
     registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
     mover: duck.mover,
     log: duck.log,
     logger: forOperators(logger),
-    store: memoryStore({ journalLimit: 100_000 }),
+    store: state.store,
+    ...(state.leases && { leases: state.leases }),
     probers: [proberFor(values)],
     policy: resolved.policy,
   })
@@ -57,6 +62,16 @@ function forOperators(logger: Logger): CoreLogger {
     info: (data, text) => ('capability' in data ? logger.debug(data, text) : logger.info(data, text)),
     warn: (data, text) => logger.warn(data, text),
     error: (data, text) => logger.error(data, text),
+  }
+}
+
+async function opensState({ values }: Resolved, { env }: Terminal, logger: Logger): Promise<State | null> {
+  try {
+    return await openState(values, env, logger)
+  } catch (error) {
+    const remedy = (isPintailError(error) && error.remedy) || 'Name a file that it may write in PINTAIL_STORE_PATH.'
+    logger.fatal({ err: error, remedy }, `the state cannot be kept: ${errorText(error)}. ${remedy}`)
+    return null
   }
 }
 

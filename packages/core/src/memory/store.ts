@@ -1,5 +1,6 @@
 import { PintailError } from '../errors.ts'
 import type { JournalEntry, MigrationStore, StoreKind, StoreRecords } from '../ports.ts'
+import type { Evacuation, Migration } from '../vocabulary.ts'
 
 export interface MemoryStoreOptions {
   /** Journal entries kept, 1 000–100 000 000; the oldest go first. Default 1 000 000. */
@@ -25,6 +26,15 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
     const found = tables.get(kind) ?? new Map()
     tables.set(kind, found)
     return found as Map<string, StoreRecords[K]>
+  }
+
+  const isOver = (migrationId: string, before: number): boolean => {
+    const evacuation = table('evacuation').get((table('migration').get(migrationId) as Migration | undefined)?.evacuationId ?? '') as
+      | Evacuation
+      | undefined
+    const incident = table('incident').get(evacuation?.incidentId ?? '')
+    if (incident && (incident.status !== 'closed' || ['waiting', 'running'].includes(incident.failback?.state ?? ''))) return false
+    return !evacuation || (evacuation.endedAt !== null && evacuation.endedAt < before)
   }
 
   return {
@@ -68,6 +78,27 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
     async readJournal({ after, limit }) {
       const from = Math.max(0, after - dropped)
       return { entries: journal.slice(from, from + limit), oldestSeq: dropped + 1, lastSeq: dropped + journal.length }
+    },
+    async prune({ movesBefore, journalBefore, limit }) {
+      let moves = 0
+      for (const [migrationId, ids] of movesOf) {
+        if (moves >= limit || !isOver(migrationId, movesBefore)) continue
+        for (const id of [...ids].slice(0, limit - moves)) {
+          table('move').delete(id)
+          ids.delete(id)
+          moves++
+        }
+        if (ids.size === 0) movesOf.delete(migrationId)
+      }
+      const readers = [...table('cursor').values()].filter(({ name }) => !name.includes('/'))
+      const slowest = readers.reduce<(typeof readers)[number] | null>((least, one) => (least && least.seq <= one.seq ? least : one), null)
+      const old = journal.findIndex(({ at }) => at >= journalBefore)
+      const unread = slowest ? Math.max(0, slowest.seq - dropped) : journal.length
+      const entries = Math.min(limit, unread, old < 0 ? journal.length : old)
+      journal = journal.slice(entries)
+      dropped += entries
+      const heldBy = (old < 0 ? journal.length + entries : old) > unread ? (slowest?.name ?? null) : null
+      return { moves, entries, more: moves === limit || entries === limit, heldBy }
     },
   }
 }

@@ -164,7 +164,7 @@ describe('what is wrong', () => {
         CHECK_INTERVAL: '3s',
         PING_TIMEOUT: '',
         DATABASE_SERVICE_URL: 'database-service:5002',
-        PINTAIL_STORE: 'sqlite',
+        PINTAIL_STORE: 'postgres',
         PINTAIL_CONFIG: config,
       },
       { mode: 'atuo' },

@@ -107,7 +107,18 @@ export const settings = {
     true,
     'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
   ),
-  store: setting('PINTAIL_STORE', choice(['memory'], ['sqlite', 'postgres', 'nats', 'redis']), 'memory', 'where the state is kept'),
+  store: setting(
+    'PINTAIL_STORE',
+    choice(['memory', 'sqlite'], ['postgres', 'nats', 'redis']),
+    'memory',
+    'where the state is kept: in memory it ends with the process; in a sqlite file evacuations go on after a restart, and a second service over the same file stands by',
+  ),
+  storePath: setting(
+    'PINTAIL_STORE_PATH',
+    path('path of a file, or auto'),
+    'auto',
+    'the file of PINTAIL_STORE=sqlite; auto: one for each database service, in $STATE_DIRECTORY or in ~/.local/state/pintail',
+  ),
   ledger: setting(
     'PINTAIL_LEDGER',
     path('path of a file, auto or off'),

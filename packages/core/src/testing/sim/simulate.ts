@@ -2,7 +2,7 @@ import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
-import type { JournalEntry } from '../../ports.ts'
+import type { JournalEntry, MigrationStore } from '../../ports.ts'
 import { seededRandom } from '../random.ts'
 import { judgeJournal } from '../trace/index.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
@@ -61,10 +61,10 @@ export class Simulation implements Stage, ScriptStage {
   #phase: Phase = 'quiet'
   #healed = false
 
-  constructor(history: History, traced = false) {
+  constructor(history: History, traced = false, store?: MigrationStore) {
     this.history = history
     this.#traced = traced
-    this.world = new World(history.setup)
+    this.world = new World(history.setup, store)
     this.judge = new Judge(this.world)
     this.world.judge = this.judge
     this.world.onPhase = (status) => this.#entered(status)
@@ -491,6 +491,6 @@ export class Simulation implements Stage, ScriptStage {
 }
 
 /** Runs one history. @param traced also tells what happened, line by line */
-export function simulate(history: History, traced = false): Promise<SimResult> {
-  return new Simulation(history, traced).run()
+export function simulate(history: History, traced = false, store?: MigrationStore): Promise<SimResult> {
+  return new Simulation(history, traced, store).run()
 }

@@ -9,6 +9,7 @@ import type {
   JournalDraft,
   JournalEntry,
   LeaseStore,
+  Listing,
   Located,
   LogSink,
   MigrationStore,
@@ -151,12 +152,12 @@ export class World {
   readonly #newest = new Map<string, readonly [number, number]>()
   #stale: { servers: readonly ServerInput[]; connections: ReadonlyMap<string, readonly ConnectionInput[]> } | null = null
 
-  constructor(setup: Setup) {
+  constructor(setup: Setup, store: MigrationStore = memoryStore()) {
     this.setup = setup
     this.clock = fakeClock()
     this.startedAt = this.clock.now()
     this.random = seededRandom(setup.seed * 31 + 7)
-    this.store = memoryStore()
+    this.store = store
     for (const row of setup.servers) this.addServer(row)
     for (const { id, server, mobility, region, prefers = [] } of setup.users) {
       this.addUser(id, server, { id, mobility, region, meta: { note: secret } })
@@ -228,7 +229,13 @@ export class World {
 
   /** Every entry that the store has kept. */
   async journal(): Promise<readonly JournalEntry[]> {
-    return (await this.store.readJournal({ after: 0, limit: 1_000_000 }, { signal: new AbortController().signal })).entries
+    const all: JournalEntry[] = []
+    for (;;) {
+      const query = { after: all.at(-1)?.seq ?? 0, limit: 100_000 }
+      const { entries } = await this.store.readJournal(query, { signal: new AbortController().signal })
+      if (entries.length === 0) return all
+      all.push(...entries)
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------- fault windows
@@ -671,7 +678,7 @@ export class World {
       list: (kind, filter) =>
         process.call(async () => {
           await slow()
-          return [...((await store.list(kind, filter, ctx)) as never[])]
+          return rowsOf(store.list(kind, filter, ctx)) as Promise<never[]>
         }),
       readJournal: (query) =>
         process.call(async () => {
@@ -754,4 +761,12 @@ export class World {
         }),
     }
   }
+}
+
+/** All rows of a list, which a store may give in pages. */
+async function rowsOf(listing: Listing<unknown>): Promise<readonly unknown[]> {
+  if ('then' in listing) return listing
+  const rows: unknown[] = []
+  for await (const page of listing) rows.push(...page)
+  return rows
 }

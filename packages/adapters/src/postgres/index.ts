@@ -1,0 +1,3 @@
+export type { PgClient, PgPool } from './pool.ts'
+export { type PostgresMigration, type PostgresNames, postgresMigrations, schemaSql } from './schema.ts'
+export { type PostgresStores, type PostgresStoresOptions, postgresStores } from './stores.ts'

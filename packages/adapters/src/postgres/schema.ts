@@ -1,0 +1,163 @@
+import { PintailError } from '@pintail/core'
+
+export interface PostgresNames {
+  /** The schema that the tables are in. Default `pintail`. Letters a–z, digits and `_`, at most 40 characters. */
+  readonly schema?: string
+  /** Before the name of each table and index, for a schema that others use too. The same characters. Default none. */
+  readonly tablePrefix?: string
+}
+
+/** One step of the schema: forward only, run once, in the order of the list. */
+export interface PostgresMigration {
+  readonly version: number
+  /** Statements for one transaction. They note themselves in `schema_versions`. */
+  readonly sql: string
+}
+
+export type TableName = 'schema_versions' | 'state' | 'lease' | 'migrations' | 'moves' | 'records' | 'journal'
+export type Tables = { readonly [K in TableName]: string }
+
+const names: readonly TableName[] = ['schema_versions', 'state', 'lease', 'migrations', 'moves', 'records', 'journal']
+
+/** Quoted and with their schema. Only names of plain characters come this far, so that none can end the quotes. */
+export function tablesOf({ schema = 'pintail', tablePrefix = '' }: PostgresNames): Tables {
+  return Object.fromEntries(names.map((name) => [name, `"${identifier('schema', schema)}"."${prefixed(tablePrefix)}${name}"`])) as Tables
+}
+
+function identifier(option: string, name: string): string {
+  if (typeof name === 'string' && /^[a-z_][a-z0-9_]{0,39}$/.test(name)) return name
+  throw new PintailError('invalid_options', `${option} must be 1 to 40 of a–z, 0–9 and _, and begin with no digit: ${JSON.stringify(name)}`)
+}
+
+const prefixed = (tablePrefix: string): string => (tablePrefix === '' ? '' : identifier('tablePrefix', tablePrefix))
+
+/**
+ * The steps for a tool of the host's own. `migrate()` runs those that are missing.
+ * @throws PintailError `invalid_options`
+ */
+export function postgresMigrations(options: PostgresNames & { readonly environment?: string } = {}): readonly PostgresMigration[] {
+  const { schema = 'pintail', tablePrefix = '', environment = 'default' } = options
+  const tables = tablesOf(options)
+  return [{ version: 1, sql: first(tables, schema, prefixed(tablePrefix), literal(environment)) }]
+}
+
+/**
+ * All steps as one text, in one transaction, for an empty database: `psql -f`.
+ * @throws PintailError `invalid_options`
+ */
+export function schemaSql(options: PostgresNames & { readonly environment?: string } = {}): string {
+  return ['BEGIN;', ...postgresMigrations(options).map(({ sql }) => sql.trim()), 'COMMIT;', ''].join('\n')
+}
+
+function literal(text: string): string {
+  if (text.length < 1 || text.length > 100 || /\p{Cc}/u.test(text))
+    throw new PintailError('invalid_options', 'environment must have 1 to 100 characters, and no control characters')
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+const field = (column: string, name: string): string => `${column} text GENERATED ALWAYS AS (record ->> '${name}') STORED`
+const number = (column: string, type: string, name: string): string =>
+  `${column} ${type} GENERATED ALWAYS AS ((record ->> '${name}')::${type}) STORED`
+const time = (column: string, name: string): string =>
+  `${column} timestamptz GENERATED ALWAYS AS (to_timestamp((record ->> '${name}')::double precision / 1000)) STORED`
+
+const notNull = (column: string): string => `${column} NOT NULL`
+
+/**
+ * The record is kept once, as `json` (text, as it was written); what people ask for with SQL are columns that are made of
+ * it, so that the two cannot disagree. Those of `migrations` are seed 004's.
+ */
+const first = (t: Tables, schema: string, prefix: string, environment: string): string => `
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '${schema}') THEN CREATE SCHEMA "${schema}"; END IF;
+END $$;
+
+CREATE TABLE ${t.schema_versions} (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+
+-- The highest token that has committed, its last batch, and the newest number of the journal: one row, whose lock puts
+-- all commits in a row.
+CREATE TABLE ${t.state} (
+  id integer PRIMARY KEY CHECK (id = 1),
+  environment text NOT NULL,
+  token bigint NOT NULL DEFAULT 0,
+  batch bigint NOT NULL DEFAULT 0,
+  last_seq bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
+INSERT INTO ${t.state} (id, environment) VALUES (1, ${environment});
+
+CREATE TABLE ${t.lease} (
+  id integer PRIMARY KEY CHECK (id = 1),
+  token bigint NOT NULL DEFAULT 0,
+  holder text,
+  until timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 10);
+INSERT INTO ${t.lease} (id) VALUES (1);
+
+CREATE TABLE ${t.migrations} (
+  ord bigint GENERATED ALWAYS AS IDENTITY,
+  id text PRIMARY KEY,
+  version bigint NOT NULL,
+  record json NOT NULL,
+  ${[
+    field('evacuation_id', 'evacuationId'),
+    notNull(field('server_id', 'fromServerId')),
+    field('server_name', 'fromServerName'),
+    notNull(field('from_node_id', 'fromServerId')),
+    field('from_node_name', 'fromServerName'),
+    notNull(field('to_node_id', 'toServerId')),
+    field('to_node_name', 'toServerName'),
+    notNull(field('status', 'status')),
+    notNull(field('reason', 'reason')),
+    number('savings_eur_hour', 'numeric', 'savingsEurHour'),
+    number('savings_eur_month', 'numeric', 'savingsEurMonth'),
+    notNull(time('created_at', 'createdAt')),
+    time('approved_at', 'approvedAt'),
+    time('scheduled_at', 'scheduledAt'),
+    time('started_at', 'startedAt'),
+    time('completed_at', 'completedAt'),
+    number('player_count_at_start', 'integer', 'connectionCountAtStart'),
+    number('data_sync_progress', 'double precision', 'progress'),
+    number('connections_moved', 'integer', 'connectionsMoved'),
+    number('connections_failed', 'integer', 'connectionsFailed'),
+    field('error_message', 'errorMessage'),
+    number('retry_count', 'integer', 'retryCount'),
+    number('max_retries', 'integer', 'maxRetries'),
+    field('triggered_by', 'triggeredBy'),
+    field('notes', 'notes'),
+  ].join(',\n  ')}
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX "${prefix}idx_migrations_ord" ON ${t.migrations} (ord);
+CREATE INDEX "${prefix}idx_migrations_server_id" ON ${t.migrations} (server_id);
+CREATE INDEX "${prefix}idx_migrations_status" ON ${t.migrations} (status);
+CREATE INDEX "${prefix}idx_migrations_created_at" ON ${t.migrations} (created_at);
+
+CREATE TABLE ${t.moves} (
+  ord bigint GENERATED ALWAYS AS IDENTITY,
+  id text PRIMARY KEY,
+  migration_id text NOT NULL,
+  version bigint NOT NULL,
+  record json NOT NULL
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX "${prefix}idx_moves_ord" ON ${t.moves} (ord);
+CREATE INDEX "${prefix}idx_moves_migration_id" ON ${t.moves} (migration_id, ord);
+
+-- Incidents, evacuations, decisions, pending revokes, the operator's words, cursors.
+CREATE TABLE ${t.records} (
+  ord bigint GENERATED ALWAYS AS IDENTITY,
+  kind text NOT NULL,
+  id text NOT NULL,
+  version bigint NOT NULL,
+  record json NOT NULL,
+  PRIMARY KEY (kind, id)
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX "${prefix}idx_records_kind" ON ${t.records} (kind, ord);
+
+CREATE TABLE ${t.journal} (
+  seq bigint PRIMARY KEY,
+  at double precision NOT NULL,
+  type text NOT NULL,
+  data json NOT NULL
+);
+
+INSERT INTO ${t.schema_versions} (version) VALUES (1);
+`

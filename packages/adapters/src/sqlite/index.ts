@@ -1,0 +1,2 @@
+export { type SqliteMigration, sqliteMigrations } from './schema.ts'
+export { type SqliteStores, type SqliteStoresOptions, sqliteStores } from './stores.ts'

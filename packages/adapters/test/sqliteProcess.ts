@@ -1,0 +1,45 @@
+// A process of its own over a SQLite file: node --conditions=@pintail/source sqliteProcess.ts PATH WHAT
+//
+// `write`: commits batch after batch and says the number of each when it is kept, until it is killed.
+// `read-only`: becomes a user who may not write the file, and says how a commit ends.
+// `lease`: tries for the lease as often as it can, and says each token that it gets.
+
+import type { Token } from '@pintail/core'
+import { sqliteStores } from '../src/sqlite/index.ts'
+
+const [path = '', what] = process.argv.slice(2)
+const ctx = { signal: new AbortController().signal }
+const say = (text: string | number): Promise<void> => new Promise((resolve) => process.stdout.write(`${text}\n`, () => resolve()))
+const batchOf = (batch: number, token = 1) => ({
+  token: token as Token,
+  batch,
+  writes: [],
+  journal: [{ at: 0, type: `${batch}`, data: { text: 'x'.repeat(500) } }],
+})
+
+const { store, leases } = sqliteStores({ path })
+if (what === 'write') {
+  for (let batch = 1; ; batch++) {
+    await store.commit(batchOf(batch), ctx)
+    await say(batch)
+  }
+} else if (what === 'read-only') {
+  if (process.getuid?.() === 0) {
+    process.setgid?.(65534)
+    process.setuid?.(65534)
+  }
+  await say(
+    await store.commit(batchOf(9, 9), ctx).then(
+      () => 'kept',
+      (error: { code: string }) => error.code,
+    ),
+  )
+} else if (what === 'lease') {
+  for (let tries = 0; tries < 60; tries++) {
+    const lease = await leases.acquire(`${process.pid}`, 60_000, ctx)
+    if (!lease) continue
+    await store.commit(batchOf(1, lease.token), ctx)
+    await say(lease.token)
+    await leases.release(lease, ctx)
+  }
+}
