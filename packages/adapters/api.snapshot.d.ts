@@ -8,6 +8,8 @@
 // @pintail/adapters/windows → ./dist/windows/index.d.ts
 // @pintail/adapters/vpn-duck → ./dist/vpn-duck/index.d.ts
 // @pintail/adapters/vpn-duck/testing → ./dist/vpn-duck/testing/index.d.ts
+// @pintail/adapters/sqlite → ./dist/sqlite/index.d.ts
+// @pintail/adapters/postgres → ./dist/postgres/index.d.ts
 
 // ─── dist/fping/index.d.ts
 export { type FpingOptions, fping } from "./prober.js";
@@ -36,6 +38,79 @@ export interface JsonlLog extends LogSink, AsyncDisposable {
     close(): Promise<void>;
 }
 export declare function jsonlLog(path: string, { flush, mode }?: JsonlLogOptions): JsonlLog;
+
+// ─── dist/postgres/index.d.ts
+export type { PgClient, PgPool } from "./pool.js";
+export { type PostgresMigration, type PostgresNames, postgresMigrations, schemaSql } from "./schema.js";
+export { type PostgresStores, type PostgresStoresOptions, postgresStores } from "./stores.js";
+
+// ─── dist/postgres/pool.d.ts
+import { type Clock, PintailError } from "@pintail/core";
+export interface PgClient {
+    query(text: string, values?: unknown[]): PromiseLike<{
+        readonly rows: readonly unknown[];
+    }>;
+    release(destroy?: boolean): void;
+    on(event: "error", listener: (error: Error) => void): unknown;
+    removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+export interface PgPool {
+    connect(callback: (error: Error | undefined, client: PgClient | undefined) => void): void;
+}
+export declare function takeFrom(pool: PgPool): Promise<{
+    readonly client: PgClient;
+    readonly give: (destroy: boolean) => void;
+}>;
+export declare class StatementFailure extends Error {
+    readonly isSent: boolean;
+    readonly sqlState: string | null;
+    constructor(error: unknown, isSent: boolean);
+    get isWithoutEffect(): boolean;
+}
+export declare function ask<Row>(pool: PgPool, text: string, values: unknown[], { signal, clock, timeoutMs }: {
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly timeoutMs: number;
+}): Promise<readonly Row[]>;
+export declare function failure(error: unknown): PintailError;
+
+// ─── dist/postgres/schema.d.ts
+export interface PostgresNames {
+    readonly schema?: string;
+    readonly tablePrefix?: string;
+}
+export interface PostgresMigration {
+    readonly version: number;
+    readonly sql: string;
+}
+export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "moves" | "records" | "journal";
+export type Tables = {
+    readonly [K in TableName]: string;
+};
+export declare function tablesOf({ schema, tablePrefix }: PostgresNames): Tables;
+export declare function postgresMigrations(options?: PostgresNames & {
+    readonly environment?: string;
+}): readonly PostgresMigration[];
+export declare function schemaSql(options?: PostgresNames & {
+    readonly environment?: string;
+}): string;
+
+// ─── dist/postgres/stores.d.ts
+import { type Clock, type LeaseStore, type MigrationStore } from "@pintail/core";
+import type { PgPool } from "./pool.js";
+import { type PostgresNames } from "./schema.js";
+export interface PostgresStoresOptions extends PostgresNames {
+    readonly pool: PgPool;
+    readonly environment?: string;
+    readonly timeoutMs?: number;
+    readonly clock?: Clock;
+}
+export interface PostgresStores {
+    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune">>;
+    readonly leases: LeaseStore;
+    migrate(): Promise<void>;
+}
+export declare function postgresStores(options: PostgresStoresOptions): PostgresStores;
 
 // ─── dist/probers/dial.d.ts
 import { Socket } from "node:net";
@@ -132,6 +207,34 @@ export interface TlsOptions extends CertificateOptions, ExpiryOptions {
     readonly port?: number;
 }
 export declare function tls(options?: TlsOptions): Prober;
+
+// ─── dist/sqlite/index.d.ts
+export { type SqliteMigration, sqliteMigrations } from "./schema.js";
+export { type SqliteStores, type SqliteStoresOptions, sqliteStores } from "./stores.js";
+
+// ─── dist/sqlite/schema.d.ts
+export declare const applicationId = 1349416044;
+export interface SqliteMigration {
+    readonly version: number;
+    readonly sql: string;
+}
+export declare const sqliteMigrations: readonly SqliteMigration[];
+
+// ─── dist/sqlite/stores.d.ts
+import { type Clock, type LeaseStore, type MigrationStore } from "@pintail/core";
+export interface SqliteStoresOptions {
+    readonly path: string;
+    readonly environment?: string;
+    readonly busyTimeoutMs?: number;
+    readonly clock?: Clock;
+}
+export interface SqliteStores extends AsyncDisposable {
+    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune">>;
+    readonly leases: LeaseStore;
+    open(): Promise<void>;
+    close(): Promise<void>;
+}
+export declare function sqliteStores({ path, environment, busyTimeoutMs, clock, }: SqliteStoresOptions): SqliteStores;
 
 // ─── dist/vpn-duck/duck.d.ts
 import { type CallContext, type ConnectionMover, type LogSink, type Pintail, type ServerRegistry } from "@pintail/core";

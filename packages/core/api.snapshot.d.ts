@@ -641,6 +641,18 @@ export interface MigrationStore {
         readonly after: number;
         readonly limit: number;
     }, ctx: CallContext): PromiseLike<JournalPage>;
+    prune?(query: PruneQuery, ctx: CallContext): PromiseLike<Pruned>;
+}
+export interface PruneQuery {
+    readonly movesBefore: number;
+    readonly journalBefore: number;
+    readonly limit: number;
+}
+export interface Pruned {
+    readonly moves: number;
+    readonly entries: number;
+    readonly more: boolean;
+    readonly heldBy: string | null;
 }
 export interface Lease {
     readonly token: Token;
@@ -891,11 +903,26 @@ export interface FakeClock extends Clock {
 export declare function fakeClock(startAt?: number): FakeClock;
 
 // ─── dist/testing/contracts/index.d.ts
+export { type LeaseExtra, type LeaseHarness, leaseStoreContract } from "./leases.js";
 export { type LogExtra, type LogHarness, logSinkContract } from "./log.js";
 export { connectionMoverContract, type MoverExtra, type MoverHarness } from "./mover.js";
 export { type ProbedServer, type ProberExtra, type ProberHarness, proberContract } from "./prober.js";
 export { type RegistryExtra, type RegistryHarness, serverRegistryContract } from "./registry.js";
 export type { ContractRule, KitOptions, Troubles } from "./rule.js";
+export { migrationStoreContract, type StoreExtra, type StoreHarness } from "./store.js";
+
+// ─── dist/testing/contracts/leases.d.ts
+import type { LeaseStore } from "../../ports.js";
+import { type ContractRule, type KitOptions, type Troubles } from "./rule.js";
+export interface LeaseHarness extends Troubles {
+    readonly leases: LeaseStore;
+    pass(ms: number): unknown;
+    another?(): LeaseStore | PromiseLike<LeaseStore>;
+    skewed?(byMs: number): LeaseStore | PromiseLike<LeaseStore>;
+    restart?(): LeaseStore | PromiseLike<LeaseStore>;
+}
+export type LeaseExtra = "another" | "skewed" | "restart" | "goDown" | "fallSilent";
+export declare function leaseStoreContract(create: () => LeaseHarness | PromiseLike<LeaseHarness>, options?: KitOptions<LeaseExtra>): ContractRule[];
 
 // ─── dist/testing/contracts/log.d.ts
 import type { LogEntry, LogSink } from "../../ports.js";
@@ -1010,6 +1037,17 @@ export declare function abortCall<T>(what: string, call: (ctx: CallContext) => P
 export declare function frozen<T>(value: T): T;
 export declare function shown(error: unknown): string;
 
+// ─── dist/testing/contracts/store.d.ts
+import type { MigrationStore } from "../../ports.js";
+import { type ContractRule, type KitOptions, type Troubles } from "./rule.js";
+export interface StoreHarness extends Troubles {
+    readonly store: MigrationStore;
+    another?(): MigrationStore | PromiseLike<MigrationStore>;
+    restart?(): MigrationStore | PromiseLike<MigrationStore>;
+}
+export type StoreExtra = "prune" | "another" | "restart" | "goDown" | "fallSilent";
+export declare function migrationStoreContract(create: () => StoreHarness | PromiseLike<StoreHarness>, options?: KitOptions<StoreExtra>): ContractRule[];
+
 // ─── dist/testing/fleet.d.ts
 import type { PintailEvent } from "../index.js";
 import { type MemoryLog, type MemoryRegistry, type Pintail, type PintailOptions } from "../index.js";
@@ -1052,7 +1090,7 @@ export declare function createFleet(options?: FleetOptions): Promise<Fleet>;
 
 // ─── dist/testing/index.d.ts
 export { type FakeClock, fakeClock } from "./clock.js";
-export { type ContractRule, connectionMoverContract, type KitOptions, type LogExtra, type LogHarness, logSinkContract, type MoverExtra, type MoverHarness, type ProbedServer, type ProberExtra, type ProberHarness, proberContract, type RegistryExtra, type RegistryHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
+export { type ContractRule, connectionMoverContract, type KitOptions, type LeaseExtra, type LeaseHarness, type LogExtra, type LogHarness, leaseStoreContract, logSinkContract, type MoverExtra, type MoverHarness, migrationStoreContract, type ProbedServer, type ProberExtra, type ProberHarness, proberContract, type RegistryExtra, type RegistryHarness, type StoreExtra, type StoreHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
 export { type Act, type ActScope, type FaultKind, faultKinds, type History, historyOf, type Invariant, type NthOn, type Phase, phases, type Script, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
@@ -1424,7 +1462,7 @@ export declare function shrink(history: History, violation: Violation, told?: (h
 
 // ─── dist/testing/sim/simulate.d.ts
 import type { PauseTarget, Pintail, PintailEvent } from "../../index.js";
-import type { JournalEntry } from "../../ports.js";
+import type { JournalEntry, MigrationStore } from "../../ports.js";
 import { type Ask, type Stage } from "./faults.js";
 import { Judge } from "./judge.js";
 import type { FaultKind, Phase, Violation } from "./kinds.js";
@@ -1459,7 +1497,7 @@ export declare class Simulation implements Stage, ScriptStage {
     readonly judge: Judge;
     onEvent: (event: PintailEvent) => void;
     onLine: (level: string, message: string, data: object) => void;
-    constructor(history: History, traced?: boolean);
+    constructor(history: History, traced?: boolean, store?: MigrationStore);
     replace(startsAfterMs: number): void;
     refused(act: Act, why: string): void;
     leader(): Process | null;
@@ -1474,7 +1512,7 @@ export declare class Simulation implements Stage, ScriptStage {
     standby(): Pintail | null;
     advance(ms: number): Promise<void>;
 }
-export declare function simulate(history: History, traced?: boolean): Promise<SimResult>;
+export declare function simulate(history: History, traced?: boolean, store?: MigrationStore): Promise<SimResult>;
 
 // ─── dist/testing/sim/world.d.ts
 import type { ClientNotifier, ConnectionInput, ConnectionMover, GuardSource, GuardState, JournalDraft, JournalEntry, LeaseStore, LogSink, MigrationStore, ObservationSource, Prober, Random, ServerInput, ServerRegistry, StoreWrite } from "../../ports.js";
@@ -1573,7 +1611,7 @@ export declare class World {
     onDelivery: (move: Move, access: Json) => void;
     between: (name: MoverCall, move: Move | null, work: () => Promise<unknown>) => Promise<unknown>;
     calls: number;
-    constructor(setup: Setup);
+    constructor(setup: Setup, store?: MigrationStore);
     get now(): number;
     addServer(row: ServerInput & {
         readonly capacity: number;
