@@ -9,6 +9,8 @@ export default defineConfig({
     include: ['packages/**/*.test.ts', 'examples/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', 'lab/**'],
     passWithNoTests: true,
+    // Many tests wait for processes, sockets and time-outs: on two cores, one worker alone leaves one of them idle.
+    maxWorkers: '100%',
     // Generous: a time-out is for what hangs, never a measure of speed.
     testTimeout: 30_000,
     coverage: {
