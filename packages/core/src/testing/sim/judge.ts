@@ -64,6 +64,8 @@ export class Judge implements Witness {
   readonly #started = new Map<string, number>()
   /** The key of each move that is not undone. */
   readonly #keys = new Map<string, string>()
+  /** Keys whose rollback was asked for. */
+  readonly #rollbacks = new Set<string>()
   readonly #recovered = new Set<string>()
   readonly #forbade = new Map<Process, number>()
   readonly #delivered = new Set<string>()
@@ -311,6 +313,17 @@ export class Judge implements Witness {
 
   /** How far the clock of an engine may be from ours. */
   skewMs = 1
+
+  rollbackAsked(move: Move): void {
+    this.#rollbacks.add(move.key)
+  }
+
+  /** The panel has said that he is not on the target: after a rollback without an answer that is its answer. */
+  notOnTarget(move: Move): void {
+    const id = move.key.slice(0, move.key.lastIndexOf('/'))
+    const isAnswer = this.#world.setup.panel.fencing === 'enforced' && this.#rollbacks.has(move.key)
+    if (isAnswer && this.#keys.get(id) === move.key) this.#keys.delete(id)
+  }
 
   rolledBack(move: Move, user: TrueUser | null): void {
     const id = move.key.slice(0, move.key.lastIndexOf('/'))

@@ -72,6 +72,8 @@ export interface Witness {
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
   revoked(move: Move, user: TrueUser): void
+  rollbackAsked(move: Move): void
+  notOnTarget(move: Move): void
   rolledBack(move: Move, user: TrueUser | null): void
   lied(move: Move): void
   arrivedLate(move: Move): void
@@ -481,6 +483,7 @@ export class World {
           const user = this.users.get(move.connection.id)
           if (!user || user.gone) return 'absent'
           if (user.home === move.to.id) return user.grants.has(move.from.id) ? 'on_both' : 'on_target'
+          this.judge.notOnTarget(move)
           return user.home === move.from.id ? 'on_source' : 'absent'
         })
     if (has('verify'))
@@ -497,6 +500,7 @@ export class World {
       mover.rollback = (move) =>
         call('rollback', move, async () => {
           await this.#latency(5, 100)
+          this.judge.rollbackAsked(move)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
           const user = this.users.get(move.connection.id)
           if (!user || user.gone) return void this.judge.rolledBack(move, null)
