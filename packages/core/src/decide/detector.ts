@@ -50,28 +50,38 @@ export function newDetector(now: number): DetectorState {
  * `latencyThresholdMs` mean round trip. (VPN Duck: available = loss < threshold AND mean latency ≤ threshold.)
  */
 export function judgeCheck(sample: Sample, policy: DetectPolicy): { readonly passed: boolean; readonly reason: Reason } {
+  const rule = brokenBy(sample, policy)
+  return { passed: rule === null, reason: rule === null ? answers(sample) : fails(rule, sample, policy) }
+}
+
+/** The rule that a check fails by; null: it passes. */
+function brokenBy(sample: Sample, policy: DetectPolicy): 'no_reply' | 'packet_loss' | 'latency' | null {
+  const { sent, received, rttMs } = sample
+  if (received === 0) return 'no_reply'
+  // Multiplied out, so that 50 % of any count is exactly 50 %.
+  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent) return 'packet_loss'
+  return rttMs.length > 0 && meanOf(rttMs) > policy.latencyThresholdMs ? 'latency' : null
+}
+
+const meanOf = (rttMs: readonly number[]): number => rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
+
+function fails(code: 'no_reply' | 'packet_loss' | 'latency', sample: Sample, policy: DetectPolicy): Reason {
   const { sent, received, rttMs, failure } = sample
   const lossPercent = sent === 0 ? 100 : ((sent - received) * 100) / sent
   const values = { sent, received, lossPercent: round(lossPercent), prober: sample.prober, vantage: sample.vantage }
-  if (received === 0) {
+  if (code === 'no_reply') {
     const why = failure ? `: ${failure.layer} ${failure.kind}${failure.detail ? ` (${failure.detail})` : ''}` : ''
     const told = failure ? { ...values, kind: failure.kind, layer: failure.layer } : values
-    return failing('no_reply', `no answer to ${count(sent, 'packet')}${why}`, told)
+    return { code, message: `no answer to ${count(sent, 'packet')}${why}`, values: told }
   }
-  // Multiplied out, so that 50 % of any count is exactly 50 %.
-  const lost = `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`
-  if ((sent - received) * 100 >= policy.packetLossThresholdPercent * sent) return failing('packet_loss', lost, values)
-  const meanMs = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
-  if (meanMs !== null && meanMs > policy.latencyThresholdMs) {
-    const slow = `mean round trip ${round(meanMs)} ms (limit ${policy.latencyThresholdMs} ms)`
-    return failing('latency', slow, { ...values, meanMs: round(meanMs) })
-  }
-  return { passed: true, reason: answers(sample) }
+  if (code === 'packet_loss')
+    return { code, message: `${sent - received} of ${count(sent, 'packet')} lost (limit ${policy.packetLossThresholdPercent} %)`, values }
+  const meanMs = round(meanOf(rttMs))
+  return { code, message: `mean round trip ${meanMs} ms (limit ${policy.latencyThresholdMs} ms)`, values: { ...values, meanMs } }
 }
 
 function answers({ sent, received, rttMs, prober, vantage }: Sample): Reason {
-  const meanMs = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
-  const time = meanMs === null ? '' : ` in ${round(meanMs)} ms`
+  const time = rttMs.length === 0 ? '' : ` in ${round(meanOf(rttMs))} ms`
   const values = { sent, received, lossPercent: round(((sent - received) * 100) / sent), prober, vantage }
   return { code: 'answers', message: `${received} of ${count(sent, 'packet')} answered${time}`, values }
 }
@@ -94,13 +104,16 @@ export function step(state: DetectorState, sample: Sample, policy: DetectPolicy,
  * `confirm.durationMs`; `up` after `recoveryThreshold` passing ones.
  */
 function thresholds(state: DetectorState, base: DetectorState, sample: Sample, policy: DetectPolicy, now: number): DetectorState {
-  const { passed, reason } = judgeCheck(sample, policy)
-  if (!passed) {
+  const rule = brokenBy(sample, policy)
+  if (rule !== null) {
     const failed = oneMoreFailing(state, base, sample, policy)
     const verdict = state.verdict === 'down' || isEnough(failed, policy) ? 'down' : 'suspect'
-    return { ...turn(failed, verdict, now), reasons: [tally(reason, failed)] }
+    return { ...turn(failed, verdict, now), reasons: [tally(fails(rule, sample, policy), failed)] }
   }
   const passes = state.passes + 1
+  // As well as before: what it said first still holds, and no text is made of it ten thousand times a second.
+  if (state.verdict === 'up' && state.reasons[0].code === 'answers') return { ...base, ...unsuspected, passes }
+  const reason = answers(sample)
   if (state.verdict === 'down' && passes < policy.recoveryThreshold)
     return { ...base, failures: 0, failingMs: 0, passes, reasons: [recovering(passes, policy), reason] }
   return { ...turn(base, 'up', now), ...unsuspected, passes, reasons: [reason] }
@@ -223,10 +236,6 @@ export function verdictOf(state: DetectorState): Verdict {
 
 function turn(state: DetectorState, verdict: VerdictKind, now: number): DetectorState {
   return state.verdict === verdict ? state : { ...state, verdict, since: now }
-}
-
-function failing(code: Reason['code'], message: string, values: Readonly<Record<string, number | string>>) {
-  return { passed: false, reason: { code, message, values } }
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10
