@@ -1,5 +1,5 @@
 import type { DetectPolicy, PolicyInput } from '@pintail/core'
-import { calmed } from '../../packages/core/src/decide/calm.ts'
+import { calmed } from '../../packages/core/src/detect/calm.ts'
 import { resolvePolicy } from '../../packages/core/src/options.ts'
 
 /** A setting of detection as it is compared: one for all backgrounds. */

@@ -1,7 +1,7 @@
 import type { DetectPolicy, Sample, ServerId, VerdictKind } from '@pintail/core'
-import { alarmAt, clean } from '../../packages/core/src/decide/cusum.ts'
-import { type DetectorState, newDetector, type Pace, paceOf, step } from '../../packages/core/src/decide/detector.ts'
-import { nextTurn } from '../../packages/core/src/decide/turn.ts'
+import { alarmAt, clean } from '../../packages/core/src/detect/cusum.ts'
+import { type DetectorState, newDetector, type Pace, paceOf, step } from '../../packages/core/src/detect/detector.ts'
+import { nextTurn } from '../../packages/core/src/detect/turn.ts'
 import { type Background, loses, newPath, type PathState, roundTripMs } from './path.ts'
 import { vote } from './vote.ts'
 

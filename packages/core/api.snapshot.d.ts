@@ -1158,6 +1158,8 @@ export declare class Judge implements Witness {
     revoked(move: Move, user: TrueUser): void;
     wasBlind: boolean;
     skewMs: number;
+    rollbackAsked(move: Move): void;
+    notOnTarget(move: Move): void;
     rolledBack(move: Move, user: TrueUser | null): void;
     forbade(process: Process, active: boolean): void;
     undoing(move: Move, user: TrueUser): void;
@@ -1555,6 +1557,8 @@ export interface Witness {
     moveStarted(process: Process, move: Move): void;
     granted(move: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
+    rollbackAsked(move: Move): void;
+    notOnTarget(move: Move): void;
     rolledBack(move: Move, user: TrueUser | null): void;
     lied(move: Move): void;
     arrivedLate(move: Move): void;

@@ -4,6 +4,7 @@ import { checkDependencies, checkLineLimit, checkNoZodTypes, lineLimits, linesOf
 test('tests, typed tests, testing/ and the words do not count; the rest belongs to one room', () => {
   const paths = [
     'decide/guard.ts',
+    'detect/votes.ts',
     'assign/flow.ts',
     'advise/advice.ts',
     'watch/witness.ts',
@@ -14,7 +15,19 @@ test('tests, typed tests, testing/ and the words do not count; the rest belongs 
     'probers/tcp.ts',
     'engine/testing/x.ts',
   ]
-  expect(paths.map(roomOf)).toEqual(['decide', 'assign', 'advise', 'watch', 'rounds', 'engine', 'engine', 'edges', 'edges', 'engine'])
+  expect(paths.map(roomOf)).toEqual([
+    'decide',
+    'detect',
+    'assign',
+    'advise',
+    'watch',
+    'rounds',
+    'engine',
+    'engine',
+    'edges',
+    'edges',
+    'engine',
+  ])
   const free = ['vocabulary.ts', 'index.ts', 'decide/guard.test.ts', 'index.test-d.ts', 'testing/fleet.ts', 'notes.md']
   expect(free.map(roomOf)).toEqual(free.map(() => null))
 })
@@ -29,7 +42,7 @@ test('a room may have exactly its limit of lines and not one more', () => {
   const full = new Map([['engine/a.ts', lines(lineLimits.engine)]])
   expect(checkLineLimit(full)).toEqual({
     ok: true,
-    note: 'decide 0 of 2000, assign 0 of 800, advise 0 of 400, watch 0 of 1000, rounds 0 of 1000, engine 4000 of 4000, edges 0 of 2500',
+    note: 'decide 0 of 2000, detect 0 of 1000, assign 0 of 800, advise 0 of 400, watch 0 of 1000, rounds 0 of 1000, engine 4000 of 4000, edges 0 of 2500',
   })
   const more = new Map([...full, ['engine/b.ts', 'y'], ['engine/b.test.ts', lines(100)]])
   expect(checkLineLimit(more)).toMatchObject({ ok: false, problem: expect.stringContaining('engine 4001 of 4000') })

@@ -105,14 +105,18 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '@pintail/adapters/jsonl',
     ],
   },
+  'core/src/detect/votes.ts': {
+    allowed: ['../vocabulary.ts', './detector.ts'],
+    forbidden: ['../decide/guard.ts', '../ports.ts', '../errors.ts', '../watch/witness.ts', 'zod', 'node:crypto'],
+  },
   'core/src/rounds/monitor.ts': {
-    allowed: ['../vocabulary.ts', '../decide/detector.ts', '../engine/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
+    allowed: ['../vocabulary.ts', '../detect/detector.ts', '../engine/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
     forbidden: ['../engine/responder.ts', '../surface.ts', '../memory/store.ts', 'node:fs', 'zod'],
   },
   'core/src/watch/witness.ts': {
     allowed: [
       '../vocabulary.ts',
-      '../decide/detector.ts',
+      '../detect/detector.ts',
       '../engine/books.ts',
       '../telling/bus.ts',
       '../time.ts',

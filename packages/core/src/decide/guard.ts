@@ -1,5 +1,5 @@
+import { everybodyElse } from '../detect/votes.ts'
 import type { DetectPolicy, GuardDenial, MigrationReason, Mode, ServerId } from '../vocabulary.ts'
-import { everybodyElse } from './votes.ts'
 
 /** What may as well wait: a host's guard that names no reason forbids these, and so does one that cannot be asked. */
 export const optionalReasons: readonly MigrationReason[] = ['rebalancing', 'cost-optimization', 'maintenance', 'failback']

@@ -1,3 +1,4 @@
+import { audienceOf } from '../detect/votes.ts'
 import type {
   Connection,
   ConnectionId,
@@ -13,7 +14,6 @@ import type {
 } from '../vocabulary.ts'
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
-import { audienceOf } from './votes.ts'
 
 /** Who goes where. */
 export type Assignments = ReadonlyMap<ConnectionId, ServerId>

@@ -1,4 +1,5 @@
 import type { Cohort } from '../assign/cohorts.ts'
+import { everybodyElse } from '../detect/votes.ts'
 import type {
   Candidate,
   Contribution,
@@ -9,7 +10,6 @@ import type {
   ServerId,
   VerdictKind,
 } from '../vocabulary.ts'
-import { everybodyElse } from './votes.ts'
 
 export type { Cohort }
 

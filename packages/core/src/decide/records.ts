@@ -1,3 +1,4 @@
+import { everybodyElse } from '../detect/votes.ts'
 import type {
   Connection,
   DecisionId,
@@ -22,7 +23,6 @@ import type {
   Verdict,
 } from '../vocabulary.ts'
 import { optionalReasons } from './guard.ts'
-import { everybodyElse } from './votes.ts'
 
 /** Records as they begin: everything that is not known yet is null or zero, version 1 is the first that is kept. */
 

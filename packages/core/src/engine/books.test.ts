@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { newDetector } from '../decide/detector.ts'
+import { newDetector } from '../detect/detector.ts'
 import { resolvePolicy } from '../options.ts'
 import { parseServer } from '../rows.ts'
 import { seededRandom } from '../testing/random.ts'

@@ -1,11 +1,11 @@
 import { addOutage, type Damping, penaltyAt, undamped } from '../decide/damping.ts'
-import { type DetectorState, verdictOf } from '../decide/detector.ts'
 import type { Census } from '../decide/guard.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { isOpen, isTerminal } from '../decide/migration.ts'
 import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import { pauseKey } from '../decide/records.ts'
-import { audienceOf, everybodyElse, type Tally } from '../decide/votes.ts'
+import { type DetectorState, verdictOf } from '../detect/detector.ts'
+import { audienceOf, everybodyElse, type Tally } from '../detect/votes.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
 import type {

@@ -1,4 +1,4 @@
-import { newDetector, type Pace, paceOf } from '../decide/detector.ts'
+import { newDetector, type Pace, paceOf } from '../detect/detector.ts'
 import type { Books, ServerBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, ProbeResult, Prober, ProbeTarget, Random, ServerRegistry } from '../ports.ts'

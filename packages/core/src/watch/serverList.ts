@@ -1,5 +1,5 @@
-import { newDetector } from '../decide/detector.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
+import { newDetector } from '../detect/detector.ts'
 import { type Books, becomeStrange, newBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Listing, ServerInput, ServerRegistry } from '../ports.ts'

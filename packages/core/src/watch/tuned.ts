@@ -1,5 +1,5 @@
-import { calmed } from '../decide/calm.ts'
-import { detectFor } from '../decide/override.ts'
+import { calmed } from '../detect/calm.ts'
+import { detectFor } from '../detect/override.ts'
 import type { Books } from '../engine/books.ts'
 import type { DetectPolicy } from '../vocabulary.ts'
 

@@ -1,6 +1,6 @@
-import { type DetectorState, newDetector, step } from '../decide/detector.ts'
 import { noControl } from '../decide/guard.ts'
-import type { Ballot } from '../decide/votes.ts'
+import { type DetectorState, newDetector, step } from '../detect/detector.ts'
+import type { Ballot } from '../detect/votes.ts'
 import type { Books, Control, ServerBook } from '../engine/books.ts'
 import type { DetectPolicy, Sample, VantageReport, Vote } from '../vocabulary.ts'
 

@@ -1,6 +1,6 @@
-import { couldNotProbe, type DetectorState, doubt, forget, paceOf, step, verdictOf } from '../decide/detector.ts'
 import { controlFreshMs } from '../decide/guard.ts'
-import { type Ballot, count } from '../decide/votes.ts'
+import { couldNotProbe, type DetectorState, doubt, forget, paceOf, step, verdictOf } from '../detect/detector.ts'
+import { type Ballot, count } from '../detect/votes.ts'
 import { type Books, kindFor, type ServerBook, verdictFor } from '../engine/books.ts'
 import type { Clock } from '../ports.ts'
 import type { DetectPolicy, Sample, VantageReport, Verdict, VerdictKind } from '../vocabulary.ts'
@@ -34,8 +34,8 @@ export interface WitnessHooks {
 }
 
 /**
- * What samples mean: those of our own vantage go through `decide/detector`, answers of others are kept as controls,
- * canaries tell of the prober itself. With vantages elsewhere `decide/votes` counts what all of them say.
+ * What samples mean: those of our own vantage go through `detect/detector`, answers of others are kept as controls,
+ * canaries tell of the prober itself. With vantages elsewhere `detect/votes` counts what all of them say.
  */
 export class Witness {
   readonly #clock: Clock
