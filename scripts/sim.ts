@@ -217,11 +217,12 @@ async function campaign(options: Options): Promise<number> {
 
 async function checkMutants(options: Options): Promise<number> {
   let missed = 0
-  for (const { name, breaks } of mutants) {
+  for (const { name, breaks, kind } of mutants) {
     const { broken, errors, seeds } = await runCampaign({
       from: options.from,
       seeds: mutantSeeds,
       mutant: name,
+      ...(kind && { kind }),
       untilBroken: true,
       ...(options.workers !== null && { workers: options.workers }),
     })

@@ -7,6 +7,8 @@ import type { Answer, Job, WorkerInput } from './worker.ts'
 export interface CampaignOptions {
   readonly from: number
   readonly seeds: number
+  /** Only worlds that begin with this kind of fault. Default: of any kind. */
+  readonly kind?: FaultKind
   readonly mutant?: string | null
   /** Default: in memory. */
   readonly store?: StoreName
@@ -38,11 +40,17 @@ export function coverageOf({ struck }: Pick<Campaign, 'struck'>): { readonly sha
   return { share: (cells - missing.length) / cells, missing }
 }
 
+/** The world of this number, among those that begin with a kind of fault: seeds begin with one kind after the other. */
+function seedOf(number: number, kind: FaultKind | undefined): number {
+  return kind === undefined ? number : number * faultKinds.length + faultKinds.indexOf(kind)
+}
+
 /** Runs many seeds on all processors. Seeds are handed out one by one, so that no worker waits for a long one. */
 export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   const {
     from,
     seeds,
+    kind,
     mutant = null,
     store = 'memory',
     workers = Math.min(availableParallelism(), seeds),
@@ -66,7 +74,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     worker.on('exit', (code) => failed(new Error(`a worker has ended with ${code}`)))
     try {
       while (next < from + seeds && !stop) {
-        const seed = next++
+        const seed = seedOf(next++, kind)
         const answer = await new Promise<Answer>((resolve, reject) => {
           answered = resolve
           failed = reject

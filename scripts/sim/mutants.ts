@@ -1,3 +1,5 @@
+import type { FaultKind } from '@pintail/core/testing'
+
 /**
  * Engines that are broken on purpose: a simulator that catches nothing proves nothing. Each replaces one piece of the
  * source while it is loaded; a piece that is not there exactly once is an error, so that no mutant goes stale unseen.
@@ -10,6 +12,8 @@ export interface Mutant {
   readonly file: string
   readonly find: string
   readonly replace: string
+  /** It is looked for in worlds that begin with this kind of fault, because only there it does harm. Default: in all. */
+  readonly kind?: FaultKind
 }
 
 export const mutants: readonly Mutant[] = [
@@ -47,6 +51,7 @@ export const mutants: readonly Mutant[] = [
     file: 'engine/migrator.ts',
     find: '      isForbidden(from.id, migration.reason, this.#audience(migration)) ||\n',
     replace: '',
+    kind: 'operator.pauses',
   },
   {
     name: 'control-left-out',
@@ -90,6 +95,7 @@ export const mutants: readonly Mutant[] = [
     file: 'engine/migrator.ts',
     find: 'attempt: record.attempt + (rolledBack ? 1 : 0)',
     replace: 'attempt: record.attempt + (rolledBack ? 1 : 1)',
+    kind: 'mover.fails_rollback',
   },
   {
     name: 'resume-forgets-scheduled',
@@ -132,6 +138,7 @@ export const mutants: readonly Mutant[] = [
     file: 'engine/migrator.ts',
     find: '    if (!this.#mover.verify) return null\n',
     replace: '    if (this.#mover !== null) return null\n',
+    kind: 'mover.lies',
   },
   {
     name: 'call-before-intent',
