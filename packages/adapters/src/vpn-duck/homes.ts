@@ -83,7 +83,7 @@ export class Homes {
     const before = this.#own.get(user)
     this.#ledger.write(user, { from, to, seen, at: this.#clock.now(), isAnswered: false })
     // Nothing has happened: what was known before is so still, or that he is where he was.
-    return () => this.#ledger?.write(user, before ?? { from, to: from, seen, at: this.#clock.now(), isAnswered: true })
+    return () => this.#keep(user, before ?? { from, to: from, seen, at: this.#clock.now(), isAnswered: true })
   }
 
   /** `isTold`: VPN Duck has answered with his new configuration, which needs no second look. */
@@ -102,6 +102,11 @@ export class Homes {
 
   #say(user: number, word: OwnWord): void {
     this.#own.set(user, word)
+    this.#keep(user, word)
+  }
+
+  /** After a call: whatever became of it counts, and a ledger that fails must not hide it. */
+  #keep(user: number, word: OwnWord): void {
     try {
       this.#ledger?.write(user, word)
     } catch (error) {
