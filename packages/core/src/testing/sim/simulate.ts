@@ -466,6 +466,8 @@ export class Simulation implements Stage, ScriptStage {
       const left = world
         .on(dead.id)
         .filter(({ row }) => row.mobility !== 'pinned')
+        // A list of who was active lately does not show who was told to have moved and has not.
+        .filter(({ touchedAt }) => setup.registry.coverage !== 'active' || touchedAt !== Number.POSITIVE_INFINITY)
         // Whom every target has refused is reported, and no promise is broken.
         .filter(({ id }) => !evacuation.unplaced.some(({ connectionId, code }) => connectionId === id && code === 'refused_everywhere'))
         .filter(({ id }) => !cancelled.some((migration) => judge.moves.has(`${migration.id}/${id}`)))

@@ -557,7 +557,9 @@ class TraceJudge {
   #moveFailed(entry: PintailEvent, data: PintailEvents['connection.move_failed']): void {
     const { migrationId, connectionId, fromServerId: from, toServerId: to, permanent, rolledBack } = data
     const move = this.#intended(entry, data)
-    if (move.stage === 'moved') this.#undone(migrationId, connectionId, to, rolledBack ? from : null)
+    // Of a list of who was active lately, somebody may be moved to where he is; taking that back takes him away from there.
+    const isTakenBack = rolledBack && this.#homes.get(connectionId) === to
+    if (move.stage === 'moved' || isTakenBack) this.#undone(migrationId, connectionId, to, rolledBack ? from : null)
     move.stage = permanent ? 'refused' : 'failed'
     if (move.attempt !== null && rolledBack) move.attempt++
     if (permanent && this.#claims.get(connectionId) === migrationId) this.#claims.delete(connectionId)
