@@ -14,7 +14,9 @@ export const lineLimits = {
   advise: 400,
   watch: 1000,
   rounds: 1000,
-  engine: 4000,
+  books: 800,
+  moving: 1500,
+  engine: 2700,
   edges: 2500,
 } as const
 const words = ['vocabulary.ts', 'ports.ts', 'events.ts', 'surface.ts', 'errors.ts', 'wire.ts', 'index.ts']
@@ -29,6 +31,8 @@ export function roomOf(path: string): keyof typeof lineLimits | null {
   if (path.startsWith('advise/')) return 'advise'
   if (path.startsWith('watch/')) return 'watch'
   if (path.startsWith('rounds/')) return 'rounds'
+  if (path.startsWith('books/')) return 'books'
+  if (path.startsWith('moving/')) return 'moving'
   return path.startsWith('engine/') || path === 'create.ts' ? 'engine' : 'edges'
 }
 

@@ -86,7 +86,9 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
       '../events.ts',
       '../options.ts',
       '../rows.ts',
-      './journal.ts',
+      '../books/journal.ts',
+      '../moving/migrator.ts',
+      './responder.ts',
       'node:diagnostics_channel',
       'node:timers/promises',
       'p-queue',
@@ -109,20 +111,20 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['../vocabulary.ts', './detector.ts'],
     forbidden: ['../decide/guard.ts', '../ports.ts', '../errors.ts', '../watch/witness.ts', 'zod', 'node:crypto'],
   },
+  'core/src/books/books.ts': {
+    allowed: ['../vocabulary.ts', '../decide/guard.ts', '../detect/votes.ts', '../ports.ts', '../telling/bus.ts', './journal.ts'],
+    forbidden: ['../engine/responder.ts', '../watch/witness.ts', '../moving/migrator.ts', '../surface.ts', '../memory/store.ts', 'zod'],
+  },
+  'core/src/moving/migrator.ts': {
+    allowed: ['../vocabulary.ts', '../decide/migration.ts', '../books/books.ts', '../rounds/monitor.ts', './revoker.ts', 'p-queue'],
+    forbidden: ['../engine/responder.ts', '../watch/witness.ts', '../surface.ts', '../memory/store.ts', 'zod'],
+  },
   'core/src/rounds/monitor.ts': {
-    allowed: ['../vocabulary.ts', '../detect/detector.ts', '../engine/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
+    allowed: ['../vocabulary.ts', '../detect/detector.ts', '../books/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
     forbidden: ['../engine/responder.ts', '../surface.ts', '../memory/store.ts', 'node:fs', 'zod'],
   },
   'core/src/watch/witness.ts': {
-    allowed: [
-      '../vocabulary.ts',
-      '../detect/detector.ts',
-      '../engine/books.ts',
-      '../telling/bus.ts',
-      '../time.ts',
-      './wheel.ts',
-      'p-queue',
-    ],
+    allowed: ['../vocabulary.ts', '../detect/detector.ts', '../books/books.ts', '../telling/bus.ts', '../time.ts', './wheel.ts', 'p-queue'],
     forbidden: ['../engine/responder.ts', '../surface.ts', '../options.ts', '../memory/store.ts', 'node:fs', 'zod'],
   },
   'core/src/probers/icmp.ts': {
@@ -131,11 +133,11 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/memory/store.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './log.ts', 'node:crypto'],
-    forbidden: ['../decide/guard.ts', '../engine/journal.ts', '../resilience/retry.ts', '../index.ts', 'zod', 'p-queue'],
+    forbidden: ['../decide/guard.ts', '../books/journal.ts', '../resilience/retry.ts', '../index.ts', 'zod', 'p-queue'],
   },
   'core/src/resilience/retry.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './fallback.ts', 'node:timers/promises'],
-    forbidden: ['../decide/guard.ts', '../engine/journal.ts', '../memory/store.ts', '../index.ts', 'p-queue'],
+    forbidden: ['../decide/guard.ts', '../books/journal.ts', '../memory/store.ts', '../index.ts', 'p-queue'],
   },
   'core/src/testing/index.ts': {
     allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', '../index.ts', './fleet.ts', 'node:assert/strict'],
@@ -143,7 +145,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
   },
   'core/src/testing/trace/judge.ts': {
     allowed: ['./rules.ts', '../sim/kinds.ts', '../../index.ts', '../../errors.ts', '../../decide/migration.ts'],
-    forbidden: ['../sim/simulate.ts', '../fleet.ts', '../../engine/journal.ts', '../../decide/guard.ts', 'node:fs'],
+    forbidden: ['../sim/simulate.ts', '../fleet.ts', '../../books/journal.ts', '../../decide/guard.ts', 'node:fs'],
   },
   'core/src/testing/contracts/mover.ts': {
     allowed: ['../../vocabulary.ts', '../../ports.ts', '../../errors.ts', '../../rows.ts', './rule.ts', 'node:assert/strict'],

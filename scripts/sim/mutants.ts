@@ -27,28 +27,28 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rollback-onto-a-dead-server',
     breaks: 'whoever has moved off a dead server is brought back to it when the target fails',
-    file: 'engine/books.ts',
+    file: 'books/books.ts',
     find: "    return verdict === 'up' || (verdict === 'suspect' && !this.incidents.covering(id, audience))\n",
     replace: '    return true\n',
   },
   {
     name: 'revoke-before-grant',
     breaks: 'the old grant is taken back before the new one is made',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: "await this.#call('move', (ctx) => this.#mover.move(",
     replace: "await this.#mover.complete?.(move, { signal: this.#killed })\n        await this.#call('move', (ctx) => this.#mover.move(",
   },
   {
     name: 'token-not-carried',
     breaks: 'moves carry no fencing token',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '      fencingToken,\n      epoch: 0,',
     replace: '      fencingToken: 0 as Token,\n      epoch: 0,',
   },
   {
     name: 'guard-after-the-batch',
     breaks: 'guards are asked for a batch, and not again before each move',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '      isForbidden(from.id, migration.reason, this.#audience(migration)) ||\n',
     replace: '',
     kind: 'operator.pauses',
@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'release-twice',
     breaks: 'a reservation that ends frees a second place',
-    file: 'engine/books.ts',
+    file: 'books/books.ts',
     find: '  release(server: ServerId, connection: ConnectionId): void {\n    this.#reservations.get(server)?.delete(connection)\n',
     replace:
       '  release(server: ServerId, connection: ConnectionId): void {\n    const held = this.#reservations.get(server)\n    held?.delete(connection)\n    for (const other of held?.keys() ?? []) return void held?.delete(other)\n',
@@ -78,7 +78,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'release-too-early',
     breaks: 'a reservation ends with the confirmation, before any snapshot shows the user there',
-    file: 'engine/books.ts',
+    file: 'books/books.ts',
     find: '    if (held) held.confirmedAt = now\n',
     replace: '    if (held && now > 0) this.#reservations.get(server)?.delete(connection)\n',
   },
@@ -92,7 +92,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'new-key-for-a-retry',
     breaks: 'the attempt rises without a confirmed rollback',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: 'attempt: record.attempt + (rolledBack ? 1 : 0)',
     replace: 'attempt: record.attempt + (rolledBack ? 1 : 1)',
     kind: 'mover.fails_rollback',
@@ -114,7 +114,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'one-bad-user-fails-all',
     breaks: 'one user who cannot be moved fails his whole migration',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '    if (run.moved === 0 && run.failed > 0) {',
     replace: '    if (run.failed > 0) {',
   },
@@ -135,7 +135,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'verify-not-asked',
     breaks: 'a resolved call counts as moved, whatever the mover could verify',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '    if (!this.#mover.verify) return null\n',
     replace: '    if (this.#mover !== null) return null\n',
     kind: 'mover.lies',
@@ -143,7 +143,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'call-before-intent',
     breaks: 'the mover is called before its intent is kept',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: "      await this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])\n",
     replace: "      void this.#journal.commit([put('move', record.id, record)], [{ type: 'move.started', at: now, data }])\n",
   },
@@ -164,14 +164,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'reservations-not-counted',
     breaks: 'the load of a target is what the last list said, whoever is on the way',
-    file: 'engine/books.ts',
+    file: 'books/books.ts',
     find: '    return load === null ? null : load + this.reserved(server.id)\n',
     replace: '    return load\n',
   },
   {
     name: 'no-grace',
     breaks: 'the grant on a living source is taken back at once',
-    file: 'engine/revoker.ts',
+    file: 'moving/revoker.ts',
     find: '      const dueAt = safe ? now : now + this.#books.policy.migration.revokeGraceMs\n',
     replace: '      const dueAt = safe ? now : now\n',
   },
@@ -192,7 +192,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'unclear-is-failed',
     breaks: 'a call without an answer counts as one without an effect',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '          unclearAt = this.#clock.now()\n          const located = await this.#locate(move)\n',
     replace: "          const located = 'on_source' as Located | null\n",
   },
@@ -206,7 +206,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'cordon-in-the-middle',
     breaks: 'a cordon is not heard while moves run',
-    file: 'engine/migrator.ts',
+    file: 'moving/migrator.ts',
     find: '    else if (this.#books.isCordoned(run.to.id))',
     replace: '    else if (this.#books.isCordoned(run.from.id) && run.from.id === run.to.id)',
   },

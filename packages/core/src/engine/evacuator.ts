@@ -1,3 +1,5 @@
+import { type Books, type ServerBook, verdictFor } from '../books/books.ts'
+import { type Journal, put } from '../books/journal.ts'
 import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
@@ -6,6 +8,7 @@ import { askedGuards, newDecision, newEvacuation, newMigration, newMove, skipped
 import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotRetry } from '../decide/request.ts'
 import { held, PintailError, type Problem, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
+import { type Migrator, transitionEvents } from '../moving/migrator.ts'
 import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
 import { callOut, collect, newId } from '../time.ts'
@@ -29,10 +32,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import { type Books, type ServerBook, verdictFor } from './books.ts'
 import type { HostGuards } from './hostGuards.ts'
-import { type Journal, put } from './journal.ts'
-import { type Migrator, transitionEvents } from './migrator.ts'
 import type { Planner } from './planner.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */

@@ -1,3 +1,5 @@
+import { kindFor, type ServerBook, verdictFor } from '../books/books.ts'
+import { put } from '../books/journal.ts'
 import * as home from '../decide/failback.ts'
 import { adoptStep, goneAfter } from '../decide/incident.ts'
 import type { EventDraft } from '../events.ts'
@@ -6,9 +8,7 @@ import type { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
 import type { ConnectionId, Failback, Incident, IncidentId, Migration, Server, ServerId, ServerStatus } from '../vocabulary.ts'
-import { kindFor, type ServerBook, verdictFor } from './books.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
-import { put } from './journal.ts'
 
 /** For reading history, milliseconds. */
 const callMs = 10_000

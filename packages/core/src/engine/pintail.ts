@@ -1,3 +1,5 @@
+import type { ServerBook } from '../books/books.ts'
+import { put } from '../books/journal.ts'
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
@@ -28,8 +30,6 @@ import type {
   PolicyInput,
   PolicyView,
 } from '../vocabulary.ts'
-import type { ServerBook } from './books.ts'
-import { put } from './journal.ts'
 import { type Ports, Term } from './term.ts'
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type Books, kindFor, type ServerBook } from '../books/books.ts'
 import { changesSince, type Looked, lookedAt, makePlan, type PlanScope, type PlanWorld } from '../decide/plan.ts'
 import { errorText, PintailError, stalePlan } from '../errors.ts'
 import type { Clock, ServerRegistry } from '../ports.ts'
@@ -6,7 +7,6 @@ import { parseConnection, problemText } from '../rows.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
 import type { Connection, ConnectionId, Coverage, MigrationReason, Plan, ServerId } from '../vocabulary.ts'
-import { type Books, kindFor, type ServerBook } from './books.ts'
 
 /** For listing the connections of one server, milliseconds. */
 const listTimeoutMs = 30_000

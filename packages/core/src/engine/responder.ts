@@ -1,3 +1,6 @@
+import { kindFor, type ServerBook, verdictFor } from '../books/books.ts'
+import { type Case, caseKey, caseOf } from '../books/incidents.ts'
+import { put } from '../books/journal.ts'
 import { dampedNews } from '../decide/damping.ts'
 import { hasFailed } from '../decide/domains.ts'
 import { newFailback } from '../decide/failback.ts'
@@ -7,6 +10,7 @@ import { backoffMs } from '../decide/migration.ts'
 import { newIncident, wouldHave } from '../decide/records.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
+import type { Migrator } from '../moving/migrator.ts'
 import type { StoreWrite } from '../ports.ts'
 import { defer, newId } from '../time.ts'
 import type {
@@ -22,11 +26,7 @@ import type {
   StatusWrite,
   Verdict,
 } from '../vocabulary.ts'
-import { kindFor, type ServerBook, verdictFor } from './books.ts'
 import type { Homing, HomingParts } from './homing.ts'
-import { type Case, caseKey, caseOf } from './incidents.ts'
-import { put } from './journal.ts'
-import type { Migrator } from './migrator.ts'
 
 /** A server that goes on flapping is told about this often, milliseconds. */
 const tellDampedMs = 3_600_000

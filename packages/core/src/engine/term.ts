@@ -1,7 +1,12 @@
+import { Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
+import { Journal, put } from '../books/journal.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { wordKey } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
+import { Deliverer } from '../moving/deliverer.ts'
+import { Migrator, type MigratorHooks } from '../moving/migrator.ts'
+import { Revoker } from '../moving/revoker.ts'
 import type {
   ClientNotifier,
   Clock,
@@ -26,16 +31,11 @@ import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
 import { Observations } from '../watch/observations.ts'
 import { Warnings } from '../watch/warnings.ts'
-import { Books, kindFor, type ServerBook, verdictFor } from './books.ts'
-import { Deliverer } from './deliverer.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
 import { HostGuards } from './hostGuards.ts'
-import { Journal, put } from './journal.ts'
-import { Migrator, type MigratorHooks } from './migrator.ts'
 import { Planner } from './planner.ts'
 import { Responder } from './responder.ts'
-import { Revoker } from './revoker.ts'
 
 /** What a term needs of the outside; all defaults are filled in. */
 export interface Ports {

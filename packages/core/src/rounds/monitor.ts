@@ -1,5 +1,5 @@
+import type { Books, ServerBook } from '../books/books.ts'
 import { newDetector, type Pace, paceOf } from '../detect/detector.ts'
-import type { Books, ServerBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, ProbeResult, Prober, ProbeTarget, Random, ServerRegistry } from '../ports.ts'
 import { parseSample } from '../rows.ts'

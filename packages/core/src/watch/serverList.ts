@@ -1,6 +1,6 @@
+import { type Books, becomeStrange, newBook } from '../books/books.ts'
 import { droppedAfter, goneAfter } from '../decide/incident.ts'
 import { newDetector } from '../detect/detector.ts'
-import { type Books, becomeStrange, newBook } from '../engine/books.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { Clock, Listing, ServerInput, ServerRegistry } from '../ports.ts'
 import { type Parsed, parseServer, problemText, shorten } from '../rows.ts'

@@ -1,6 +1,6 @@
+import type { Books } from '../books/books.ts'
 import { calmed } from '../detect/calm.ts'
 import { detectFor } from '../detect/override.ts'
-import type { Books } from '../engine/books.ts'
 import type { DetectPolicy } from '../vocabulary.ts'
 
 /**

@@ -1,7 +1,7 @@
+import type { Books, Control, ServerBook } from '../books/books.ts'
 import { noControl } from '../decide/guard.ts'
 import { type DetectorState, newDetector, step } from '../detect/detector.ts'
 import type { Ballot } from '../detect/votes.ts'
-import type { Books, Control, ServerBook } from '../engine/books.ts'
 import type { DetectPolicy, Sample, VantageReport, Vote } from '../vocabulary.ts'
 
 /** Samples of one server from one vantage that are kept as evidence. */

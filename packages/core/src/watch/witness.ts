@@ -1,7 +1,7 @@
+import { type Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
 import { controlFreshMs } from '../decide/guard.ts'
 import { couldNotProbe, type DetectorState, doubt, forget, paceOf, step, verdictOf } from '../detect/detector.ts'
 import { type Ballot, count } from '../detect/votes.ts'
-import { type Books, kindFor, type ServerBook, verdictFor } from '../engine/books.ts'
 import type { Clock } from '../ports.ts'
 import type { DetectPolicy, Sample, VantageReport, Verdict, VerdictKind } from '../vocabulary.ts'
 import type { Refusal } from './observations.ts'

@@ -1,3 +1,5 @@
+import { type Books, kindFor } from '../books/books.ts'
+import { type Journal, put } from '../books/journal.ts'
 import { backoffMs, isTerminal, step, type Trigger } from '../decide/migration.ts'
 import { expectedEndAt, figures, nextTurns, Pacer } from '../decide/pace.ts'
 import { keyOf } from '../decide/records.ts'
@@ -21,9 +23,7 @@ import type {
   ServerId,
   Token,
 } from '../vocabulary.ts'
-import { type Books, kindFor } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
-import { type Journal, put } from './journal.ts'
 import type { Revoker } from './revoker.ts'
 
 /** Progress of one migration is told at most this often, milliseconds. */

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue'
+import type { Books } from '../books/books.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
@@ -6,7 +7,6 @@ import type { ClientNotifier, Clock, Random } from '../ports.ts'
 import { accessOf, withoutAccess } from '../rows.ts'
 import { callOut, sleep } from '../time.ts'
 import type { MigrationId, Move } from '../vocabulary.ts'
-import type { Books } from './books.ts'
 
 /** Hands users their new access, beside the moves and with a bound of its own: a slow notifier slows no move. */
 export class Deliverer {

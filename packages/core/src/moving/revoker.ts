@@ -1,3 +1,5 @@
+import type { Books } from '../books/books.ts'
+import { type Journal, put } from '../books/journal.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { afterMove, homeward, newRevoke, whatIsOwed } from '../decide/revoke.ts'
 import { errorText } from '../errors.ts'
@@ -5,9 +7,7 @@ import type { EventDraft } from '../events.ts'
 import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { callOut, each } from '../time.ts'
 import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
-import type { Books } from './books.ts'
 import type { Deliverer } from './deliverer.ts'
-import { type Journal, put } from './journal.ts'
 
 /** For reading a record, milliseconds. */
 const storeCallMs = 10_000
