@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ObservationSource, SampleInput } from '../ports.ts'
 import { createFleet, type Fleet, type FleetOptions, judgeJournal } from '../testing/index.ts'
+import type { PolicyInput } from '../vocabulary.ts'
 
 /** What a vantage elsewhere sees: everything but what it is told it does not. */
 interface Eyes {
@@ -190,6 +191,25 @@ test('one vantage of a region alone decides nothing, and with a passive signal i
   queue.push({ serverId: 's1', vantage: 'teh-1', prober: 'passive:handshakes', sentAt: fleet.clock.now(), sent: 1, received: 0 })
   await fleet.advance(20_000)
   expect(moved(fleet).sort()).toEqual(['s1-ir-1', 's1-ir-2', 's1-ir-3'])
+  await fleet.stop()
+})
+
+test('that a region has too few vantages to decide is told at once, and again only when it is so anew', async () => {
+  const { fleet } = await world(['teh-1'])
+  await fleet.advance(10_000)
+  const few = () => told(fleet, 'warning').filter(({ code }) => code === 'capability_missing')
+  expect(few()).toMatchObject([
+    { message: expect.stringContaining('region ir has 1 vantage, and'), remedy: expect.stringContaining('another vantage in ir') },
+  ])
+  const both = { 'teh-1': { region: 'ir' }, 'teh-2': { region: 'ir' } }
+  const change = async (detect: NonNullable<PolicyInput['detect']>) => {
+    await fleet.pintail.policy.update({ detect }, { ifVersion: fleet.pintail.policy.get().version })
+    await fleet.advance(10_000)
+  }
+  await change({ vantages: both })
+  expect(few()).toHaveLength(1)
+  await change({ minAudienceVantages: 3 })
+  expect(few()).toHaveLength(2)
   await fleet.stop()
 })
 

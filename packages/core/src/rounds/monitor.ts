@@ -122,6 +122,7 @@ export class Monitor {
       answered: () => hooks.answered(),
       hastened: ({ server }) => this.#hasten(server.id),
       wantsControl: (book) => this.askControls(book),
+      cannotDecide: (regions) => this.#tooFew(regions),
     })
     const listHooks = {
       listed: () => {
@@ -322,6 +323,22 @@ export class Monitor {
       ...(book && code === 'unknown_host' && { serverId: book.server.id }),
     })
     if (book && this.#books.servers.get(book.server.id) === book) this.witness.couldNot(book, errorText(error))
+  }
+
+  #tooFew(regions: readonly [region: string, many: number][]): void {
+    const { minAudienceVantages: least } = this.#books.policy.detect
+    for (const region of this.#books.regions) this.#warnings.over(`few/${region}`)
+    for (const [region, many] of regions) {
+      const has = `region ${region} has ${many} vantage${many === 1 ? '' : 's'}, and detect.minAudienceVantages is ${least}`
+      this.#warnings.once(
+        `few/${region}`,
+        'capability_missing',
+        `${has}: a server that is blocked there alone is found by passive signals only`,
+        {
+          remedy: `Name ${least - many === 1 ? 'another vantage' : `${least - many} more vantages`} in ${region}, or lower detect.minAudienceVantages.`,
+        },
+      )
+    }
   }
 
   /** Probes a few other hosts at once: one answer shows that the prober still has a network. */

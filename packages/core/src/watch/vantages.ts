@@ -89,6 +89,14 @@ export class Vantages {
     return this.#vantages.get(name)?.region ?? null
   }
 
+  /** Regions that have vantages, the own one included, but fewer than may decide there, with how many that is. */
+  few(least: number): [region: string, many: number][] {
+    const { own, regions } = this.#books
+    const all = [...this.#vantages.values(), own]
+    const counted = [...regions].map((name): [string, number] => [name, all.filter(({ region }) => region === name).length])
+    return counted.filter(([, many]) => many < least)
+  }
+
   /** Takes on what the policy names now. @returns whether anything is another than before */
   adopt(now: number): boolean {
     const { vantages, checkIntervalMs } = this.#books.policy.detect

@@ -29,6 +29,8 @@ export interface WitnessHooks {
   hastened(book: ServerBook): void
   /** Other hosts are to be asked: one answer shows that the prober still has a network. */
   wantsControl(book: ServerBook): void
+  /** The policy names other vantages: regions whose vantages are too few to decide for them. */
+  cannotDecide(regions: readonly [region: string, many: number][]): void
   /** A vantage elsewhere counts again, or does not any more. */
   vantageTurned(turned: Turned): void
 }
@@ -42,6 +44,7 @@ export class Witness {
   readonly #books: Books
   readonly #hooks: WitnessHooks
   readonly #vantages: Vantages
+  #least = 0
   readonly #prober: string
   readonly #tuned: Tuned
   /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
@@ -220,7 +223,11 @@ export class Witness {
   }
 
   #adopt(): boolean {
-    return this.#vantages.adopt(this.#clock.now())
+    const isOther = this.#vantages.adopt(this.#clock.now())
+    const { minAudienceVantages: least } = this.#books.policy.detect
+    if (isOther || least !== this.#least) this.#hooks.cannotDecide(this.#vantages.few(least))
+    this.#least = least
+    return isOther
   }
 
   #turned(turned: readonly Turned[]): void {
