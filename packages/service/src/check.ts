@@ -29,7 +29,10 @@ interface Layer {
   readonly verdict: 'up' | 'down' | 'unknown'
   readonly sent: number
   readonly received: number
+  /** The mean, milliseconds. */
   readonly rttMs: number | null
+  /** Of each answer, milliseconds. */
+  readonly rtts: readonly number[]
   /** In a word or two; null: it is up. */
   readonly fault: string | null
   /** Why it is not up; null: it is. */
@@ -108,7 +111,7 @@ async function probe(host: string, { layer, prober }: Named, options: CheckOptio
     // A name that nobody knows is a fault of the host's entry, not of the prober.
     const verdict = isPintailError(error, 'unknown_host') ? 'down' : 'unknown'
     const fault = verdict === 'down' ? 'no such name' : 'could not try'
-    return { layer, verdict, sent: 0, received: 0, rttMs: null, fault, why: errorText(error), remedy }
+    return { layer, verdict, sent: 0, received: 0, rttMs: null, rtts: [], fault, why: errorText(error), remedy }
   }
 }
 
@@ -119,9 +122,9 @@ function remedyHere(remedy: string | undefined): string | null {
 
 /** The rule of the engine: loss at the limit or above fails, and so does a mean above the latency limit. */
 function judged(layer: string, { sent, received, rttMs, failure }: ProbeResult, { lossPercent, latencyMs }: CheckOptions): Layer {
-  const mean = rttMs.length === 0 ? null : rttMs.reduce((sum, ms) => sum + ms, 0) / rttMs.length
+  const mean = rttMs.length === 0 ? null : rttMs.reduce((sum, one) => sum + one, 0) / rttMs.length
   const lost = ((sent - received) * 100) / sent
-  const about = { layer, sent, received, rttMs: mean, remedy: null }
+  const about = { layer, sent, received, rttMs: mean, rtts: rttMs, remedy: null }
   const down = (fault: string, why: string): Layer => ({ ...about, verdict: 'down', fault, why })
   if (received === 0) return down(failure?.kind.replaceAll('_', ' ') ?? 'no reply', failure?.detail ?? 'nothing came back')
   if (lost >= lossPercent) return down('lossy', `${sent - received} of ${sent} lost (limit ${lossPercent} %)`)
@@ -136,7 +139,7 @@ function reportText(reports: readonly HostReport[], layers: readonly Named[], te
   const colors = { up: paint.green, down: paint.red, unknown: paint.yellow }
   const cell = ({ verdict, sent, received, rttMs, fault }: Layer): string => {
     const lost = received < sent ? ` ${received}/${sent}` : ''
-    return colors[verdict](rttMs === null ? (fault ?? '') : `${rttMs.toFixed(1)} ms${lost}`)
+    return colors[verdict](rttMs === null ? (fault ?? '') : `${ms(rttMs)} ms${lost}`)
   }
   const rows = reports.map(({ host, verdict, failed, layers: seen }) => [
     host,
@@ -149,15 +152,36 @@ function reportText(reports: readonly HostReport[], layers: readonly Named[], te
   const counts = (['up', 'down', 'unknown'] as const)
     .filter((verdict) => count(verdict) > 0)
     .map((verdict) => `${count(verdict)} ${verdict}`)
-  return `${shown}\n${counts.join(', ')}\n${remedies(reports)}`
+  return `${shown}\n${counts.join(', ')}\n${evidence(reports)}${remedies(reports)}`
+}
+
+/** A loopback answers in hundredths of a millisecond. */
+const ms = (value: number): string => value.toFixed(value < 1 ? 2 : 1)
+
+/** Of each host that is not up, what every layer has seen: the samples behind the verdict. */
+function evidence(reports: readonly HostReport[]): string {
+  const blocks = reports.flatMap(({ host, verdict, layers }) => {
+    if (verdict === 'up') return []
+    const width = Math.max(...layers.map(({ layer }) => layer.length))
+    const lines = layers.map(({ layer, sent, received, rtts, why }) => {
+      const seen = sent === 0 ? 'nothing sent' : `${received} of ${sent} answered`
+      const times = rtts.length === 0 ? '' : `: ${rtts.slice(0, 20).map(ms).join(' ')} ms`
+      return `  ${layer.padEnd(width)}  ${seen}${times}${why === null ? '' : `; ${why}`}`
+    })
+    return [`${host}\n${lines.join('\n')}`]
+  })
+  return blocks.length === 0 ? '' : `\n${blocks.slice(0, 20).join('\n')}\n`
 }
 
 const whyOf = (failed: Layer | undefined): string => (failed ? `${failed.layer} ${failed.fault}: ${failed.why}` : '')
 
 /** What to do about it, each once. */
 function remedies(reports: readonly HostReport[]): string {
-  const all = new Set(reports.flatMap(({ layers }) => layers.flatMap(({ layer, remedy }) => (remedy ? [`  ${layer}: ${remedy}`] : []))))
-  return all.size === 0 ? '' : `\n${[...all].slice(0, 10).join('\n')}\n`
+  const all = new Map<string, Set<string>>()
+  for (const { layer, remedy } of reports.flatMap(({ layers }) => layers))
+    if (remedy) all.set(remedy, (all.get(remedy) ?? new Set()).add(layer))
+  const lines = [...all].slice(0, 10).map(([remedy, layers]) => `  ${[...layers].join(', ')}: ${remedy}`)
+  return lines.length === 0 ? '' : `\n${lines.join('\n')}\n`
 }
 
 function toJson({ host, verdict, failed, layers }: HostReport): object {
@@ -166,12 +190,13 @@ function toJson({ host, verdict, failed, layers }: HostReport): object {
     verdict,
     failed_layer: failed,
     checked_at: new Date(systemClock.now()).toISOString(),
-    layers: layers.map(({ layer, verdict, sent, received, rttMs, fault, why, remedy }) => ({
+    layers: layers.map(({ layer, verdict, sent, received, rttMs, rtts, fault, why, remedy }) => ({
       layer,
       verdict,
       sent,
       received,
       rtt_ms: rttMs === null ? null : Number(rttMs.toFixed(3)),
+      rtts_ms: rtts.map((value) => Number(value.toFixed(3))),
       fault,
       why,
       remedy,

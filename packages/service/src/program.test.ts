@@ -78,11 +78,15 @@ describe('check', () => {
     const [open, closed] = [await listener(), await closedPort()]
     const up = await pintail(['check', '--no-icmp', '--tcp', `${open}`, '127.0.0.1'])
     expect(up).toMatchObject({ code: 0, err: '' })
-    expect(up.out).toMatch(/^127\.0\.0\.1 +up +\d+\.\d ms$/m)
+    expect(up.out).toMatch(/^127\.0\.0\.1 +up +\d+\.\d+ ms$/m)
+    expect(up.out).not.toContain('answered')
     const down = await pintail(['check', '--no-icmp', '--count', '2', '--tcp', `${open}`, '--tcp', `${closed}`, '127.0.0.1', '127.0.0.2'])
     expect(down.code).toBe(1)
     expect(down.out).toMatch(new RegExp(`^127\\.0\\.0\\.1 +down .* refused +tcp:${closed} refused`, 'm'))
     expect(down.out).toContain('2 down')
+    // The samples behind it.
+    expect(down.out).toMatch(new RegExp(`^ +tcp:${open} +2 of 2 answered: \\d+\\.\\d+ \\d+\\.\\d+ ms$`, 'm'))
+    expect(down.out).toMatch(new RegExp(`^ +tcp:${closed} +0 of 2 answered; port ${closed}: ECONNREFUSED$`, 'm'))
   })
 
   test('as JSON each layer tells what it sent, got and why it is down', async () => {
@@ -94,7 +98,7 @@ describe('check', () => {
         host: '127.0.0.1',
         verdict: 'down',
         failed_layer: `tcp:${closed}`,
-        layers: [{ sent: 3, received: 0, rtt_ms: null, fault: 'refused', why: expect.stringContaining('ECONNREFUSED') }],
+        layers: [{ sent: 3, received: 0, rtt_ms: null, rtts_ms: [], fault: 'refused', why: expect.stringContaining('ECONNREFUSED') }],
       },
     ])
   })
