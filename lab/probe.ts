@@ -34,5 +34,13 @@ async function check({ prober, host, port, keys, packets = 3, timeoutMs = 500 }:
   }
 }
 
+/** A prober that was held up says that it could not look, which is no evidence; as the engine does, it is asked again. */
+async function checkAgain(asked: Check): Promise<Outcome> {
+  for (let look = 1; ; look++) {
+    const outcome = await check(asked)
+    if (look === 5 || !('error' in outcome) || !outcome.message.includes('event loop was blocked')) return outcome
+  }
+}
+
 const checks = process.argv.slice(2).map((text) => JSON.parse(text) as Check)
-console.log(JSON.stringify(await Promise.all(checks.map(check))))
+console.log(JSON.stringify(await Promise.all(checks.map(checkAgain))))
