@@ -1,7 +1,7 @@
 // npm run sim: worlds in which everything goes wrong, each from one number. `npm run sim -- --help` says how to ask.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { faultKinds, type History, historyOf, phases, shrink, simulate } from '@pintail/core/testing'
+import { faultKinds, type History, historyOf, phases, shrink, simulate, type Violation } from '@pintail/core/testing'
 import { writeReport } from './lib/report.ts'
 import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
 import { mutants } from './sim/mutants.ts'
@@ -181,7 +181,10 @@ function bar(total: number): (done: number, broken: number) => void {
 
 async function campaign(options: Options): Promise<number> {
   const { from, seeds, workers, mutant, store } = options
-  const result = await runCampaign({ from, seeds, mutant, store, ...(workers !== null && { workers }), progress: bar(seeds) })
+  const onBroken = (seed: number, [first]: readonly Violation[]): void => {
+    process.stderr.write(`${process.stderr.isTTY ? '\r' : ''}broken: seed ${seed}: ${first?.invariant}: ${first?.message}\n`)
+  }
+  const result = await runCampaign({ from, seeds, mutant, store, ...(workers !== null && { workers }), progress: bar(seeds), onBroken })
   const { broken, errors, steps, moves, crashes, virtualMs, wallMs, struck } = result
   for (const { seed, violations } of broken.slice(0, 20))
     for (const { invariant, at, message } of violations.slice(0, 3))

@@ -17,6 +17,8 @@ export interface CampaignOptions {
   /** Ends at the first seed that breaks. */
   readonly untilBroken?: boolean
   readonly progress?: (done: number, broken: number) => void
+  /** Each seed that breaks, when it has: a long campaign needs not be waited for. */
+  readonly onBroken?: (seed: number, violations: readonly Violation[]) => void
 }
 
 export interface Campaign {
@@ -56,6 +58,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     workers = Math.min(availableParallelism(), seeds),
     untilBroken = false,
     progress = () => {},
+    onBroken = () => {},
   } = options
   const begun = performance.now()
   const total = { steps: 0, moves: 0, crashes: 0, virtualMs: 0 }
@@ -93,7 +96,10 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
             struck.set(kind, row)
             row.set(phase, (row.get(phase) ?? 0) + 1)
           }
-          if (result.violations.length > 0) broken.push({ seed, violations: result.violations })
+          if (result.violations.length > 0) {
+            broken.push({ seed, violations: result.violations })
+            onBroken(seed, result.violations)
+          }
         }
         if (untilBroken && broken.length > 0) stop = true
         progress(done, broken.length)
