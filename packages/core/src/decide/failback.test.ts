@@ -137,10 +137,14 @@ test('a user is away where he was moved to, and is not called away again for a d
   ]
   const unclear = move('f', 10, 'failed', { residue: true })
   const cameHome = [move('b', 10), move('d', 10, 'skipped'), move('e', 1 - homeOnceMs), unclear, move('g', 10, 'failed')]
-  expect([...movedAway(went, cameHome, 1)]).toEqual([
+  expect([...movedAway(went, cameHome, [], 1)]).toEqual([
     ['a', 's2'],
     ['g', 's2'],
     ['d', 's3'],
+    ['e', 's3'],
+  ])
+  expect([...movedAway(went, cameHome, [id('d'), id('g')], 1)]).toEqual([
+    ['a', 's2'],
     ['e', 's3'],
   ])
 })

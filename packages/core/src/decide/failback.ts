@@ -147,10 +147,12 @@ export function placedIn({ placements }: Plan): ConnectionId[] {
  * Who was moved away by an incident's evacuation, and to where: without those who have come home within a day already.
  * @param went the moves of that evacuation, by where they went
  * @param cameHome the moves of earlier failbacks to the same server
+ * @param residue whom these migrations list as possibly there still: a move that was skipped at its second try is no news of its first
  */
 export function movedAway(
   went: readonly { readonly to: ServerId; readonly moves: readonly MoveRecord[] }[],
   cameHome: readonly MoveRecord[],
+  residue: readonly ConnectionId[],
   now: number,
 ): Map<ConnectionId, ServerId> {
   const away = new Map<ConnectionId, ServerId>()
@@ -160,6 +162,7 @@ export function movedAway(
     const came = state.state === 'moved' || (state.state === 'failed' && state.residue)
     if (came && state.at > now - homeOnceMs) away.delete(connection.id)
   }
+  for (const id of residue) away.delete(id)
   return away
 }
 

@@ -285,7 +285,9 @@ export class Evacuator {
     const sources = evacuation.fromServerIds.flatMap((server) => books.servers.get(server) ?? [])
     const incident = evacuation.incidentId === null ? undefined : books.incidents.byId(evacuation.incidentId)
     if (evacuation.incidentId && !incident) return this.stop(evacuation, 'the incident has ended')
-    if (evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason, evacuation.audience) !== null)) return
+    const isForbidden = (): boolean =>
+      evacuation.fromServerIds.some((server) => this.#hooks.forbidden(server, evacuation.reason, evacuation.audience) !== null)
+    if (isForbidden()) return
     if (books.isPaused(id, null, clock.now())) return
     // Who was being moved elsewhere has settled there: whoever of them is still here is planned without waiting.
     const elsewhere = beingMoved(evacuation.unplaced)
@@ -301,7 +303,8 @@ export class Evacuator {
     const fixed = evacuation.unplaced.filter(({ code }) => !retriable.includes(code))
     const settled = new Set([...holding, ...spared, ...fixed.map(({ connectionId }) => connectionId)])
     const gathered = await planner.gather(sources)
-    if (books.evacuations.get(id) !== evacuation) return
+    // What forbids it may have come while the registry was asked.
+    if (books.evacuations.get(id) !== evacuation || isForbidden()) return
     const plan = planner.plan(gathered, evacuation.reason, { ...evacuation, refusals: avoided, settled, arrived })
     if (plan.placements.length > 0 || plan.unplaced.length > 0) {
       const { targetsPerConnection } = books.policy.migration

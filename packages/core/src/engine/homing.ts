@@ -179,12 +179,10 @@ export class Homing {
     const lately = this.#parts.clock.now() - home.homeOnceMs
     const isLate = ({ completedAt }: Migration) => (completedAt ?? lately) < lately
     const went = await read(history.filter((migration) => migration.evacuationId === evacuationId))
-    const back = await read(history.filter((one) => one.reason === 'failback' && one.toServerId === serverId && !isLate(one)))
-    return home.movedAway(
-      went,
-      back.flatMap(({ moves }) => moves),
-      this.#parts.clock.now(),
-    )
+    const homeward = history.filter((one) => one.reason === 'failback' && one.toServerId === serverId && !isLate(one))
+    const back = (await read(homeward)).flatMap(({ moves }) => moves)
+    const residue = homeward.flatMap((one) => one.residue)
+    return home.movedAway(went, back, residue, this.#parts.clock.now())
   }
 
   // --------------------------------------------------------------------------------------------------------- adoption

@@ -400,6 +400,17 @@ export class Engine implements Pintail {
     return found ?? fail(notFound(kind, id))
   }
 
+  /**
+   * A record after a call on it was kept. A store that fails only now must not make that look refused: then it is given
+   * as it was known when the call was made.
+   */
+  async #after<K extends 'migration' | 'evacuation' | 'incident'>(kind: K, before: StoreRecords[K]): Promise<StoreRecords[K]> {
+    return this.#get(kind, before.id).catch((error) => {
+      if (isPintailError(error, 'not_found')) throw error
+      return before
+    })
+  }
+
   #live(migration: Migration): Migration {
     const open = this.#term?.books.migrations.get(migration.id)
     return open && this.#term ? this.#term.migrator.live(open) : migration
@@ -460,7 +471,7 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       const migration = this.#may(term, await this.#get('migration', id), 'cancel')
       await term.migrator.cancel(migration, byOperator)
-      return this.migrations.get(id)
+      return this.#live(await this.#after('migration', { ...migration, cancelledWhy: byOperator }))
     },
     retry: async (id) => {
       const term = await this.#leader()
@@ -494,7 +505,7 @@ export class Engine implements Pintail {
     // Asked after the last wait: of two approvals at once one finds it approved.
     const migration = this.#may(term, kept, call)
     await term.evacuator.approve(this.#openEvacuation(term, evacuation), [migration], notBefore)
-    return this.migrations.get(id)
+    return this.#live(await this.#after('migration', migration))
   }
 
   readonly evacuations: Pintail['evacuations'] = {
@@ -509,18 +520,20 @@ export class Engine implements Pintail {
           remedy: 'Allowed now: cancel.',
         })
       await term.evacuator.approve(evacuation, suggested)
-      return this.evacuations.get(id)
+      return this.#liveEvacuation(await this.#after('evacuation', evacuation))
     },
     cancel: async (id) => {
       const term = await this.#leader()
-      await term.evacuator.stop(this.#openEvacuation(term, await this.#get('evacuation', id)), byOperator)
-      return this.evacuations.get(id)
+      const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
+      await term.evacuator.stop(evacuation, byOperator)
+      return this.#liveEvacuation(await this.#after('evacuation', { ...evacuation, cancelledWhy: byOperator }))
     },
     cancelAll: async () => {
       const term = await this.#leader()
       const open = [...term.books.evacuations.values()].filter(({ endedAt, cancelledWhy }) => endedAt === null && cancelledWhy === null)
       await Promise.all(open.map((evacuation) => term.evacuator.stop(evacuation, byOperator)))
-      return Promise.all(open.map(({ id }) => this.evacuations.get(id)))
+      const stopped = await Promise.all(open.map((one) => this.#after('evacuation', { ...one, cancelledWhy: byOperator })))
+      return stopped.map((evacuation) => this.#liveEvacuation(evacuation))
     },
   }
 
@@ -542,14 +555,16 @@ export class Engine implements Pintail {
     get: (id) => this.#get('incident', id),
     acknowledge: async (id) => {
       const term = await this.#leader()
-      await term.responder.acknowledge(this.#openIncident(term, await this.#get('incident', id)))
-      return this.incidents.get(id)
+      const incident = this.#openIncident(term, await this.#get('incident', id))
+      await term.responder.acknowledge(incident)
+      return this.#after('incident', term.books.incidents.byId(incident.id) ?? incident)
     },
     overrideGuard: async (id, { forMs = hour / 4 } = {}) => {
       const term = await this.#leader()
       if (!(forMs > 0 && forMs <= 24 * hour)) throw new PintailError('invalid_argument', `forMs must be from 1 to a day, not ${forMs}`)
-      await term.responder.overrideGuard(this.#openIncident(term, await this.#get('incident', id)), this.#parts.clock.now() + forMs)
-      return this.incidents.get(id)
+      const incident = this.#openIncident(term, await this.#get('incident', id))
+      await term.responder.overrideGuard(incident, this.#parts.clock.now() + forMs)
+      return this.#after('incident', term.books.incidents.byId(incident.id) ?? incident)
     },
   }
 
