@@ -206,7 +206,8 @@ export function inject(sim: Stage, { kind, pick, lastsMs }: Step): void {
         const to = pickOne(rest)
         if (to) sim.hostMoves(user, to.id)
       }
-      for (const user of users) user.grants.delete(server.id)
+      // Also who finds no other server: it is the host that has taken it from him.
+      for (const user of users) if (user.grants.delete(server.id)) user.touchedAt = world.now
       return
     }
     case 'host.adds_a_server': {
