@@ -511,8 +511,9 @@ export class Engine implements Pintail {
     get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
-      const ready = await term.adviser.ready(await this.#get('evacuation', id))
-      const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
+      const kept = await this.#get('evacuation', id)
+      const ready = await term.adviser.ready(kept)
+      const evacuation = this.#openEvacuation(term, kept)
       const suggested = term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested')
       if (suggested.length === 0 && evacuation.status !== 'suggested')
         throw new PintailError('illegal_transition', `evacuation ${id} is ${evacuation.status}: nothing of it waits for approval`, {
