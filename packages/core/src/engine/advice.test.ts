@@ -379,12 +379,13 @@ test('a consolidation that cannot be finished any more stops, and whoever has mo
   const left = fleet.registry.on('dear').length
   expect(left).toBeLessThan(10)
   expect(left).toBeGreaterThan(0)
-  for (let index = 0; index < 170; index++) fleet.registry.assign({ id: `more-${index}` }, index % 2 ? 'a' : 'b')
+  for (let index = 0; index < 154; index++) fleet.registry.assign({ id: `more-${index}` }, index % 2 ? 'a' : 'b')
   await fleet.advance(600_000)
   expect(open(fleet)).toEqual([])
   expect(told(fleet, 'advice.expired')).toMatchObject([{ why: expect.stringContaining('would have no place') }])
+  // The targets have room, but not below the limit that is hard for what may as well wait.
   expect(fleet.registry.on('dear').length).toBeGreaterThan(0)
-  expect(fleet.registry.on('a').length + fleet.registry.on('b').length).toBe(20 + 10 - fleet.registry.on('dear').length + 170)
+  expect(fleet.registry.on('a').length + fleet.registry.on('b').length).toBe(20 + 10 - fleet.registry.on('dear').length + 154)
   await fleet.stop()
 })
 

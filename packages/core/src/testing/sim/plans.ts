@@ -23,13 +23,13 @@ const wordOfDifference = /^(policy|source|target|room)\b.*(was .+, is .+|would h
 export class Plans {
   readonly #world: World
   readonly #judge: Judge
-  /** Whether nothing at all has gone wrong, or was done by anybody else, since then. */
-  readonly #isQuietSince: (at: number) => boolean
+  /** Whether nothing at all has gone wrong since then, and nobody but this evacuation has moved anybody. */
+  readonly #isQuietSince: (at: number, evacuation: string | null) => boolean
   readonly #executed: Executed[] = []
   /** Plans that were carried out, users of them that were looked for where they should be, and plans that were refused. */
   readonly counts = { executed: 0, settled: 0, refused: 0 }
 
-  constructor(world: World, judge: Judge, isQuietSince: (at: number) => boolean) {
+  constructor(world: World, judge: Judge, isQuietSince: (at: number, evacuation: string | null) => boolean) {
     this.#world = world
     this.#judge = judge
     this.#isQuietSince = isQuietSince
@@ -48,7 +48,7 @@ export class Plans {
         this.counts.refused++
         if (error.problems.length === 0 || !error.problems.every(({ message }) => wordOfDifference.test(message)))
           this.#judge.report('I6', `a plan is refused and nothing is named that has changed: ${error.message}`)
-        if (this.#isQuietSince(plannedAt)) this.#judge.report('I6', `a plan is refused though nothing has changed: ${error.message}`)
+        if (this.#isQuietSince(plannedAt, null)) this.#judge.report('I6', `a plan is refused though nothing has changed: ${error.message}`)
       },
     }
   }
@@ -60,7 +60,7 @@ export class Plans {
 
   #settle({ plan, evacuationId, migrations, at }: Executed): void {
     const judge = this.#judge
-    const isQuiet = this.#isQuietSince(at)
+    const isQuiet = this.#isQuietSince(at, evacuationId)
     const whole = judge.evacuations.get(evacuationId)
     for (const { toServerId, connections } of plan.placements) {
       const id = migrations.get(toServerId)

@@ -78,12 +78,11 @@ export class Simulation implements Stage, ScriptStage {
     this.judge = new Judge(this.world)
     this.world.judge = this.judge
     const isOther = ({ kind }: { readonly kind: FaultKind }) => kind !== 'operator.executes_a_plan'
-    this.#plans = new Plans(this.world, this.judge, (since) => {
+    this.#plans = new Plans(this.world, this.judge, (since, own) => {
       const isStruck = this.#struck.some((one) => isOther(one) && one.at >= since - quietMs)
-      const others = [...this.judge.evacuations.values()].filter(({ createdAt, endedAt }) => {
-        return createdAt - this.world.startedAt < since && (endedAt === null || endedAt - this.world.startedAt > since - quietMs)
-      })
-      return !isStruck && !this.#healed && others.length === 0
+      const isOver = (at: number | null) => at !== null && at - this.world.startedAt < since - quietMs
+      const isAlone = [...this.judge.evacuations.values()].every(({ id, endedAt }) => id === own || isOver(endedAt))
+      return !isStruck && !this.#healed && isAlone
     })
     this.world.onPhase = (status) => this.#entered(status)
   }
