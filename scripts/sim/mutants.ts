@@ -279,8 +279,8 @@ export const mutants: readonly Mutant[] = [
     name: 'advice-for-a-server-that-is-left',
     breaks: 'a server is proposed to be left although somebody has said so already',
     file: 'engine/adviser.ts',
-    find: '    for (const { endedAt, fromServerIds } of books.evacuations.values()) if (endedAt === null) for (const id of fromServerIds) spared.add(id)\n',
-    replace: '',
+    find: '      if (endedAt === null) for (const id of fromServerIds) spared.add(id)\n',
+    replace: '      if (endedAt === undefined) for (const id of fromServerIds) spared.add(id)\n',
   },
   {
     name: 'last-of-its-region',
