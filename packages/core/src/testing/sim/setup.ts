@@ -214,7 +214,7 @@ function adviceOf(seed: number): PolicyInput['advice'] | null {
     enabled: true,
     intervalMs: one([5000, 20_000, minute]),
     minSavingsEurHour: one([0.01, 0.03]),
-    reserve: one([0, 0.3, 0.5]),
+    reserve: one([0, 0.3, 0.7]),
     margin: one([0.05, 0.2]),
     rounds: one([1, 3]),
     afterScalingMs: one([0, 30_000]),
