@@ -275,20 +275,6 @@ export const mutants: readonly Mutant[] = [
     find: '  return left > 0 ? Math.max(0, 1 - there / left) : 0\n',
     replace: '  return left > 0 ? Math.max(1, 1 - there / left) : 1\n',
   },
-  {
-    name: 'advice-for-a-server-that-is-left',
-    breaks: 'a server is proposed to be left although somebody has said so already',
-    file: 'engine/adviser.ts',
-    find: '      if (endedAt === null) for (const id of fromServerIds) spared.add(id)\n',
-    replace: '      if (endedAt === undefined) for (const id of fromServerIds) spared.add(id)\n',
-  },
-  {
-    name: 'last-of-its-region',
-    breaks: 'a server is given back though it is the last one of a region that users live in',
-    file: 'advise/advice.ts',
-    find: '  if (region !== null && needed.has(region) && isLastOfItsRegion(input, id)) return',
-    replace: '  if (region !== null && needed.has(region) && input.limits.reserve < 0) return',
-  },
 ]
 
 /** The source with the mutant in it. @throws Error if the piece is not there exactly once */
