@@ -1,9 +1,8 @@
 import * as advice from '../advise/advice.ts'
-import { type AdviceReason, adviceReasons, isAdvice, isDeclined, leftForCost, resting, type Savings } from '../advise/history.ts'
+import { type AdviceReason, adviceReasons, isAdvice, leftForCost, resting, type Savings } from '../advise/history.ts'
+import { type Advised, countOf, givenNews, hasScaled, isBusy, whyOver, without } from '../advise/holds.ts'
 import type { ServerBook } from '../books/books.ts'
-import { isTerminal } from '../decide/migration.ts'
-import { beingMoved } from '../decide/request.ts'
-import { errorText, isPintailError, notFound, stalePlan } from '../errors.ts'
+import { errorText, isPintailError, notFound, PintailError, stalePlan } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Bus } from '../telling/bus.ts'
 import { callOut, collect } from '../time.ts'
@@ -212,29 +211,13 @@ export class Adviser {
 
   /** Why nothing of it is begun now. */
   #heldBy(reason: AdviceReason, id: ServerId): GuardDenial[] {
-    const { books, guardsFor } = this.#parts
+    const { books, guardsFor, hostGuards, clock } = this.#parts
     const book = books.servers.get(id)
-    const own = [this.#isBusy(), reason === 'cost-optimization' ? this.#hasScaled() : null]
+    const own = [isBusy(books.incidents.values(), books.evacuations.values())]
+    const scaledAt = Math.max(this.#scaledAt, hostGuards.scalingAt ?? 0)
+    if (reason === 'cost-optimization') own.push(hasScaled(scaledAt, books.policy.advice.afterScalingMs, clock.now()))
     const denials = [...(book ? guardsFor(book, reason) : []), ...own.flatMap((denial) => denial ?? [])]
     return this.#modeOf(reason) === 'auto' ? denials : denials.filter(({ guard }) => !untilApproved.includes(guard))
-  }
-
-  /** Something that matters more is under way. */
-  #isBusy(): GuardDenial | null {
-    const { books } = this.#parts
-    const incident = books.incidents.values().find(({ acknowledgedAt }) => acknowledgedAt === null)
-    const runs = [...books.evacuations.values()].find(({ endedAt, status }) => endedAt === null && status === 'running')
-    if (!incident && !runs) return null
-    const what = incident ? `an incident of ${incident.serverName} is open` : `evacuation ${runs?.id} runs`
-    return { guard: 'queue', message: `${what}: advice waits`, remedy: 'Wait until that is over, or acknowledge the incident.' }
-  }
-
-  #hasScaled(): GuardDenial | null {
-    const { books, hostGuards, clock } = this.#parts
-    const until = Math.max(this.#scaledAt, hostGuards.scalingAt ?? 0) + books.policy.advice.afterScalingMs
-    if (until <= clock.now()) return null
-    const message = `the fleet has scaled lately: no server is given back until ${new Date(until).toISOString()}`
-    return { guard: 'scaling', message, remedy: 'Wait, or lower advice.afterScalingMs.' }
   }
 
   /** Users are moved to save money when they are idle, or in a window; where nobody says when that is, a person says yes. */
@@ -294,13 +277,7 @@ export class Adviser {
     const evacuationId = acts && made ? made.evacuation.id : null
     if (!acts) this.#told.set(reason, serverId)
     if (connections === 0) this.#empty.add(serverId)
-    const { savingsEurHour = null, savingsEurMonth = null } = savings ?? {}
-    const saves = savings ? `saves ${savings.savingsEurHour.toFixed(4)} EUR/h, ${savings.savingsEurMonth.toFixed(2)} EUR a month` : ''
-    const users = `${connections} user${connections === 1 ? '' : 's'}`
-    const what = savings ? `giving back ${serverId} ${saves}` : `${serverId} is hotter than it need be`
-    const next = { observe: 'nothing is done', suggest: 'it waits for approval', auto: 'it is begun' }[mode]
-    const message = `${what}: ${connections === 0 ? 'nobody is there' : `${users} to ${moves.length} other servers; ${next}`}`
-    const data = { reason, serverId, mode, evacuationId, connections, savingsEurHour, savingsEurMonth, message }
+    const data = givenNews(reason, found, savings, mode, evacuationId)
     const given: EventDraft = { type: 'advice.given', at: clock.now(), data }
     if (reason === 'rebalancing') this.#heat = null
     await journal.commit(made?.writes ?? [], [...(made?.events ?? []), given])
@@ -324,41 +301,21 @@ export class Adviser {
   async #look(evacuation: Advised, history: readonly Migration[]): Promise<Known> {
     const [id] = evacuation.fromServerIds as [ServerId]
     const gathered = await this.#gather(id)
-    const isLast = evacuation.reason === 'cost-optimization' && advice.isLastOfItsRegion(this.#without(evacuation, history), id)
+    const isLast = evacuation.reason === 'cost-optimization' && advice.isLastOfItsRegion(without(evacuation, this.#input(history)), id)
     return { gathered, needed: isLast ? await this.#regions() : noRegions }
   }
 
-  /** As if it had not been suggested yet: its own server is not closed. */
-  #without(evacuation: Advised, history: readonly Migration[]): advice.AdviceInput {
-    const { closed, ...input } = this.#input(history)
-    return { ...input, closed: new Set([...(closed ?? [])].filter((id) => !evacuation.fromServerIds.includes(id))) }
-  }
-
-  /** Why a piece of advice must not be acted on any more; null: it holds. */
   #whyOver(evacuation: Advised, { gathered, needed }: Known, history: readonly Migration[]): string | null {
     const { books } = this.#parts
-    const { reason, status, unplaced } = evacuation
-    const [id] = evacuation.fromServerIds as [ServerId]
-    const migrations = books.migrationsOf(evacuation.id)
-    const waiting = migrations.filter((one) => one.status === 'suggested')
-    if (waiting.length > 0 && !books.policy.advice.enabled) return 'advice is turned off'
-    if (waiting.length > 0 && migrations.some((one) => isTerminal(one.status) && isDeclined(one)))
-      return 'a person has cancelled a part of it'
-    // What could not be finished is not gone on with; who has moved is where he was to be.
-    const stuck = unplaced.length - beingMoved(unplaced).length
-    if (stuck > 0) return `${stuck} of its users would have no place`
-    const arriving = new Map<ServerId, number>()
-    for (const one of waiting) arriving.set(one.toServerId, (arriving.get(one.toServerId) ?? 0) + one.connectionCountAtStart)
-    const input = this.#without(evacuation, history)
-    const noRoom = advice.whyNoRoom(input, arriving)
-    if (noRoom !== null || status !== 'suggested') return noRoom
-    const mode = this.#modeOf(reason)
-    if (mode !== evacuation.mode) return `the policy says ${mode} now`
-    if (!gathered) return books.servers.has(id) ? null : `${id} is gone from the registry`
-    if (reason === 'rebalancing')
-      return advice.relief(input, id, connectionsOf(gathered)) ? null : `${id} would not be cooler by more than the margin`
-    const found = advice.emptied(input, id, connectionsOf(gathered), needed)
-    return typeof found === 'string' ? found : null
+    return whyOver(evacuation, {
+      migrations: books.migrationsOf(evacuation.id),
+      input: this.#input(history),
+      isEnabled: books.policy.advice.enabled,
+      mode: this.#modeOf(evacuation.reason),
+      isListed: evacuation.fromServerIds.every((id) => books.servers.has(id)),
+      connections: gathered && connectionsOf(gathered),
+      needed,
+    })
   }
 
   async #expire(evacuation: Advised, why: string): Promise<void> {
@@ -387,15 +344,15 @@ export class Adviser {
       const now = books.evacuations.get(evacuation.id)
       if (!now || !isAdvice(now)) throw notFound('evacuation', evacuation.id)
       const why = this.#whyOver(now, known, history)
-      if (why === null) return
+      if (why === null && known.gathered) return
+      if (why === null)
+        throw new PintailError('unavailable', 'nobody can tell now who is there', { remedy: 'Check the registry, and ask again.' })
       // If the store has lost us, the term ends.
       this.#expire(now, why).catch(() => {})
       throw stalePlan([{ path: 'advice', message: why }])
     }
   }
 }
-
-type Advised = Evacuation & { readonly reason: AdviceReason }
 
 interface Known {
   /** Null: who is there now is not known. */
@@ -406,4 +363,3 @@ interface Known {
 const none: ReadonlySet<ServerId> = new Set()
 const noRegions: ReadonlySet<string> = new Set()
 const connectionsOf = ({ listed }: Gathered) => listed[0]?.connections ?? []
-const countOf = (moves: advice.Moves): number => moves.reduce((sum, { connections }) => sum + connections.length, 0)

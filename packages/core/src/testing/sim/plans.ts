@@ -55,6 +55,8 @@ export class Plans {
 
   /** At the end: who really is where, for all whom nothing else has moved or hindered. */
   settle(): void {
+    // A list of who was active lately names people who are elsewhere, and so does a plan that is made of it.
+    if (this.#world.setup.registry.coverage === 'active') return
     for (const one of this.#executed) this.#settle(one)
   }
 
