@@ -5,6 +5,7 @@ import { faultKinds, type History, historyOf, phases, shrink, simulate, type Vio
 import { writeReport } from './lib/report.ts'
 import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
 import { mutants } from './sim/mutants.ts'
+import { planWorld } from './sim/plans.ts'
 import { type StoreName, storeNames, withStore } from './sim/stores.ts'
 import { type TraceOptions, traceJournal } from './sim/trace.ts'
 
@@ -21,6 +22,8 @@ const help = `npm run sim -- [options]
   --policy FILE     with --journal: the policy that was in force, as JSON (a journal does not hold it)
   --servers FILE    with --journal: rows of the registry when it began, as a JSON list: id, capacity, load …
   --no-replay       with --journal: judge it only
+  --plans N         N worlds in memory and N worlds of the simulator in which plans are looked at and carried out: everybody must
+                    end where the plan said, and a changed world must be refused with what has changed
   --mutants         break the engine on purpose, in ${mutants.length} ways, and see that each is noticed
   --mutant NAME     the same for one of them; with --seed shows how it is noticed
   --coverage        the table of faults and phases
@@ -43,6 +46,7 @@ interface Options {
   readonly history: string | null
   readonly record: string | null
   readonly trace: Omit<TraceOptions, 'folder'> | null
+  readonly plans: number | null
   readonly mutants: boolean
   readonly mutant: string | null
   readonly coverage: boolean
@@ -71,6 +75,7 @@ function read(args: readonly string[]): Options | string {
         mutant: { type: 'string' },
         coverage: { type: 'boolean' },
         shrink: { type: 'boolean' },
+        plans: { type: 'string' },
         workers: { type: 'string' },
         store: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -84,7 +89,7 @@ function read(args: readonly string[]): Options | string {
   }
   if (values.help) return help
   const problems: string[] = []
-  const whole = (name: 'seeds' | 'from' | 'seed' | 'workers', least: number): number | null => {
+  const whole = (name: 'seeds' | 'from' | 'seed' | 'workers' | 'plans', least: number): number | null => {
     const text = values[name]
     if (text === undefined) return null
     const value = Number(text)
@@ -105,6 +110,7 @@ function read(args: readonly string[]): Options | string {
     from: whole('from', 0) ?? 1,
     seed: whole('seed', 0),
     workers: whole('workers', 1),
+    plans: whole('plans', 1),
     store: store ?? 'memory',
     history,
     record,
@@ -209,12 +215,55 @@ async function campaign(options: Options): Promise<number> {
       faults: total,
       crashes,
       moves,
+      advised: result.advised,
+      plans: result.plans,
       virtual_days: Math.round(virtualMs / 8_640_000) / 10,
       wall_s: Math.round(wallMs / 100) / 10,
     }),
   )
   const failed = broken.length + errors.length
   writeReport('sim', { passed: result.seeds - failed, failed, skipped: 0 })
+  return failed > 0 ? 1 : 0
+}
+
+/** Plan equals execution, in memory and under the simulator. */
+async function checkPlans(worlds: number, { from, workers }: Options): Promise<number> {
+  const outcomes = { worlds, carried_out: 0, refused: 0, users_compared: 0, wrong: 0 }
+  const progress = bar(worlds)
+  for (let seed = from; seed < from + worlds; seed++) {
+    const { refused, compared, wrong } = await planWorld(seed)
+    if (refused) outcomes.refused++
+    else outcomes.carried_out++
+    outcomes.users_compared += compared
+    if (wrong.length > 0) outcomes.wrong++
+    for (const message of wrong.slice(0, 3)) console.log(`✗ world ${seed} in memory: ${message}`)
+    progress(seed - from + 1, outcomes.wrong)
+  }
+  console.log(JSON.stringify({ memory: outcomes }))
+  const { broken, errors, plans, moves, wallMs } = await runCampaign({
+    from,
+    seeds: worlds,
+    quiet: true,
+    ...(workers !== null && { workers }),
+    progress,
+  })
+  for (const { seed, violations } of broken.slice(0, 20))
+    for (const { invariant, at, message } of violations.slice(0, 3))
+      console.log(`✗ world ${seed} of the simulator: ${invariant} at ${round(at / 1000)} s: ${message}`)
+  for (const { seed, error } of errors.slice(0, 5)) console.log(`✗ world ${seed}: the simulator itself failed: ${error}`)
+  const { executed, settled, refused } = plans
+  const simulator = {
+    worlds,
+    carried_out: executed,
+    refused,
+    users_compared: settled,
+    wrong: broken.length,
+    moves,
+    wall_s: Math.round(wallMs / 1000),
+  }
+  console.log(JSON.stringify({ simulator }))
+  const failed = outcomes.wrong + broken.length + errors.length
+  writeReport('plans', { passed: 2 * worlds - failed, failed, skipped: 0 })
   return failed > 0 ? 1 : 0
 }
 
@@ -266,6 +315,8 @@ if (typeof options === 'string') {
   process.exitCode = history ? await one(history, options.history, options) : 2
 } else if (options.seed !== null && options.mutant === null) {
   process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options)
+} else if (options.plans !== null) {
+  process.exitCode = await checkPlans(options.plans, options)
 } else if (options.mutants) {
   process.exitCode = await checkMutants(options)
 } else {

@@ -303,6 +303,22 @@ export interface PintailEvents {
         readonly serverId: ServerId;
         readonly connectionId: ConnectionId;
     };
+    "advice.given": {
+        readonly reason: "cost-optimization" | "rebalancing";
+        readonly serverId: ServerId;
+        readonly mode: Mode;
+        readonly evacuationId: EvacuationId | null;
+        readonly connections: number;
+        readonly savingsEurHour: number | null;
+        readonly savingsEurMonth: number | null;
+        readonly message: string;
+    };
+    "advice.expired": {
+        readonly reason: "cost-optimization" | "rebalancing";
+        readonly serverId: ServerId;
+        readonly evacuationId: EvacuationId;
+        readonly why: string;
+    };
     "pause.set": {
         readonly scope: PauseScope;
         readonly reason: string | null;
@@ -799,7 +815,7 @@ export declare function problemText(problems: readonly Problem[]): string;
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
 import type { SampleInput } from "./ports.js";
 import type { ServerRef } from "./rows.js";
-import type { DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
+import type { Advice, DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
 export type Listener<T extends EventType | "*"> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown;
 export interface MigrationFilter {
     readonly status?: readonly MigrationStatus[];
@@ -847,6 +863,7 @@ export interface Pintail {
     }): AsyncIterable<PintailEvent>;
     status(): FleetStatus;
     plan(request: PlanRequest): Promise<Plan>;
+    advice(): Promise<Advice>;
     execute(plan: Plan): Promise<Evacuation>;
     cordon(server: ServerRef): Promise<void>;
     uncordon(server: ServerRef): Promise<void>;
@@ -1102,8 +1119,10 @@ export declare function seededRandom(seed: number): Random;
 
 // ─── dist/testing/sim/faults.d.ts
 import type { PauseTarget, Pintail } from "../../index.js";
+import type { Plan } from "../../vocabulary.js";
 import type { Judge } from "./judge.js";
 import type { Step } from "./kinds.js";
+import type { AskedPlan } from "./plans.js";
 import type { Process } from "./process.js";
 import type { TrueUser, World } from "./world.js";
 export interface Stage {
@@ -1114,6 +1133,7 @@ export interface Stage {
     ask(work: Ask): void;
     resume(scope: PauseTarget, key: string): void;
     hostMoves(user: TrueUser, to: string): void;
+    asksFor(plan: Plan): AskedPlan;
 }
 export declare function inject(sim: Stage, { kind, pick, lastsMs }: Step): void;
 export declare function isRefusal(error: unknown): boolean;
@@ -1146,6 +1166,8 @@ export declare class Judge implements Witness {
     readonly cordoned: Set<string>;
     readonly paused: Map<string, PauseTarget>;
     moved: number;
+    advised: number;
+    wasMisled: boolean;
     lastMoveAt: number;
     constructor(world: World);
     report(invariant: Invariant, message: string): void;
@@ -1154,6 +1176,7 @@ export declare class Judge implements Witness {
     leads(process: Process, holder: string, token: number): void;
     moveStarted(process: Process, move: Move): void;
     executed(plan: Plan, made: readonly Migration[]): void;
+    hasMovedSince(user: string, since: number, migration: string): boolean;
     granted({ from, to, key, reason }: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
     wasBlind: boolean;
@@ -1267,7 +1290,7 @@ export interface Step {
     readonly pick: number;
     readonly lastsMs: number;
 }
-export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "I10" | "I11" | "I12" | "I13" | "I14" | "progress";
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "I10" | "I11" | "I12" | "I13" | "I14" | "progress" | "advice";
 export interface Violation {
     readonly invariant: Invariant;
     readonly at: number;
@@ -1288,6 +1311,26 @@ export interface ScriptStage {
     refused(act: Act, why: string): void;
 }
 export declare function perform(stage: ScriptStage, act: Act, times?: number): void;
+
+// ─── dist/testing/sim/plans.d.ts
+import type { Evacuation, Migration, Plan } from "../../vocabulary.js";
+import type { Judge } from "./judge.js";
+import type { World } from "./world.js";
+export interface AskedPlan {
+    executed(evacuation: Evacuation, made: readonly Migration[]): void;
+    refused(error: unknown): void;
+}
+export declare class Plans {
+    #private;
+    readonly counts: {
+        executed: number;
+        settled: number;
+        refused: number;
+    };
+    constructor(world: World, judge: Judge, isQuietSince: (at: number, evacuation: string | null) => boolean);
+    asksFor(plan: Plan): AskedPlan;
+    settle(): void;
+}
 
 // ─── dist/testing/sim/process.d.ts
 import type { Clock } from "../../ports.js";
@@ -1465,10 +1508,12 @@ export declare function shrink(history: History, violation: Violation, told?: (h
 // ─── dist/testing/sim/simulate.d.ts
 import type { PauseTarget, Pintail, PintailEvent } from "../../index.js";
 import type { JournalEntry, MigrationStore } from "../../ports.js";
+import type { Plan } from "../../vocabulary.js";
 import { type Ask, type Stage } from "./faults.js";
 import { Judge } from "./judge.js";
 import type { FaultKind, Phase, Violation } from "./kinds.js";
 import { type ScriptStage } from "./perform.js";
+import { type AskedPlan } from "./plans.js";
 import { Process } from "./process.js";
 import type { Act } from "./script.js";
 import { type History } from "./setup.js";
@@ -1483,6 +1528,12 @@ export interface SimResult {
     }[];
     readonly crashes: number;
     readonly moves: number;
+    readonly advised: number;
+    readonly plans: {
+        readonly executed: number;
+        readonly settled: number;
+        readonly refused: number;
+    };
     readonly virtualMs: number;
     readonly trace: readonly string[];
     readonly refused: readonly {
@@ -1506,6 +1557,7 @@ export declare class Simulation implements Stage, ScriptStage {
     restart(): void;
     ask(work: Ask, refused?: (why: string) => void): void;
     resume(scope: PauseTarget, key: string): void;
+    asksFor(plan: Plan): AskedPlan;
     hostMoves(user: TrueUser, to: string): void;
     watch(status: string, then: () => void): void;
     run(): Promise<SimResult>;
@@ -1884,7 +1936,7 @@ export interface Verdict {
     ];
     readonly votes?: readonly Vote[];
 }
-export type GuardCode = "no_control" | "too_few_servers" | "mass_failure" | "all_down" | "paused" | "host" | "cooldown" | "source_busy" | "registry_stale" | "no_limit";
+export type GuardCode = "no_control" | "too_few_servers" | "mass_failure" | "all_down" | "paused" | "host" | "cooldown" | "source_busy" | "registry_stale" | "no_limit" | "window" | "scaling" | "queue";
 export interface GuardDenial {
     readonly guard: GuardCode;
     readonly message: string;
@@ -2290,8 +2342,20 @@ export interface FailbackPolicy {
     readonly minGain: number;
     readonly adoptInactive: boolean;
 }
+export interface DailyWindow {
+    readonly from: string;
+    readonly to: string;
+}
 export interface AdvicePolicy {
     readonly enabled: boolean;
+    readonly intervalMs: number;
+    readonly minSavingsEurHour: number;
+    readonly reserve: number;
+    readonly margin: number;
+    readonly rounds: number;
+    readonly afterScalingMs: number;
+    readonly declinedMs: number;
+    readonly windows: readonly DailyWindow[];
 }
 export interface Policy {
     readonly mode: Readonly<Record<MigrationReason, Mode>>;
@@ -2333,6 +2397,31 @@ export interface PolicyView {
     readonly policy: Policy;
     readonly sources: Readonly<Record<string, PolicySource>>;
     readonly version: number;
+}
+interface Proposal {
+    readonly serverId: ServerId;
+    readonly connections: number;
+    readonly placements: readonly {
+        readonly serverId: ServerId;
+        readonly connections: number;
+    }[];
+    readonly evacuationId: EvacuationId | null;
+    readonly heldBy: readonly GuardDenial[];
+}
+export interface ConsolidationAdvice extends Proposal {
+    readonly savingsEurHour: number;
+    readonly savingsEurMonth: number;
+    readonly freeAfter: number;
+}
+export interface RebalancingAdvice extends Proposal {
+    readonly fillNow: number;
+    readonly fillAfter: number;
+    readonly rounds: number;
+}
+export interface Advice {
+    readonly at: number;
+    readonly consolidation: ConsolidationAdvice | null;
+    readonly rebalancing: RebalancingAdvice | null;
 }
 export type EngineState = "idle" | "standby" | "leading" | "stopping" | "stopped";
 export interface ServerReport {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { type FaultKind, faultKinds, type Phase, phases, type Violation } from '@pintail/core/testing'
+import { type FaultKind, faultKinds, type Phase, phases, type SimResult, type Violation } from '@pintail/core/testing'
 import type { StoreName } from './stores.ts'
 import type { Answer, Job, WorkerInput } from './worker.ts'
 
@@ -9,6 +9,8 @@ export interface CampaignOptions {
   readonly seeds: number
   /** Only worlds that begin with this kind of fault. Default: of any kind. */
   readonly kind?: FaultKind
+  /** Worlds in which nothing goes wrong, but between a plan and its execution. */
+  readonly quiet?: boolean
   readonly mutant?: string | null
   /** Default: in memory. */
   readonly store?: StoreName
@@ -26,6 +28,9 @@ export interface Campaign {
   readonly steps: number
   readonly moves: number
   readonly crashes: number
+  /** Evacuations that were made of advice. */
+  readonly advised: number
+  readonly plans: SimResult['plans']
   readonly virtualMs: number
   readonly wallMs: number
   /** Faults that struck, by kind and phase. */
@@ -53,6 +58,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     from,
     seeds,
     kind,
+    quiet = false,
     mutant = null,
     store = 'memory',
     workers = Math.min(availableParallelism(), seeds),
@@ -61,7 +67,8 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     onBroken = () => {},
   } = options
   const begun = performance.now()
-  const total = { steps: 0, moves: 0, crashes: 0, virtualMs: 0 }
+  const total = { steps: 0, moves: 0, crashes: 0, advised: 0, virtualMs: 0 }
+  const plans = { executed: 0, settled: 0, refused: 0 }
   const struck = new Map<FaultKind, Map<Phase, number>>()
   const broken: { seed: number; violations: readonly Violation[] }[] = []
   const errors: { seed: number; error: string }[] = []
@@ -69,7 +76,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   let done = 0
   let stop = false
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant, store } satisfies WorkerInput })
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant, store, quiet } satisfies WorkerInput })
     let answered: (answer: Answer) => void = () => {}
     let failed: (error: unknown) => void = () => {}
     worker.on('message', (answer: Answer) => answered(answer))
@@ -90,6 +97,8 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
           total.steps += result.steps
           total.moves += result.moves
           total.crashes += result.crashes
+          total.advised += result.advised
+          for (const key of ['executed', 'settled', 'refused'] as const) plans[key] += result.plans[key]
           total.virtualMs += result.virtualMs
           for (const { kind, phase } of result.struck) {
             const row = struck.get(kind) ?? new Map<Phase, number>()
@@ -110,5 +119,5 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   }
   await Promise.all(Array.from({ length: workers }, work))
   broken.sort((a, b) => a.seed - b.seed)
-  return { seeds: done, ...total, wallMs: performance.now() - begun, struck, broken, errors }
+  return { seeds: done, ...total, plans, wallMs: performance.now() - begun, struck, broken, errors }
 }

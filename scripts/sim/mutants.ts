@@ -252,6 +252,29 @@ export const mutants: readonly Mutant[] = [
     find: "  if (verdict === 'down' && !proof)\n",
     replace: "  if (verdict === 'down' && !proof && since < 0)\n",
   },
+  {
+    name: 'planned-anew-at-execution',
+    breaks: 'a plan that is carried out is made anew: what was looked at is not what is done',
+    file: 'engine/planner.ts',
+    find: '{ ...scope, ...(looked && { keep: looked.assignments }) }',
+    replace: '{ ...scope, refusals: new Map([...(looked?.assignments ?? [])].map(([id, to]) => [id, new Set([to])])) }',
+    kind: 'operator.executes_a_plan',
+  },
+  {
+    name: 'differences-not-named',
+    breaks: 'a plan that is refused does not say what has changed',
+    file: 'engine/planner.ts',
+    find: "if (changes.length > 0) throw stalePlan(changes.map((message) => ({ path: 'plan', message })))",
+    replace: 'if (changes.length > 0) throw stalePlan()',
+    kind: 'operator.executes_a_plan',
+  },
+  {
+    name: 'advice-without-a-reserve',
+    breaks: 'a server is given back however little stays free',
+    file: 'advise/advice.ts',
+    find: '  return left > 0 ? Math.max(0, 1 - there / left) : 0\n',
+    replace: '  return left > 0 ? Math.max(1, 1 - there / left) : 1\n',
+  },
 ]
 
 /** The source with the mutant in it. @throws Error if the piece is not there exactly once */

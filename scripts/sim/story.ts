@@ -171,6 +171,8 @@ class Story {
     }),
     'incident.closed': ({ serverId, advice }) => ({ what: 'incident closed', whom: serverId, why: advice }),
     'failback.changed': ({ message }) => ({ what: message, whom: null, why: null }),
+    'advice.given': ({ reason, serverId, message }) => ({ what: `advice (${reason})`, whom: serverId, why: message }),
+    'advice.expired': ({ reason, serverId, why }) => ({ what: `advice expired (${reason})`, whom: serverId, why }),
     'guard.denied': ({ guard, serverId, message }) => ({ what: `guard ${guard} forbids`, whom: serverId, why: message }),
     'guard.overridden': ({ incidentId }) => ({ what: 'an operator overrides the guard', whom: this.#name(incidentId), why: null }),
     'decision.made': ({ reason, mode, placed, unplaced, incidentId }) => ({

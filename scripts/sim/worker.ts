@@ -8,13 +8,15 @@ import type { StoreName } from './stores.ts'
 export interface WorkerInput {
   readonly mutant: string | null
   readonly store: StoreName
+  /** Worlds of plans (`plans.ts`). */
+  readonly quiet: boolean
 }
 export type Job = { readonly seed: number }
 export type Answer =
   | { readonly seed: number; readonly result: Omit<SimResult, 'trace' | 'journal'>; readonly ms: number }
   | { readonly seed: number; readonly error: string }
 
-const { mutant: name, store } = workerData as WorkerInput
+const { mutant: name, store, quiet } = workerData as WorkerInput
 const mutant = name === null ? null : (mutants.find((one) => one.name === name) ?? null)
 if (name !== null && !mutant) throw new Error(`there is no mutant ${name}`)
 if (mutant) {
@@ -30,11 +32,13 @@ if (mutant) {
 // After the hook, so that the engine is loaded through it.
 const { historyOf, simulate } = await import('@pintail/core/testing')
 const { withStore } = await import('./stores.ts')
+const { planHistoryOf } = await import('./plans.ts')
+const historyFor = quiet ? planHistoryOf : historyOf
 
 parentPort?.on('message', async ({ seed }: Job) => {
   const begun = performance.now()
   try {
-    const { trace: _, journal: __, ...result } = await withStore(store, (one) => simulate(historyOf(seed), false, one))
+    const { trace: _, journal: __, ...result } = await withStore(store, (one) => simulate(historyFor(seed), false, one))
     parentPort?.postMessage({ seed, result, ms: performance.now() - begun } satisfies Answer)
   } catch (error) {
     parentPort?.postMessage({ seed, error: String(error instanceof Error ? error.stack : error) } satisfies Answer)

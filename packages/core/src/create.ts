@@ -1,4 +1,4 @@
-import { checkBuilt, Engine } from './engine/pintail.ts'
+import { Engine } from './engine/pintail.ts'
 import { unsupported } from './errors.ts'
 import { memoryLeases } from './memory/leases.ts'
 import { memoryStore } from './memory/store.ts'
@@ -15,7 +15,6 @@ import { systemClock } from './time.ts'
  */
 export function createPintail(options: PintailOptions): Pintail {
   const policy = parseOptions(options)
-  checkBuilt(policy)
   if (options.metrics) throw unsupported('the option metrics', 'the Prometheus adapter')
   if (options.mover.granularity === 'server') throw unsupported("mover.granularity 'server'", 'whole-server movers')
   const { registry, mover, clock = systemClock, probers = [icmp()] } = options

@@ -241,6 +241,29 @@ export interface PintailEvents {
   }
   'revoke.pending': { readonly serverId: ServerId; readonly connectionId: ConnectionId; readonly error: string }
   'revoke.settled': { readonly serverId: ServerId; readonly connectionId: ConnectionId }
+  /**
+   * The engine's own advice, by the level that `mode` gives it: told only, suggested, or begun. Told again when it is
+   * another server's, or when it had expired.
+   */
+  'advice.given': {
+    readonly reason: 'cost-optimization' | 'rebalancing'
+    /** The server to be left. */
+    readonly serverId: ServerId
+    readonly mode: Mode
+    /** What was made of it; null: nothing, because nobody is to be moved or the mode is `observe`. */
+    readonly evacuationId: EvacuationId | null
+    readonly connections: number
+    readonly savingsEurHour: number | null
+    readonly savingsEurMonth: number | null
+    readonly message: string
+  }
+  /** It holds no longer: its evacuation starts nothing more. */
+  'advice.expired': {
+    readonly reason: 'cost-optimization' | 'rebalancing'
+    readonly serverId: ServerId
+    readonly evacuationId: EvacuationId
+    readonly why: string
+  }
   'pause.set': { readonly scope: PauseScope; readonly reason: string | null; readonly until: number | null }
   'pause.lifted': { readonly scope: PauseScope }
   'policy.changed': { readonly version: number }

@@ -402,7 +402,17 @@ test('the defaults are what the documentation says', () => {
       minGain: 0.05,
       adoptInactive: false,
     },
-    advice: { enabled: false },
+    advice: {
+      enabled: false,
+      intervalMs: 300_000,
+      minSavingsEurHour: 0.1,
+      reserve: 0.3,
+      margin: 0.1,
+      rounds: 3,
+      afterScalingMs: 7_200_000,
+      declinedMs: 86_400_000,
+      windows: [],
+    },
   })
 })
 

@@ -62,6 +62,8 @@ const vantage = z.strictObject({ region: region.optional() })
 const weight = share(0, 100)
 const rate = z.strictObject({ perSecond: share(0.001, 10_000), burst: whole(1, 10_000) }).nullable()
 
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day from 00:00 to 23:59')
+
 const detector = z.enum(['thresholds', 'cusum'])
 const thresholds = {
   checkIntervalMs: whole(50, day),
@@ -185,7 +187,19 @@ const policySchema = z
         adoptInactive: z.boolean(),
       })
       .partial(),
-    advice: z.strictObject({ enabled: z.boolean() }).partial(),
+    advice: z
+      .strictObject({
+        enabled: z.boolean(),
+        intervalMs: whole(1000, day),
+        minSavingsEurHour: share(0, 10_000),
+        reserve: share(0, 1),
+        margin: share(0, 1),
+        rounds: whole(1, 100),
+        afterScalingMs: whole(0, 30 * day),
+        declinedMs: whole(0, 365 * day),
+        windows: z.array(z.strictObject({ from: timeOfDay, to: timeOfDay })).max(24),
+      })
+      .partial(),
   })
   .partial()
 
@@ -443,7 +457,17 @@ const defaults = {
     minGain: 0.05,
     adoptInactive: false,
   },
-  advice: { enabled: false },
+  advice: {
+    enabled: false,
+    intervalMs: 300_000,
+    minSavingsEurHour: 0.1,
+    reserve: 0.3,
+    margin: 0.1,
+    rounds: 3,
+    afterScalingMs: 7_200_000,
+    declinedMs: day,
+    windows: [],
+  },
 } satisfies Tree
 
 // Thresholds equal seed 000 in all presets; they differ in pace and in fast confirmation.

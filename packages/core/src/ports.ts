@@ -265,7 +265,7 @@ export interface GuardSource {
    * What holds now; at most 1 000 states. Asked before a person's plan is executed, when a server becomes suspect, and
    * again every `guards.recheckMs` while something waits or moves; one question at a time, each for at most 10 s.
    * A throw, a time-out or an answer that is not understood counts as forbidding the optional reasons, and never the
-   * evacuation of a dead server.
+   * evacuation of a dead server. A state with the name `scaling` also keeps cost advice quiet for `advice.afterScalingMs`.
    */
   current(ctx: CallContext): PromiseLike<readonly GuardState[]>
 }

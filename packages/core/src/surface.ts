@@ -2,6 +2,7 @@ import type { EventType, PintailEvent, PintailEvents } from './events.ts'
 import type { SampleInput } from './ports.ts'
 import type { ServerRef } from './rows.ts'
 import type {
+  Advice,
   DecisionRecord,
   Evacuation,
   FleetStatus,
@@ -85,6 +86,11 @@ export interface Pintail {
   status(): FleetStatus
   /** The dry run: who would go where, and why. Changes nothing. */
   plan(request: PlanRequest): Promise<Plan>
+  /**
+   * What could be cheaper or better balanced now. Changes nothing, and answers also while `policy.advice.enabled` is false.
+   * Lists the connections of the servers in question. @throws PintailError `unavailable` if the registry does not tell them
+   */
+  advice(): Promise<Advice>
   /** Carries out exactly this plan. @throws PintailError `plan_stale` naming what has changed since */
   execute(plan: Plan): Promise<Evacuation>
   /** From now on the server is no target. Kept across restarts, as every word of an operator. */
@@ -117,7 +123,10 @@ export interface Pintail {
      * is under way with its id; `nothing_to_move` with the counts of why; `plan_stale`
      */
     create(request: MigrationRequest): Promise<Migration>
-    /** From `suggested`; it then schedules itself. @throws PintailError `illegal_transition` saying what is allowed */
+    /**
+     * From `suggested`; it then schedules itself.
+     * @throws PintailError `illegal_transition` saying what is allowed; `plan_stale` if it is advice that holds no longer: then it has expired
+     */
     approve(id: string): Promise<Migration>
     /**
      * Sets when it may start at the earliest, until it has started; approves it too if it is `suggested`. It holds its places until then.
@@ -139,7 +148,7 @@ export interface Pintail {
   readonly evacuations: {
     list(): Promise<readonly Evacuation[]>
     get(id: string): Promise<Evacuation>
-    /** Approves all of it that is still suggested. @throws PintailError `illegal_transition` if nothing of it is */
+    /** Approves all of it that is still suggested. @throws PintailError `illegal_transition` if nothing of it is; `plan_stale` as above */
     approve(id: string): Promise<Evacuation>
     cancel(id: string): Promise<Evacuation>
     /** Stop everything: cancels all that are suggested or running. @returns those that it stopped */

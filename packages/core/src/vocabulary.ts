@@ -168,6 +168,9 @@ export type GuardCode =
   | 'source_busy'
   | 'registry_stale'
   | 'no_limit'
+  | 'window'
+  | 'scaling'
+  | 'queue'
 
 /** A rule that forbids acting now, with a reason. */
 export interface GuardDenial {
@@ -280,7 +283,9 @@ export interface Migration {
   readonly triggeredBy: TriggeredBy
   /** Free text of whoever asked for it, at most 2 000 characters. */
   readonly notes: string | null
+  /** Its part, by users, of what giving back the source saves: EUR/h with four decimals; null: it is not made of such advice. */
   readonly savingsEurHour: number | null
+  /** The same for 730 hours, two decimals. */
   readonly savingsEurMonth: number | null
   readonly createdAt: number
   readonly approvedAt: number | null
@@ -805,9 +810,45 @@ export interface FailbackPolicy {
   readonly adoptInactive: boolean
 }
 
+/** A time of each day, UTC; `to` before `from`: over midnight. */
+export interface DailyWindow {
+  /** `HH:MM`, 00:00–23:59. */
+  readonly from: string
+  /** `HH:MM`; not within the window itself. */
+  readonly to: string
+}
+
+/**
+ * Advice of the engine's own accord: which server could be emptied and given back (`cost-optimization`), and which is too hot
+ * (`rebalancing`). `mode` says for each of the two reasons what becomes of it, as seed 004's levels: `observe` (0) only tells it,
+ * `suggest` (1) makes migrations that wait for approval, `auto` (2) begins them.
+ */
 export interface AdvicePolicy {
-  /** Whether cost and balance advice is made. Default false. */
+  /** Whether advice is made by itself, round by round. `advice()` answers also without it. Default false. */
   readonly enabled: boolean
+  /** Pause between the rounds, milliseconds, 1 000–86 400 000. Default 300 000. */
+  readonly intervalMs: number
+  /** Least that giving back a server must save, EUR/h, 0–10 000. Default 0.1. */
+  readonly minSavingsEurHour: number
+  /** Share of the capacity of all servers in service that stays free without that server, 0–1. Default 0.3. */
+  readonly reserve: number
+  /** How much fuller the hottest server must be than it could be, as a share of its capacity, 0–1. Default 0.1. */
+  readonly margin: number
+  /** Rounds in a row in which that must be so, 1–100. Default 3. */
+  readonly rounds: number
+  /**
+   * No server is proposed to be given back so long after a scaling: after a server came or went, after a host's guard named
+   * `scaling` was active, and after this engine began to lead, as it knows of nothing before. Milliseconds, 0–2 592 000 000.
+   * Default 7 200 000: two hours.
+   */
+  readonly afterScalingMs: number
+  /** What a person has cancelled is not proposed again for so long, milliseconds, 0–31 536 000 000. Default 86 400 000. */
+  readonly declinedMs: number
+  /**
+   * When users may be moved to save money (`cost-optimization`), at most 24. Empty: at any time that the host's guards allow; but
+   * with neither windows nor guards nobody says when users are idle, and `auto` only suggests. Default none.
+   */
+  readonly windows: readonly DailyWindow[]
 }
 
 /** Plain JSON: defaults ← preset ← code or file ← the operator's stored patch. */
@@ -855,6 +896,50 @@ export interface PolicyView {
   readonly sources: Readonly<Record<string, PolicySource>>
   /** Rises with each stored patch; hand it back as `ifVersion`. */
   readonly version: number
+}
+
+// --------------------------------------------------------------------------------------------------------------- advice
+
+/** What both kinds of advice say. */
+interface Proposal {
+  /** The server to be left. */
+  readonly serverId: ServerId
+  /** How many would leave it. 0: it is empty already. */
+  readonly connections: number
+  /** Where they would go, by id. */
+  readonly placements: readonly { readonly serverId: ServerId; readonly connections: number }[]
+  /** The open evacuation that was made of it; null: none. */
+  readonly evacuationId: EvacuationId | null
+  /** Why the engine would not begin it by itself now; empty: nothing is in the way. */
+  readonly heldBy: readonly GuardDenial[]
+}
+
+/** A server that could be emptied and given back. */
+export interface ConsolidationAdvice extends Proposal {
+  /** Its price: four decimals. */
+  readonly savingsEurHour: number
+  /** The same for 730 hours: two decimals. */
+  readonly savingsEurMonth: number
+  /** Share of the remaining capacity that would be free, 0–1. */
+  readonly freeAfter: number
+}
+
+/** A server that is much fuller than it could be. */
+export interface RebalancingAdvice extends Proposal {
+  /** How full it is, and how full it or the fullest of those that take somebody would be then: shares of capacity. */
+  readonly fillNow: number
+  readonly fillAfter: number
+  /** In how many rounds in a row this was so; at `advice.rounds` it is acted on. 0 while no rounds are made. */
+  readonly rounds: number
+}
+
+/** What could be cheaper or better balanced, as things are now. */
+export interface Advice {
+  readonly at: number
+  /** Of the servers that could be given back, the one that saves the most; null: none. */
+  readonly consolidation: ConsolidationAdvice | null
+  /** The hottest server, if it is hotter than it could be by more than `advice.margin`; null: none. */
+  readonly rebalancing: RebalancingAdvice | null
 }
 
 // --------------------------------------------------------------------------------------------------------------- status

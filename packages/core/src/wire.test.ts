@@ -32,6 +32,32 @@ const cases: { readonly [T in EventType]: { readonly data: PintailEvents[T]; rea
     wire: { server_id: 's1', outages_last_hour: 4, until: noonText, message: 'It is flapping.' },
   },
   'server.undamped': { data: { serverId: id('s1'), verdict: 'up' }, wire: { server_id: 's1', verdict: 'up' } },
+  'advice.given': {
+    data: {
+      reason: 'cost-optimization',
+      serverId: id('s1'),
+      mode: 'suggest',
+      evacuationId: id('e1'),
+      connections: 12,
+      savingsEurHour: 0.15,
+      savingsEurMonth: 109.5,
+      message: 'giving back s1 saves 0.1500 EUR/h',
+    },
+    wire: {
+      reason: 'cost-optimization',
+      server_id: 's1',
+      mode: 'suggest',
+      evacuation_id: 'e1',
+      connections: 12,
+      savings_eur_hour: 0.15,
+      savings_eur_month: 109.5,
+      message: 'giving back s1 saves 0.1500 EUR/h',
+    },
+  },
+  'advice.expired': {
+    data: { reason: 'rebalancing', serverId: id('s1'), evacuationId: id('e1'), why: 's1 is cooler now' },
+    wire: { reason: 'rebalancing', server_id: 's1', evacuation_id: 'e1', why: 's1 is cooler now' },
+  },
   'incident.closed': {
     data: { incidentId: id('i1'), serverId: id('s1'), advice: 'It is gone.', audience: null },
     wire: { incident_id: 'i1', server_id: 's1', advice: 'It is gone.', audience: null },

@@ -1,11 +1,53 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Target } from '../decide/ranking.ts'
 import { resolvePolicy } from '../options.ts'
 import { parseConnection, parseServer } from '../rows.ts'
-import type { Connection } from '../vocabulary.ts'
-import { type AdviceInput, adviceLimits, consolidation, type Heat, type Resident, rebalancing, savingsPerMonth } from './advice.ts'
+import type { Connection, ServerId } from '../vocabulary.ts'
+import {
+  type AdviceInput,
+  type Consolidation,
+  candidates,
+  emptied,
+  type Heat,
+  hottest,
+  isLastOfItsRegion,
+  nextHeat,
+  regionsOf,
+  relief,
+  savingsPerMonth,
+} from './advice.ts'
 
-const placement = resolvePolicy().policy.placement
+const { placement, advice: adviceLimits } = resolvePolicy().policy
+
+interface Resident {
+  readonly target: Target
+  readonly connections: readonly Connection[]
+}
+
+type Given = Omit<AdviceInput, 'fleet'> & { readonly fleet: readonly Resident[] }
+
+const inputOf = (given: Given): AdviceInput => ({ ...given, fleet: given.fleet.map(({ target }) => target) })
+const usersOf = (given: Given, id: ServerId) => given.fleet.find(({ target }) => target.server.id === id)?.connections ?? []
+
+/** As a round does it: the dearest that can be emptied. */
+function consolidation(given: Given): Consolidation | null {
+  const input = inputOf(given)
+  const needed = regionsOf(given.fleet.flatMap(({ connections }) => connections))
+  for (const id of candidates(input)) {
+    const found = emptied(input, id, usersOf(given, id), isLastOfItsRegion(input, id) ? needed : new Set())
+    if (typeof found !== 'string') return found
+  }
+  return null
+}
+
+function rebalancing(heat: Heat | null, given: Given) {
+  const input = inputOf(given)
+  const id = hottest(input)
+  const found = id && relief(input, id, usersOf(given, id))
+  const next = nextHeat(heat, found, input.limits)
+  return { heat: next, advice: next?.rounds === input.limits.rounds ? found : null }
+}
 
 interface Row {
   readonly id: string
@@ -46,7 +88,7 @@ function resident({ id, users, capacity, price, region, status, cordoned = false
   } as const
   return { target, connections }
 }
-const input = (rows: readonly Row[], patch: Partial<AdviceInput> = {}): AdviceInput => ({
+const input = (rows: readonly Row[], patch: Partial<Given> = {}): Given => ({
   fleet: rows.map(resident),
   placement,
   targetsPerConnection: 3,

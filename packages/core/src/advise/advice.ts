@@ -1,32 +1,16 @@
-import { type PlacementOutput, place } from '../decide/placement.ts'
-import { compareIds, type Target } from '../decide/ranking.ts'
-import type { Connection, MigrationReason, PlacementPolicy, ServerId } from '../vocabulary.ts'
+import { type PlacementOutput, place, roomOf } from '../decide/placement.ts'
+import { compareIds, excludeTarget, type Target } from '../decide/ranking.ts'
+import type { AdvicePolicy, Connection, ConnectionId, MigrationReason, PlacementPolicy, ServerId } from '../vocabulary.ts'
 
-/** A server and who is on it. */
-export interface Resident {
-  readonly target: Target
-  readonly connections: readonly Connection[]
-}
-
-/** What advice goes by. */
-export interface AdviceLimits {
-  /** Least that a consolidation must save, EUR/h. Default 0.1: PayPerPlay's. */
-  readonly minSavingsEurHour: number
-  /** Share of the capacity that stays free afterwards, over all servers in service, 0–1. Default 0.3: PayPerPlay's. */
-  readonly reserve: number
-  /** How much fuller the hottest server must be than it could be, as a share of its capacity, 0–1. Default 0.1. */
-  readonly margin: number
-  /** Rounds in a row in which that must be so. Default 3. */
-  readonly rounds: number
-}
-
-export const adviceLimits: AdviceLimits = { minSavingsEurHour: 0.1, reserve: 0.3, margin: 0.1, rounds: 3 }
+export type AdviceLimits = Pick<AdvicePolicy, 'minSavingsEurHour' | 'reserve' | 'margin' | 'rounds'>
 
 export interface AdviceInput {
-  readonly fleet: readonly Resident[]
+  readonly fleet: readonly Target[]
   readonly placement: PlacementPolicy
   readonly targetsPerConnection: number
   readonly limits: AdviceLimits
+  /** Servers that are as good as given back: they get nobody, and their room counts for nothing. */
+  readonly closed?: ReadonlySet<ServerId>
 }
 
 /** Who would go from the one server where. */
@@ -49,35 +33,95 @@ const hoursPerMonth = 730
 
 export const savingsPerMonth = (eurHour: number): number => Math.round(eurHour * hoursPerMonth * 100) / 100
 
+/** Where everybody of these moves would be. */
+export function assignmentsOf(moves: Moves): Map<ConnectionId, ServerId> {
+  return new Map(moves.flatMap(({ to, connections }) => connections.map(({ id }) => [id, to] as const)))
+}
+
 /**
- * The dearest server that can be given back: all its users have a place elsewhere below the fill limit, enough stays free,
- * and each region that users live in or ask for keeps a server. Null: there is none. Nothing is remembered: whoever asks
- * again after the load has risen is told what is so then.
+ * Servers that may be worth giving back, the dearest first, by what is known without a list of connections.
+ * @param spared servers that are not to be emptied now
  */
-export function consolidation(input: AdviceInput): Consolidation | null {
-  const { fleet, limits } = input
-  const needed = new Set(fleet.flatMap(({ connections }) => connections.flatMap(({ region, needs }) => [region, ...(needs.regions ?? [])])))
-  const steady = fleet.filter(({ target }) => isSteady(target))
-  const dearest = steady
-    .flatMap((resident) => {
-      const { id, priceEurHour } = resident.target.server
-      return priceEurHour !== null && priceEurHour >= limits.minSavingsEurHour ? [{ resident, id, price: priceEurHour }] : []
-    })
-    .sort((a, b) => b.price - a.price || a.resident.connections.length - b.resident.connections.length || compareIds(a.id, b.id))
-  for (const { resident, id, price } of dearest) {
-    const others = steady.filter((one) => one !== resident).map(({ target }) => target)
-    const { region } = resident.target.server
-    if (others.length === 0 || (region !== null && needed.has(region) && !others.some(({ server }) => server.region === region))) continue
-    const freeAfter = shareFree(others, resident.connections.length)
-    if (freeAfter < limits.reserve) continue
-    // A load that does not agree with the list may hide users for whom no place was looked for.
-    if (resident.target.load !== resident.connections.length) continue
-    const { pieces, unplaced } = placed(input, id, resident.connections, 'cost-optimization')
-    if (unplaced.length > 0) continue
-    const savingsEurHour = Math.round(price * 10_000) / 10_000
-    return { serverId: id, savingsEurHour, savingsEurMonth: savingsPerMonth(price), moves: pieces, freeAfter }
+export function candidates(input: AdviceInput, spared: ReadonlySet<ServerId> = new Set()): readonly ServerId[] {
+  const known = steady(input)
+  if (known.length < 2) return []
+  const total = totalOf(known)
+  return known
+    .filter((target) => !spared.has(target.server.id) && worth(target.server, input.limits) !== null)
+    .filter((target) => freeWithout(total, target) >= input.limits.reserve)
+    .sort((a, b) => priceOf(b) - priceOf(a) || (a.load ?? 0) - (b.load ?? 0) || compareIds(a.server.id, b.server.id))
+    .map(({ server }) => server.id)
+}
+
+/** Whether no other server of its region is in service for the region's own users: then it matters whether somebody needs that. */
+export function isLastOfItsRegion(input: AdviceInput, id: ServerId): boolean {
+  const region = input.fleet.find(({ server }) => server.id === id)?.server.region ?? null
+  return (
+    region !== null && !steady(input).some(({ server, unfitFor }) => server.region === region && server.id !== id && !unfitFor?.get(region))
+  )
+}
+
+/** Regions that these users live in or ask for. */
+export function regionsOf(connections: readonly Connection[]): Set<string> {
+  return new Set(connections.flatMap(({ region, needs }) => [...(region === null ? [] : [region]), ...(needs.regions ?? [])]))
+}
+
+/**
+ * What giving back this server would mean: all its users have a place elsewhere below the fill limit, enough stays free, and
+ * each region that users live in or ask for keeps a server. Nothing is remembered: whoever asks again after the load has
+ * risen is told what is so then.
+ * @param connections everybody on it
+ * @param needed regions that users of the fleet live in or ask for; looked at only if it is the last of its region
+ * @returns a text: why it cannot be given back
+ */
+export function emptied(
+  input: AdviceInput,
+  id: ServerId,
+  connections: readonly Connection[],
+  needed: ReadonlySet<string>,
+): Consolidation | string {
+  const known = steady(input)
+  const target = known.find(({ server }) => server.id === id)
+  if (!target) return `${id} is not in steady service`
+  const price = worth(target.server, input.limits)
+  if (price === null) return `${id} saves less than ${input.limits.minSavingsEurHour} EUR/h`
+  const { region } = target.server
+  if (known.length < 2) return 'no other server is in steady service'
+  if (region !== null && needed.has(region) && isLastOfItsRegion(input, id)) return `${id} is the last server of region ${region}`
+  const freeAfter = freeWithout(totalOf(known), target)
+  if (freeAfter < input.limits.reserve)
+    return `${percent(freeAfter)} of the rest would be free, less than the reserve of ${percent(input.limits.reserve)}`
+  // A load that does not agree with the list may hide users for whom no place was looked for.
+  if (target.load !== connections.length) return `${id} has a load of ${target.load}, and ${connections.length} are listed there`
+  const { pieces, unplaced } = placed(input, target, connections, 'cost-optimization')
+  if (unplaced[0]) return `${unplaced.length} of ${connections.length} users of ${id} would have no place: ${unplaced[0].message}`
+  return {
+    serverId: id,
+    savingsEurHour: Math.round(price * 10_000) / 10_000,
+    savingsEurMonth: savingsPerMonth(price),
+    moves: pieces,
+    freeAfter,
+  }
+}
+
+/** Why those who were to go there cannot all go there within the fill limit any more; null: they can. */
+export function whyNoRoom(input: AdviceInput, arriving: ReadonlyMap<ServerId, number>): string | null {
+  for (const [id, count] of arriving) {
+    const target = input.fleet.find(({ server }) => server.id === id)
+    if (!target || input.closed?.has(id)) return `${id} takes nobody any more`
+    const excluded = excludeTarget(target, { sources: new Set(), only: null })
+    if (excluded) return `${id} is no target any more: ${excluded[1]}`
+    const room = roomOf(target, input.placement.fillLimit, input.placement)
+    if (room < count) return `${id} has room for ${Math.floor(room)} within its fill limit, and ${count} were to go there`
   }
   return null
+}
+
+const priceOf = ({ server }: Target): number => server.priceEurHour ?? 0
+
+/** Its price, if that is enough. */
+function worth({ priceEurHour: price }: Target['server'], { minSavingsEurHour }: AdviceLimits): number | null {
+  return price !== null && price > 0 && price >= minSavingsEurHour ? price : null
 }
 
 /** In service, and nobody has said or seen anything against it. */
@@ -85,23 +129,43 @@ function isSteady({ server, verdict, cordoned, instability, unfit, load }: Targe
   return server.status === 'online' && verdict === 'up' && !cordoned && instability < 1 && !unfit && load !== null && load >= 0
 }
 
-/** What stays free of all known capacity when so many more have come; 0 where none is known. */
-function shareFree(targets: readonly Target[], arriving: number): number {
-  const known = targets.filter(({ capacity }) => capacity !== null && capacity > 0)
-  const capacity = known.reduce((sum, target) => sum + (target.capacity ?? 0), 0)
-  const load = known.reduce((sum, target) => sum + (target.load ?? 0), arriving)
-  return capacity > 0 ? Math.max(0, 1 - load / capacity) : 0
+const steady = ({ fleet, closed }: AdviceInput): Target[] => fleet.filter((target) => isSteady(target) && !closed?.has(target.server.id))
+
+interface Total {
+  readonly capacity: number
+  readonly load: number
 }
 
-function placed(input: AdviceInput, from: ServerId, connections: readonly Connection[], reason: MigrationReason): PlacementOutput {
+/** Of all servers with a capacity that is known. */
+function totalOf(known: readonly Target[]): Total {
+  let [capacity, load] = [0, 0]
+  for (const target of known) {
+    capacity += roomIn(target)
+    load += roomIn(target) > 0 ? (target.load ?? 0) : 0
+  }
+  return { capacity, load }
+}
+
+const roomIn = ({ capacity }: Target): number => (capacity !== null && capacity > 0 ? capacity : 0)
+
+/** What stays free of all known capacity without this one, when its users have gone to the others; 0 where none is known. */
+function freeWithout({ capacity, load }: Total, leaving: Target): number {
+  const left = capacity - roomIn(leaving)
+  const there = roomIn(leaving) > 0 ? load : load + (leaving.load ?? 0)
+  return left > 0 ? Math.max(0, 1 - there / left) : 0
+}
+
+const percent = (share: number): string => `${Math.floor(share * 1000) / 10} %`
+
+function placed(input: AdviceInput, from: Target, connections: readonly Connection[], reason: MigrationReason): PlacementOutput {
   return place({
-    sources: [from],
-    sourceDomains: [],
+    sources: [from.server.id],
+    sourceDomains: from.server.failureDomain === null ? [] : [from.server.failureDomain],
     only: null,
     reason,
     connections,
     refusals: new Map(),
-    targets: input.fleet.map(({ target }) => target),
+    targets: input.fleet.filter(({ server }) => !input.closed?.has(server.id)),
     policy: input.placement,
     targetsPerConnection: input.targetsPerConnection,
   })
@@ -122,38 +186,34 @@ export interface Heat {
   readonly rounds: number
 }
 
-/**
- * One round: a server that is the hottest by more than the margin for so many rounds in a row is to be relieved. Another hottest
- * server, or a gain within the margin, begins anew. Advice is given again in each further round in which it still holds.
- * @param heat what the round before has returned; null: there was none
- */
-export function rebalancing(heat: Heat | null, input: AdviceInput): { readonly heat: Heat | null; readonly advice: Rebalancing | null } {
-  const found = relief(input)
-  if (!found || !(found.fillNow - found.fillAfter > input.limits.margin)) return { heat: null, advice: null }
-  const { serverId } = found
-  const rounds = heat?.serverId === serverId ? Math.min(heat.rounds + 1, input.limits.rounds) : 1
-  return { heat: { serverId, rounds }, advice: rounds >= input.limits.rounds ? found : null }
+const fill = ({ load, capacity }: Target, more: number): number => ((load ?? 0) + more) / (capacity as number)
+
+/** The fullest server whose capacity is known; null: there is none. */
+export function hottest(input: AdviceInput): ServerId | null {
+  const [first] = steady(input)
+    .filter(({ capacity }) => capacity !== null && capacity > 0)
+    .sort((a, b) => fill(b, 0) - fill(a, 0) || compareIds(a.server.id, b.server.id))
+  return first?.server.id ?? null
 }
 
-/** The fewest users whose leaving lowers the hottest server the most, without making another as hot. */
-function relief(input: AdviceInput): Rebalancing | null {
-  const fill = ({ load, capacity }: Target, more: number) => ((load ?? 0) + more) / (capacity as number)
-  const [hottest] = input.fleet
-    .filter(({ target }) => isSteady(target) && target.capacity !== null && target.capacity > 0)
-    .sort((a, b) => fill(b.target, 0) - fill(a.target, 0) || compareIds(a.target.server.id, b.target.server.id))
-  if (!hottest) return null
-  const { target } = hottest
-  const known = new Map(input.fleet.map((one) => [one.target.server.id, one.target]))
-  const free = hottest.connections.filter(({ mobility }) => mobility === 'free').sort((a, b) => a.tier - b.tier || compareIds(a.id, b.id))
+/**
+ * The fewest users whose leaving lowers this server the most, without making another as hot; null: it would not be lowered
+ * by more than the margin.
+ * @param connections everybody on it
+ */
+export function relief(input: AdviceInput, id: ServerId, connections: readonly Connection[]): Rebalancing | null {
+  const target = steady(input).find(({ server }) => server.id === id)
+  if (!target || target.capacity === null || !(target.capacity > 0)) return null
+  const known = new Map(input.fleet.map((one) => [one.server.id, one]))
+  const free = connections.filter(({ mobility }) => mobility === 'free').sort((a, b) => a.tier - b.tier || compareIds(a.id, b.id))
   const look = (count: number) => {
-    const { pieces } = placed(input, target.server.id, free.slice(0, count), 'rebalancing')
+    const { pieces } = placed(input, target, free.slice(0, count), 'rebalancing')
     const leaving = pieces.reduce((sum, { connections }) => sum + connections.length, 0)
     const fills = pieces.map(({ to, connections }) => {
       const other = known.get(to)
       return other && other.capacity !== null ? fill(other, connections.length) : 0
     })
-    const here = fill(target, -leaving)
-    return { pieces, here, there: Math.max(0, ...fills) }
+    return { pieces, here: fill(target, -leaving), there: Math.max(0, ...fills) }
   }
   // The more leave, the cooler it is here and the hotter there: as many as leave this one still the hotter.
   let low = 0
@@ -165,5 +225,17 @@ function relief(input: AdviceInput): Rebalancing | null {
     else high = middle - 1
   }
   const { pieces, here, there } = look(low)
-  return { serverId: target.server.id, moves: pieces, fillNow: fill(target, 0), fillAfter: Math.max(here, there) }
+  const [fillNow, fillAfter] = [fill(target, 0), Math.max(here, there)]
+  return fillNow - fillAfter > input.limits.margin ? { serverId: id, moves: pieces, fillNow, fillAfter } : null
+}
+
+/**
+ * One round: a server that is the hottest by more than the margin for `rounds` rounds in a row is to be relieved. Another hottest
+ * server, or a gain within the margin, begins anew. It stays at `rounds` while that is still so.
+ * @param heat what the round before has returned; null: there was none
+ */
+export function nextHeat(heat: Heat | null, found: Rebalancing | null, { rounds }: AdviceLimits): Heat | null {
+  if (!found) return null
+  const { serverId } = found
+  return { serverId, rounds: heat?.serverId === serverId ? Math.min(heat.rounds + 1, rounds) : 1 }
 }

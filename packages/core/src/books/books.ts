@@ -388,6 +388,14 @@ export class Books {
     return capacity === null || (load !== null && load + this.policy.placement.hostHeadroom <= capacity)
   }
 
+  /** Whether it is filled beyond the limit that is hard for what may as well wait, all reservations among them. */
+  isOverfilled(book: ServerBook): boolean {
+    const capacity = this.capacityOf(book.server)
+    const load = this.loadOf(book)
+    const { fillLimit, hostHeadroom } = this.policy.placement
+    return capacity !== null && (load === null || load + hostHeadroom > Math.floor(capacity * fillLimit + 1e-9))
+  }
+
   targets(now: number): Target[] {
     const { guards, placement } = this.policy
     const failing = this.failing(null)

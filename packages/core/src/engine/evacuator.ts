@@ -1,3 +1,4 @@
+import { isAdvice, type Savings, sharesOf } from '../advise/history.ts'
 import { type Books, type ServerBook, verdictFor } from '../books/books.ts'
 import { type Journal, put } from '../books/journal.ts'
 import { massFailure, optionalReasons } from '../decide/guard.ts'
@@ -39,6 +40,9 @@ import type { Planner } from './planner.ts'
 const storeCallMs = 10_000
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate', 'being_moved']
+
+/** Advice that nobody has approved: it stands in nobody's way. */
+const isMereAdvice = (one: Evacuation): boolean => isAdvice(one) && one.status === 'suggested'
 
 /** The records of one decision, to be kept in one commit. */
 interface Decided {
@@ -90,7 +94,7 @@ export class Evacuator {
     triggeredBy: TriggeredBy,
     incident: Incident | null,
     existing: Evacuation | null = null,
-    more: Partial<Pick<Evacuation, 'notes' | 'retryOf'>> = {},
+    { savings, ...more }: Partial<Pick<Evacuation, 'notes' | 'retryOf'>> & { readonly savings?: Savings } = {},
   ): Decided {
     const { books, hostGuards, clock, random } = this.#parts
     const now = clock.now()
@@ -126,7 +130,8 @@ export class Evacuator {
         at: now,
         data: { evacuationId, incidentId, fromServerIds, status, connections, migrations, unplaced },
       })
-    for (const part of plan.placements) this.#begin(part, evacuation, decisionId, writes, events)
+    const shares = savings && sharesOf(savings, plan.placements)
+    for (const [index, part] of plan.placements.entries()) this.#begin(part, evacuation, decisionId, writes, events, shares?.[index])
     const known = new Map(existing?.unplaced.map(({ connectionId, code }) => [connectionId, code]))
     const serverId = fromServerIds[0] as ServerId
     for (const { connectionId, code, message } of plan.unplaced)
@@ -136,7 +141,14 @@ export class Evacuator {
   }
 
   /** One migration of an evacuation, with its moves and, unless it is only suggested, their reservations. */
-  #begin(part: PlannedMigration, evacuation: Evacuation, decisionId: DecisionId, writes: StoreWrite[], events: EventDraft[]): void {
+  #begin(
+    part: PlannedMigration,
+    evacuation: Evacuation,
+    decisionId: DecisionId,
+    writes: StoreWrite[],
+    events: EventDraft[],
+    savings?: Savings,
+  ): void {
     const { books, clock, random } = this.#parts
     const now = clock.now()
     const from = books.servers.get(part.fromServerId)?.server
@@ -144,7 +156,8 @@ export class Evacuator {
     if (!from || !to) return
     const connections = part.connections.length
     const { maxRetries } = books.policy.migration
-    const migration = newMigration(newId(now, random) as MigrationId, evacuation, decisionId, [from, to], connections, maxRetries, now)
+    const known = newMigration(newId(now, random) as MigrationId, evacuation, decisionId, [from, to], connections, maxRetries, now)
+    const migration: Migration = { ...known, ...savings }
     const { id, status, evacuationId, reason, savingsEurHour } = migration
     const ends = { serverId: from.id, fromServerId: from.id, toServerId: to.id }
     books.put(migration)
@@ -179,7 +192,10 @@ export class Evacuator {
 
   async #go(plan: Plan, auto: boolean, triggeredBy: TriggeredBy, more: Partial<Evacuation> = {}): Promise<Decided> {
     const made = this.decide(plan, auto ? 'auto' : 'suggest', triggeredBy, null, null, more)
-    await this.#parts.journal.commit(made.writes, made.events)
+    // In the same turn, and so in one commit: what was only advice gives way to a person's word.
+    const advised = this.#open(plan.fromServerIds).filter((one) => isMereAdvice(one))
+    const over = advised.map((one) => this.stop(one, `superseded by evacuation ${made.evacuation.id}`))
+    await Promise.all([this.#parts.journal.commit(made.writes, made.events), ...over])
     this.#hooks.wake()
     return made
   }
@@ -237,9 +253,13 @@ export class Evacuator {
     if (why !== null) throw held(server, why)
   }
 
-  #askBusy(servers: readonly ServerId[]): void {
+  #open(servers: readonly ServerId[]): Evacuation[] {
     const open = [...this.#parts.books.evacuations.values()].filter(({ endedAt }) => endedAt === null)
-    const busy = open.find(({ fromServerIds }) => fromServerIds.some((id) => servers.includes(id)))
+    return open.filter(({ fromServerIds }) => fromServerIds.some((id) => servers.includes(id)))
+  }
+
+  #askBusy(servers: readonly ServerId[]): void {
+    const busy = this.#open(servers).find((one) => !isMereAdvice(one))
     if (busy) throw underWay(busy.id, busy.fromServerIds)
   }
 

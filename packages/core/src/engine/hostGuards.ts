@@ -24,6 +24,8 @@ interface Asked {
  */
 export class HostGuards {
   readonly #asked: readonly Asked[]
+  /** When the host last said that it is scaling; null: it has not. */
+  scalingAt: number | null = null
   readonly #parts: { readonly bus: Bus; readonly clock: Clock; readonly stopping: AbortSignal; changed(): void }
 
   constructor(sources: readonly GuardSource[], parts: { bus: Bus; clock: Clock; stopping: AbortSignal; changed(): void }) {
@@ -54,6 +56,7 @@ export class HostGuards {
     try {
       const answer = await callOut(clock, guardCallMs, stopping, 'the guard source', (ctx) => one.source.current(ctx))
       one.said = parseGuards(answer)
+      if (one.said.some(({ name, active }) => active && name === 'scaling')) this.scalingAt = clock.now()
     } catch (error) {
       if (stopping.aborted) return
       one.said = `it does not answer: ${errorText(error)}`

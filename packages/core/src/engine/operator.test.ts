@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { isPintailError, type PintailError } from '../errors.ts'
+import { createPintail, memoryMover, memoryRegistry } from '../index.ts'
 import { createFleet, type Fleet } from '../testing/index.ts'
 
 async function refusal(call: Promise<unknown>): Promise<PintailError> {
@@ -146,15 +147,16 @@ test('an ended migration can be deleted, an open one cannot', async () => {
   await fleet.stop()
 })
 
-test('what is typed and not built yet says so, and names what it comes with', async () => {
-  const fleet = await createFleet({ servers: 3 })
-  const calls = [fleet.pintail.policy.update({ advice: { enabled: true } }, { ifVersion: 0 })]
-  for (const call of calls) {
-    const error = await refusal(call)
-    expect(error.code).toBe('unsupported')
-    expect(error.remedy).toMatch(/^It comes with /)
-  }
-  await fleet.stop()
+test('what is typed and not built yet says so, and names what it comes with', () => {
+  const registry = memoryRegistry({ servers: [] })
+  const parts = [
+    { registry, mover: memoryMover(registry), metrics: { count() {}, gauge() {}, observe() {} } },
+    { registry, mover: { move: async () => {}, granularity: 'server' } },
+  ] as const
+  for (const options of parts)
+    expect(() => createPintail(options)).toThrowError(
+      expect.objectContaining({ code: 'unsupported', remedy: expect.stringMatching(/^It comes with /) }),
+    )
 })
 
 test('a stale policy version, and a patch that does not fit, change nothing', async () => {

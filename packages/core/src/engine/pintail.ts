@@ -3,7 +3,7 @@ import { put } from '../books/journal.ts'
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
-import { errorText, isPintailError, notFound, PintailError, unsupported } from '../errors.ts'
+import { errorText, isPintailError, notFound, PintailError } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { mergePatch, resolvePolicy } from '../options.ts'
@@ -14,6 +14,7 @@ import { Bus } from '../telling/bus.ts'
 import { guarded, narrator } from '../telling/narrator.ts'
 import { callOut, collect, newId, sleep } from '../time.ts'
 import type {
+  Advice,
   ConnectionId,
   DecisionRecord,
   Evacuation,
@@ -290,6 +291,12 @@ export class Engine implements Pintail {
     return plan
   }
 
+  async advice(): Promise<Advice> {
+    const term = await this.#leader()
+    if (term.books.listedAt === 0) await term.monitor.refresh()
+    return term.adviser.advice()
+  }
+
   async execute(plan: Plan): Promise<Evacuation> {
     const term = await this.#leader()
     return term.evacuator.execute(plan, await this.#sources(term, plan.fromServerIds))
@@ -502,8 +509,10 @@ export class Engine implements Pintail {
   async #approve(term: Term, id: string, call: 'approve' | 'schedule', notBefore: number | null): Promise<Migration> {
     const kept = await this.#get('migration', id)
     const evacuation = await this.#get('evacuation', kept.evacuationId)
+    const ready = await term.adviser.ready(evacuation)
     // Asked after the last wait: of two approvals at once one finds it approved.
     const migration = this.#may(term, kept, call)
+    if (migration.status === 'suggested') ready()
     await term.evacuator.approve(this.#openEvacuation(term, evacuation), [migration], notBefore)
     return this.#live(await this.#after('migration', migration))
   }
@@ -513,12 +522,15 @@ export class Engine implements Pintail {
     get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
-      const evacuation = this.#openEvacuation(term, await this.#get('evacuation', id))
+      const kept = await this.#get('evacuation', id)
+      const ready = await term.adviser.ready(kept)
+      const evacuation = this.#openEvacuation(term, kept)
       const suggested = term.books.migrationsOf(evacuation.id).filter(({ status }) => status === 'suggested')
       if (suggested.length === 0 && evacuation.status !== 'suggested')
         throw new PintailError('illegal_transition', `evacuation ${id} is ${evacuation.status}: nothing of it waits for approval`, {
           remedy: 'Allowed now: cancel.',
         })
+      ready()
       await term.evacuator.approve(evacuation, suggested)
       return this.#liveEvacuation(await this.#after('evacuation', evacuation))
     },
@@ -613,7 +625,7 @@ export class Engine implements Pintail {
         })
       const word = term.books.words.get('policy')
       const merged = mergePatch(word?.kind === 'policy' ? word.patch : {}, patch)
-      checkBuilt(resolvePolicy(this.#parts.policyInput, merged as PolicyInput))
+      resolvePolicy(this.#parts.policyInput, merged as PolicyInput)
       return this.#setPatch(term, merged)
     },
     reset: async () => this.#setPatch(await this.#leader(), {}),
@@ -627,11 +639,6 @@ export class Engine implements Pintail {
     term.responder.wake()
     return this.policy.get()
   }
-}
-
-/** Parts of the policy that are typed already and built later are refused, never ignored. */
-export function checkBuilt({ policy }: ResolvedPolicy): void {
-  if (policy.advice.enabled) throw unsupported('policy.advice', 'cost and balance advice')
 }
 
 function fail(error: PintailError): never {

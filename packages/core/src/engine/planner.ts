@@ -119,7 +119,7 @@ export class Planner {
   }
 
   /** Where the registry tells no load, the connections of each possible target are counted. */
-  async #count(sources: ReadonlySet<ServerId>): Promise<void> {
+  async countAll(sources: ReadonlySet<ServerId> = new Set()): Promise<void> {
     const open = [...this.#books.servers.values()].filter(
       (book) =>
         book.server.load === null && book.server.status === 'online' && kindFor(book, null) === 'up' && !sources.has(book.server.id),
@@ -136,7 +136,7 @@ export class Planner {
   /** Asks the registry for everything that a plan of these servers needs. */
   async gather(sources: readonly ServerBook[]): Promise<Gathered> {
     const listed = await Promise.all(sources.map((book) => this.list(book)))
-    if (listed.some(({ connections }) => connections.length > 0)) await this.#count(new Set(sources.map(({ server }) => server.id)))
+    if (listed.some(({ connections }) => connections.length > 0)) await this.countAll(new Set(sources.map(({ server }) => server.id)))
     return { sources, listed }
   }
 

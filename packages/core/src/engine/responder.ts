@@ -8,6 +8,7 @@ import { controlFreshMs, massFailure, noControl, noVantage, optionalReasons, too
 import { goneAfter, nextStep, restoreStep } from '../decide/incident.ts'
 import { backoffMs } from '../decide/migration.ts'
 import { newIncident, wouldHave } from '../decide/records.ts'
+import { outsideWindows } from '../decide/windows.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Migrator } from '../moving/migrator.ts'
@@ -329,6 +330,7 @@ export class Responder {
     // Once the server is dead, whoever was to leave it when there is time leaves a dead server.
     const why = incident && optionalReasons.includes(reason) ? 'server-down' : reason
     const denials = [this.#paused(book.server.id), hostGuards.denial(why, book.server.id)]
+    if (why === 'cost-optimization') denials.push(outsideWindows(books.policy.advice.windows, now))
     const audience = incident?.audience ?? null
     // Who asks for a move himself has eyes of his own, and several vantages doubt each other.
     if (incident && !incident.votes)

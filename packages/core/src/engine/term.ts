@@ -31,6 +31,7 @@ import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
 import { Observations } from '../watch/observations.ts'
 import { Warnings } from '../watch/warnings.ts'
+import { Adviser, type AdviserParts } from './adviser.ts'
 import { Evacuator } from './evacuator.ts'
 import { Homing } from './homing.ts'
 import { HostGuards } from './hostGuards.ts'
@@ -76,6 +77,7 @@ export class Term {
   readonly evacuator: Evacuator
   readonly homing: Homing
   readonly responder: Responder
+  readonly adviser: Adviser
   readonly migrator: Migrator
   readonly revoker: Revoker
   readonly lease: Lease
@@ -128,9 +130,14 @@ export class Term {
         },
         listed: () => this.responder.listed(),
         hasOpen: () => this.responder.waits,
-        serverAdded: (server) => this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } }),
-        serverRemoved: (server) =>
-          this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } }),
+        serverAdded: (server) => {
+          this.adviser.scaled()
+          this.#note({ type: 'server.added', at: clock.now(), data: { serverId: server.id, name: server.name } })
+        },
+        serverRemoved: (server) => {
+          this.adviser.scaled()
+          this.#note({ type: 'server.removed', at: clock.now(), data: { serverId: server.id, name: server.name } })
+        },
       },
       stopping,
     )
@@ -166,6 +173,12 @@ export class Term {
     )
     this.homing = homing
     this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, setStatus }, () => this.migrator, stopping)
+    const { responder } = this
+    const guardsFor: AdviserParts['guardsFor'] = (book, reason) => responder.guardsFor(book, null, reason)
+    this.adviser = new Adviser(
+      { ...common, evacuator, bus, guardsFor, refresh: () => monitor.refresh(), wake: () => responder.wake() },
+      stopping,
+    )
     const deliverer = ports.notifier ? new Deliverer(ports.notifier, books, clock, random, stopping, killed) : null
     const [token, epoch] = [(timeoutMs: number) => this.token(timeoutMs), () => ++this.#epoch]
     this.revoker = new Revoker(mover, ports.store, books, journal, clock, random, token, epoch, deliverer, stopping, killed)
@@ -262,6 +275,7 @@ export class Term {
     if (this.responder.waits) this.responder.wake()
     else if ((this.migrator.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.migrator.wake()
     if ((this.revoker.nextDueAt() ?? Number.POSITIVE_INFINITY) <= now) this.revoker.wake()
+    this.adviser.tick()
     this.#timer = this.#ports.clock.setTimeout(() => this.#tick(), recheckMs)
   }
 
@@ -287,6 +301,7 @@ export class Term {
         this.responder.settled(),
         this.revoker.settled(),
         this.monitor.settled(),
+        this.adviser.settled(),
       ])
       await this.journal.settled()
       await this.#trail?.settled()

@@ -77,6 +77,9 @@ interface Run {
   drained: (() => void) | null
 }
 
+/** For its reason nobody is ever above a fill limit. */
+const isFrugal = ({ reason }: Migration): boolean => reason === 'cost-optimization' || reason === 'rebalancing'
+
 /** A move whose intent is kept and whose call waits for room. */
 interface Ready {
   readonly run: Run
@@ -619,6 +622,9 @@ export class Migrator {
     else if (unfit?.[0] === 'overloaded') run.halted ??= { why: `target ${run.to.id}: ${unfit[1]}`, as: 'replan' }
     // Also when every intent is kept: a newer list may have come before the calls.
     else if (!this.#books.fits(book)) run.halted ??= { why: `target ${run.to.id} has no room left`, as: 'replan' }
+    // Others may have been sent there since, for whom the limit is none.
+    else if (isFrugal(run.migration) && this.#books.isOverfilled(book))
+      run.halted ??= { why: `target ${run.to.id} is filled to its limit`, as: 'replan' }
   }
 
   /** To be called of a run that has nothing more to start. */

@@ -94,7 +94,10 @@ function lineOf({ type, data }: PintailEvent): Line | null {
     case 'incident.closed':
       return ['warn', data.advice]
     case 'failback.changed':
+    case 'advice.given':
       return ['info', data.message]
+    case 'advice.expired':
+      return ['info', `the advice to leave ${data.serverId} holds no longer: ${data.why}`]
     case 'warning':
     case 'move.started':
     case 'migration.progress':

@@ -21,6 +21,8 @@ const direct: readonly (readonly [SettingName, path: string, (values: Settings) 
   ['startupDelay', 'startupDelayMs', ({ startupDelay }) => ms(startupDelay)],
   ['defaultCapacity', 'placement.defaultCapacity', ({ defaultCapacity }) => defaultCapacity],
   ['maxArrivals', 'placement.maxArrivals', ({ maxArrivals }) => maxArrivals],
+  ['advice', 'advice.enabled', ({ advice }) => advice !== 'off'],
+  ['adviceInterval', 'advice.intervalMs', ({ adviceInterval }) => ms(adviceInterval)],
 ]
 
 /** The place in the policy that a setting stands for; null: it is no part of the policy. */
@@ -69,6 +71,8 @@ export function policyOf(values: Settings, sources: Sources, filePolicy: PolicyI
   if (isSpread) policy = put(put(policy, 'detect.checkIntervalMs', spread(values)), 'detect.pingCount', 1)
   else for (const [name, path, value] of paced) if (!isFree(name, path)) policy = put(policy, path, value)
   if (!isFree('mode', 'mode')) policy = put(policy, 'mode', modeOf(values.mode, at(filePolicy, 'mode')))
+  if (values.advice !== 'off' && isTree(at(policy, 'mode')))
+    for (const reason of ['cost-optimization', 'rebalancing']) policy = put(policy, `mode.${reason}`, values.advice)
   return policy as PolicyInput
 }
 

@@ -289,6 +289,15 @@ describe('layers', () => {
 })
 
 describe('modes', () => {
+  test('advice is off until it is asked for; then both of its reasons have that level, also over the file, and observe means everything', () => {
+    expect(resolve().view.policy).toMatchObject({ advice: { enabled: false }, mode: { rebalancing: 'observe' } })
+    const asked = resolve({ PINTAIL_ADVICE: 'suggest', PINTAIL_ADVICE_INTERVAL: '60' }).view.policy
+    expect(asked.advice).toMatchObject({ enabled: true, intervalMs: 60_000 })
+    expect(asked.mode).toMatchObject({ 'cost-optimization': 'suggest', rebalancing: 'suggest', 'server-down': 'auto', manual: 'observe' })
+    const none = resolve({ PINTAIL_ADVICE: 'auto', PINTAIL_MODE: 'observe' }).view.policy
+    expect(new Set(Object.values(none.mode))).toEqual(new Set(['observe']))
+  })
+
   test('the service acts on dead servers and on nothing else', () => {
     const { mode } = resolve().view.policy
     expect(mode['server-down']).toBe('auto')

@@ -101,6 +101,18 @@ export const settings = {
     1000,
     'most users that one evacuation brings to one server',
   ),
+  advice: setting(
+    'PINTAIL_ADVICE',
+    choice(['off', 'suggest', 'auto']),
+    'off',
+    'advice of its own accord: suggest proposes to relieve a server that stays too hot, and to give back one that can be spared, and waits for an approval; auto does it (giving back only within advice.windows of the config file). The database service lists active users only, so there no server is proposed to be given back',
+  ),
+  adviceInterval: setting(
+    'PINTAIL_ADVICE_INTERVAL',
+    number({ unit: 'seconds', min: 1, max: 86_400 }),
+    300,
+    'pause between two rounds of advice; a server is relieved after three in a row',
+  ),
   resume: setting(
     'PINTAIL_RESUME',
     toggle(),

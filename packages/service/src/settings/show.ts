@@ -42,6 +42,8 @@ const settled = [
   'detect.canaries',
   'placement.defaultCapacity',
   'placement.maxArrivals',
+  'advice.enabled',
+  'advice.intervalMs',
 ]
 const bySetting = (path: string): boolean => settled.some((own) => path === own || path.startsWith(`${own}.`))
 

@@ -1,8 +1,10 @@
 import { isTerminal } from '../../decide/migration.ts'
 import { isPintailError } from '../../errors.ts'
 import type { PauseTarget, Pintail } from '../../index.ts'
+import type { Plan } from '../../vocabulary.ts'
 import type { Judge } from './judge.ts'
 import type { Step } from './kinds.ts'
+import type { AskedPlan } from './plans.ts'
 import type { Process } from './process.ts'
 import type { TrueServer, TrueUser, World } from './world.ts'
 
@@ -15,6 +17,8 @@ export interface Stage {
   ask(work: Ask): void
   resume(scope: PauseTarget, key: string): void
   hostMoves(user: TrueUser, to: string): void
+  /** To be called when a plan is about to be carried out: what becomes of it is judged. */
+  asksFor(plan: Plan): AskedPlan
 }
 
 /** Does to the world what a step says. What it strikes is picked among what is there now. */
@@ -317,11 +321,18 @@ function operate(sim: Stage, { kind, pick, lastsMs }: Step): void {
     case 'operator.executes_a_plan':
       return void sim.ask(async (engine) => {
         const plan = await engine.plan({ drain: [server.id] })
-        const evacuation = await engine.execute(plan)
+        // Somebody looks at it for a while, as often as not.
+        if (pick * 100 - Math.floor(pick * 100) < 0.5) await world.wait(lastsMs % 60_000)
+        const asked = sim.asksFor(plan)
+        const evacuation = await engine.execute(plan).catch((error) => {
+          asked.refused(error)
+          throw error
+        })
         const made = [...judge.migrations.values()].filter(
           ({ evacuationId, decisionId }) => evacuationId === evacuation.id && decisionId === evacuation.decisionId,
         )
         judge.executed(plan, made)
+        asked.executed(evacuation, made)
       })
     case 'operator.retires': {
       const failed = named(incident?.serverId)

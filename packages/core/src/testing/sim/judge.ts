@@ -29,6 +29,14 @@ interface Told {
   readonly users: ReadonlySet<string>
 }
 
+interface Trip {
+  readonly from: string
+  readonly to: string
+  readonly at: number
+  readonly key: string
+  readonly isOptional: boolean
+}
+
 interface Grant {
   readonly user: string
   readonly at: number
@@ -50,6 +58,10 @@ export class Judge implements Witness {
   readonly cordoned = new Set<string>()
   readonly paused = new Map<string, PauseTarget>()
   moved = 0
+  /** Evacuations that were made of advice. */
+  advised = 0
+  /** A server list was not what is true. */
+  wasMisled = false
   /** When the last move had its effect: its place is kept until the next list. */
   lastMoveAt = 0
   readonly #world: World
@@ -71,7 +83,7 @@ export class Judge implements Witness {
   readonly #delivered = new Set<string>()
   readonly #arrivals = new Map<string, number[]>()
   readonly #grants = new Map<string, Grant[]>()
-  readonly #trips = new Map<string, { readonly from: string; readonly to: string; readonly at: number; readonly isOptional: boolean }[]>()
+  readonly #trips = new Map<string, Trip[]>()
   readonly #falsely = new Map<string, string>()
   readonly #seen = new Set<string>()
 
@@ -92,6 +104,7 @@ export class Judge implements Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void {
     const told = this.#told.get(process) ?? new Map<string, Told>()
     this.#told.set(process, told)
+    if (!isHonest) this.wasMisled = true
     // What a frozen process is told it hears later.
     if (isHonest && !process.frozen) this.#listedAt.set(process, at)
     if (rows.length > 0) for (const id of told.keys()) if (!rows.some((row) => String(row.id) === id)) this.#lost.add(id)
@@ -207,7 +220,7 @@ export class Judge implements Witness {
   }
 
   /** I2 by what this engine has been told, and by the grants that it has made since. */
-  #roomFor(process: Process, { to, connection }: Move): void {
+  #roomFor(process: Process, { to, connection, reason }: Move): void {
     const world = this.#world
     const told = this.#told.get(process)?.get(to.id)
     if (!told || told.capacity === null || told.load === null) return
@@ -226,6 +239,13 @@ export class Judge implements Witness {
       this.report(
         'I2',
         `${connection.id} is moved to ${to.id}: ${told.load} there, ${coming} of ours on the way, capacity ${told.capacity}, headroom ${headroom}`,
+      )
+    const { fillLimit = 0.9 } = world.setup.policy.placement ?? {}
+    const isAdvised = reason === 'cost-optimization' || reason === 'rebalancing'
+    if (isAdvised && told.load + coming + headroom > Math.floor(told.capacity * fillLimit + 1e-9))
+      this.report(
+        'advice',
+        `${connection.id} is moved to ${to.id} for ${reason}: ${told.load} there, ${coming} of ours on the way, of ${told.capacity}`,
       )
   }
 
@@ -249,6 +269,11 @@ export class Judge implements Witness {
     }
   }
 
+  /** Whether anything but this migration has moved a user since then. */
+  hasMovedSince(user: string, since: number, migration: string): boolean {
+    return (this.#trips.get(user) ?? []).some(({ at, key }) => at > since && !key.startsWith(`${migration}/`))
+  }
+
   granted({ from, to, key, reason }: Move, user: TrueUser): void {
     const { now } = this.#world
     this.moved++
@@ -262,6 +287,7 @@ export class Judge implements Witness {
       from: from.id,
       to: to.id,
       at: now,
+      key,
       isOptional: reason === 'failback' && this.migrations.get(key.slice(0, key.indexOf('/')))?.triggeredBy === 'system',
     })
     const hour = trips.filter(({ at }) => at > now - 3_600_000)
@@ -413,7 +439,9 @@ export class Judge implements Witness {
           this.#migration(write.id, write.value)
           break
         case 'evacuation':
-          if (write.value) this.evacuations.set(write.id, write.value)
+          if (!write.value) break
+          if (!this.evacuations.has(write.id)) this.#advised(write.value)
+          this.evacuations.set(write.id, write.value)
           break
         case 'incident':
           if (write.value) this.#incident(write.value)
@@ -490,6 +518,41 @@ export class Judge implements Witness {
           `${incident.serverId} is evacuated while ${ill.length} servers are down or suspect${audience ? ` for ${audience}` : ''}; the cap is ${cap}`,
         )
     }
+  }
+
+  /** Advice begins: it is the only one of its server, all its users have a place, enough stays free, and no region is left empty. */
+  #advised({ id, reason, triggeredBy, fromServerIds, unplaced }: Evacuation): void {
+    if (triggeredBy !== 'system' || (reason !== 'cost-optimization' && reason !== 'rebalancing')) return
+    this.advised++
+    const world = this.#world
+    const from = fromServerIds[0] as string
+    for (const other of this.evacuations.values())
+      if (other.endedAt === null && other.cancelledWhy === null && other.fromServerIds.some((one) => fromServerIds.includes(one)))
+        this.report('advice', `${reason} of ${from} is begun while evacuation ${other.id} (${other.reason}, ${other.status}) of it is open`)
+    if (unplaced.length > 0) this.report('advice', `${reason} of ${from} is begun though ${unplaced.length} users have no place (${id})`)
+    const source = world.servers.get(from)
+    if (!source || reason !== 'cost-optimization') return
+    const rest = [...world.servers.values()].filter(({ id: other, gone, status }) => other !== from && !gone && status === 'online')
+    const { region = null } = source.row
+    const isNeeded = [...world.users.values()].some(({ row, gone }) => !gone && row.region === region)
+    if (region !== null && isNeeded && !rest.some(({ row }) => row.region === region))
+      this.report('advice', `${from} is to be given back, and is the last server of region ${region}`)
+    this.#reserved(source, rest)
+  }
+
+  /** By what is true, with some room for what has changed since it was listed. */
+  #reserved(source: TrueServer, rest: readonly TrueServer[]): void {
+    const world = this.#world
+    const reserve = world.setup.policy.advice?.reserve ?? 0.3
+    if (this.wasMisled || !world.setup.registry.tellsLoad) return
+    const freeOn = (servers: readonly TrueServer[]): number => {
+      const capacity = servers.reduce((sum, { row }) => sum + row.capacity, 0)
+      const load = [source, ...servers].reduce((sum, { id }) => sum + world.on(id).length, 0)
+      return capacity === 0 ? 1 : 1 - (load - 6) / capacity
+    }
+    const steady = rest.filter((server) => world.isWell(server) && server.reachable && !this.cordoned.has(server.id))
+    const free = Math.max(freeOn(rest), freeOn(steady))
+    if (free < reserve) this.report('advice', `${source.id} is to be given back, and ${Math.floor(100 * free)} % of the rest would be free`)
   }
 
   #why({ id, decisionId, toServerId, reason }: Migration): void {

@@ -92,8 +92,27 @@ export interface Step {
   readonly lastsMs: number
 }
 
-/** The invariants of the design, and `progress`: when all faults are over, what is to be done gets done. */
-export type Invariant = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10' | 'I11' | 'I12' | 'I13' | 'I14' | 'progress'
+/**
+ * The invariants of the design, and two more. `progress`: when all faults are over, what is to be done gets done. `advice`: a
+ * server has one open suggestion, and none is begun that leaves too little.
+ */
+export type Invariant =
+  | 'I1'
+  | 'I2'
+  | 'I3'
+  | 'I4'
+  | 'I5'
+  | 'I6'
+  | 'I7'
+  | 'I8'
+  | 'I9'
+  | 'I10'
+  | 'I11'
+  | 'I12'
+  | 'I13'
+  | 'I14'
+  | 'progress'
+  | 'advice'
 
 export interface Violation {
   readonly invariant: Invariant

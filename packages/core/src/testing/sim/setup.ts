@@ -100,6 +100,7 @@ export function historyOf(seed: number): History {
   )
   const optional = ['prepare', 'complete', 'locate', 'verify', 'rollback'] as const
   const vantages = vantagesOf(seed, first.kind)
+  const advice = adviceOf(seed)
   const suggests = first.phase === 'suggested' || chance(0.15)
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
@@ -142,6 +143,7 @@ export function historyOf(seed: number): History {
         batchPercent: one([10, 50]),
         adoptInactive: chance(0.1),
       },
+      ...(advice && { advice }),
     },
     panel: {
       latencyMs: isSlow ? 1500 : one([100, 500, 1500]),
@@ -201,6 +203,25 @@ function vantagesOf(seed: number, kind: FaultKind): NonNullable<Setup['vantages'
   return regions.slice(0, Math.max(count, isAsked ? 2 : 1)).map((region, index) => {
     return { name: `v${index + 1}`, region, everyMs: [2000, 5000, 10_000][Math.floor(random() * 3)] as number }
   })
+}
+
+/** In a third of the worlds. Where the mode is `auto` it goes by itself if a guard or a window says when; else it is suggested. */
+function adviceOf(seed: number): PolicyInput['advice'] | null {
+  const random = seededRandom(seed * 5003 + 11)
+  const one = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  if (random() > 0.35) return null
+  return {
+    enabled: true,
+    intervalMs: one([5000, 20_000, minute]),
+    minSavingsEurHour: one([0.01, 0.03]),
+    reserve: one([0, 0.3, 0.7]),
+    margin: one([0.05, 0.2]),
+    rounds: one([1, 3]),
+    afterScalingMs: one([0, 30_000]),
+    declinedMs: one([0, 5 * minute]),
+    // The whole day.
+    windows: random() < 0.5 ? [{ from: '00:00', to: '00:00' }] : [],
+  }
 }
 
 /** Where enough vantages see it, something is blocked for long enough that its users leave, and something else fails meanwhile. */

@@ -3,12 +3,14 @@ import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
 import type { JournalEntry, MigrationStore } from '../../ports.ts'
+import type { Plan } from '../../vocabulary.ts'
 import { seededRandom } from '../random.ts'
 import { judgeJournal } from '../trace/index.ts'
 import { type Ask, inject, isRefusal, type Stage } from './faults.ts'
 import { Judge } from './judge.ts'
 import type { FaultKind, Phase, Step, Violation } from './kinds.ts'
 import { perform, type ScriptStage } from './perform.ts'
+import { type AskedPlan, Plans } from './plans.ts'
 import { Process } from './process.ts'
 import type { Act, Script } from './script.ts'
 import { type History, secret } from './setup.ts'
@@ -21,6 +23,10 @@ export interface SimResult {
   readonly struck: readonly { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[]
   readonly crashes: number
   readonly moves: number
+  /** Evacuations that were made of advice. */
+  readonly advised: number
+  /** Plans that were carried out, users that were looked for where a plan has sent them, and plans that were refused as stale. */
+  readonly plans: { readonly executed: number; readonly settled: number; readonly refused: number }
   readonly virtualMs: number
   /** What the engines told, for a reader: time and text. */
   readonly trace: readonly string[]
@@ -40,11 +46,15 @@ const mostSteps = 400_000
 /** And for each second of each server in a script, which may be a night of a large fleet. */
 const stepsPerSecond = 10
 
+/** So long after a fault, or after an evacuation, something of it may still be under way, milliseconds. */
+const quietMs = 120_000
+
 /** One history, run to its end. */
 export class Simulation implements Stage, ScriptStage {
   readonly history: History
   readonly world: World
   readonly judge: Judge
+  readonly #plans: Plans
   readonly #engines: Engine[] = []
   readonly #armed: Step[] = []
   readonly #struck: { readonly kind: FaultKind; readonly phase: Phase; readonly at: number }[] = []
@@ -67,6 +77,13 @@ export class Simulation implements Stage, ScriptStage {
     this.world = new World(history.setup, store)
     this.judge = new Judge(this.world)
     this.world.judge = this.judge
+    const isOther = ({ kind }: { readonly kind: FaultKind }) => kind !== 'operator.executes_a_plan'
+    this.#plans = new Plans(this.world, this.judge, (since, own) => {
+      const isStruck = this.#struck.some((one) => isOther(one) && one.at >= since - quietMs)
+      const isOver = (at: number | null) => at !== null && at - this.world.startedAt < since - quietMs
+      const isAlone = [...this.judge.evacuations.values()].every(({ id, endedAt }) => id === own || isOver(endedAt))
+      return !isStruck && !this.#healed && isAlone
+    })
     this.world.onPhase = (status) => this.#entered(status)
   }
 
@@ -214,6 +231,10 @@ export class Simulation implements Stage, ScriptStage {
     }, 20_000)
   }
 
+  asksFor(plan: Plan): AskedPlan {
+    return this.#plans.asksFor(plan)
+  }
+
   hostMoves(user: TrueUser, to: string): void {
     user.grants.delete(user.home)
     this.world.rehome(user, to)
@@ -281,6 +302,8 @@ export class Simulation implements Stage, ScriptStage {
       struck: this.#struck,
       crashes: this.#crashes,
       moves: judge.moved,
+      advised: judge.advised,
+      plans: { ...this.#plans.counts },
       virtualMs: world.now,
       trace: this.#trace,
       refused: this.#refused,
@@ -291,6 +314,8 @@ export class Simulation implements Stage, ScriptStage {
   async #fromTroubleToCalm(): Promise<void> {
     const { troubleMs, calmMs } = this.history.setup
     await this.advance(troubleMs)
+    // Before anything is healed: what happens after that is nobody's plan.
+    this.#plans.settle()
     this.#heal()
     await this.advance(calmMs)
     await this.#verdict()
@@ -391,6 +416,7 @@ export class Simulation implements Stage, ScriptStage {
     const approve = (): void => {
       const suggested = [...judge.migrations.values()].filter(({ status }) => status === 'suggested')
       for (const id of new Set(suggested.map(({ evacuationId }) => evacuationId))) this.ask((engine) => engine.evacuations.approve(id))
+      if (this.history.setup.policy.advice) this.ask((engine) => engine.advice())
     }
     for (let minute = 1; minute < 12; minute++) world.clock.setTimeout(approve, minute * 60_000)
   }
