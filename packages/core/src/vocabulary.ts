@@ -58,6 +58,8 @@ export interface Server {
   readonly load: number | null
   readonly resources: Resources
   readonly protocols: readonly string[]
+  /** What it can do beside that, in the host's own words: `p2p`, `ipv6`, `streaming` … */
+  readonly features: readonly string[]
   readonly priceEurHour: number | null
   readonly meta: JsonObject | null
 }
@@ -65,10 +67,12 @@ export interface Server {
 /** `free`: may be moved for any reason. `failure-only`: only off a server that is down. `pinned`: never. */
 export type Mobility = 'free' | 'failure-only' | 'pinned'
 
-/** What a connection needs of a server; an absent list means that anything will do. */
+/** What a connection needs of a server; an absent list means that anything will do, an empty one of countries or regions that none will. */
 export interface Needs {
   /** All of these must be among the server's protocols. */
   readonly protocols?: readonly string[]
+  /** All of these must be among the server's features. */
+  readonly features?: readonly string[]
   /** The server's country must be one of these. */
   readonly countries?: readonly string[]
   /** The server's region must be one of these. */
@@ -203,6 +207,8 @@ export type ExclusionCode =
   | 'unknown'
   | 'damped'
   | 'protocol_missing'
+  | 'feature_missing'
+  | 'pinned'
   | 'country_not_allowed'
   | 'region_not_allowed'
   | 'full'
@@ -219,8 +225,11 @@ export type Candidate =
   | { readonly serverId: ServerId; readonly score: number; readonly contributions: readonly Contribution[] }
   | { readonly serverId: ServerId; readonly excluded: ExclusionCode; readonly message: string }
 
-/** `being_moved`: a move of this connection is open already, in another evacuation; it is looked at again when that one has settled. */
-export type UnplacedCode = 'pinned' | 'no_capacity' | 'no_candidate' | 'refused_everywhere' | 'being_moved'
+/**
+ * `no_gain`: it need not move, and no place is better by `placement.minGain`. `being_moved`: a move of this connection is open already, in another evacuation; it is looked at
+ * again when that one has settled.
+ */
+export type UnplacedCode = 'pinned' | 'no_gain' | 'no_capacity' | 'no_candidate' | 'refused_everywhere' | 'being_moved'
 
 export interface Unplaced {
   readonly connectionId: ConnectionId
@@ -729,7 +738,14 @@ export interface PlacementPolicy {
   readonly hostHeadroom: number
   /** A server above one of these is no target, percent, 0–100. Defaults: CPU 90, memory 90, disk 95. Unknown is no reason. */
   readonly resourceLimits: ResourceLimits
-  /** Weights of the ranking factors, 0–100 each; only their ratios matter. */
+  /**
+   * Where regions are, for the distance to servers of which no vantage of the region has measured the round trip. Default: each in
+   * the middle of its servers' coordinates. At most 1 000.
+   */
+  readonly regionCoordinates: Readonly<Record<string, Coordinates>>
+  /** By how much a place must score better for a user who need not move, as in rebalancing, 0–1 as scores are. Default 0.05. */
+  readonly minGain: number
+  /** Weights of the ranking factors, 0–100 each; only their ratios matter. All zero: no server is better than another. */
   readonly weights: RankingWeights
 }
 

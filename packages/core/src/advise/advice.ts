@@ -104,6 +104,8 @@ function placed(input: AdviceInput, from: ServerId, connections: readonly Connec
     targets: input.fleet.map(({ target }) => target),
     policy: input.placement,
     targetsPerConnection: input.targetsPerConnection,
+    // Nobody is in need: a user goes only where it is better for him, too. A server that is given back is left by all.
+    ...(reason === 'rebalancing' && { minGain: input.placement.minGain }),
   })
 }
 

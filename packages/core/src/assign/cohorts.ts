@@ -93,7 +93,9 @@ function isAlike({ first, refusedBy }: Kind, one: Connection, refused: ReadonlyS
 }
 
 function areAlike(a: Connection['needs'], b: Connection['needs']): boolean {
-  return isSame(a.protocols, b.protocols) && isSame(a.regions, b.regions) && isSame(a.countries, b.countries)
+  return (
+    isSame(a.protocols, b.protocols) && isSame(a.features, b.features) && isSame(a.regions, b.regions) && isSame(a.countries, b.countries)
+  )
 }
 
 function isSame(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
@@ -104,8 +106,8 @@ function isSame(a: readonly string[] | undefined, b: readonly string[] | undefin
 }
 
 function textOf({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {
-  const { protocols, countries, regions } = needs
-  const lists = [protocols, countries, regions].map((list) => list && sorted(list))
+  const { protocols, features, countries, regions } = needs
+  const lists = [protocols, features, countries, regions].map((list) => list && sorted(list))
   return JSON.stringify([region, ...lists, mobility, tier, preferredServer, ...sorted(refusedBy)])
 }
 
@@ -126,8 +128,8 @@ class Words {
     if (tier !== 0) key = this.#pair(key, this.#number(tier))
     // A preference is told apart from a region of that name by what stands between them.
     if (preferredServer !== null) key = this.#pair(this.#pair(key, -1), this.#number(preferredServer))
-    const { protocols, countries, regions } = needs
-    if (protocols || countries || regions) key = this.#pair(this.#pair(key, -2), this.#needsOf(needs))
+    const { protocols, features, countries, regions } = needs
+    if (protocols || features || countries || regions) key = this.#pair(this.#pair(key, -2), this.#needsOf(needs))
     return refusedBy.size > 0 ? this.#pair(this.#pair(key, -3), this.#list(refusedBy)) : key
   }
 
@@ -144,7 +146,10 @@ class Words {
   #needsOf(needs: Connection['needs']): number {
     let number = this.#needs.get(needs)
     if (number !== undefined) return number
-    number = this.#pair(this.#pair(this.#list(needs.protocols), this.#list(needs.countries)), this.#list(needs.regions))
+    number = this.#pair(
+      this.#pair(this.#list(needs.protocols), this.#list(needs.countries)),
+      this.#pair(this.#list(needs.features), this.#list(needs.regions)),
+    )
     if (this.#needs.size < 4096) this.#needs.set(needs, number)
     return number
   }

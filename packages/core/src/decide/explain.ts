@@ -4,13 +4,15 @@ import {
   compareIds,
   contributionsOf,
   excludeForCohort,
+  excludePinned,
   excludeTarget,
   kindOf,
+  needsKey,
   type RankingContext,
-  scoreForAnybody,
   scoreOf,
   type Target,
   type Unfit,
+  worthInKind,
 } from './ranking.ts'
 
 /** How many of the best candidates a decision keeps. */
@@ -48,19 +50,21 @@ export class Explainer {
         this.#general.set(target.server.id, excluded)
         continue
       }
-      const one = { target, score: scoreForAnybody(target, context) }
-      const kind = kinds.get(kindOf(target))
+      const one = { target, score: worthInKind(target, context) }
+      const key = kindOf(target, context)
+      const kind = kinds.get(key)
       if (kind) kind.push(one)
-      else kinds.set(kindOf(target), [one])
+      else kinds.set(key, [one])
     }
     this.#kinds = [...kinds.values()].map((some) => some.sort((a, b) => b.score - a.score).map(({ target }) => target))
     for (const kind of this.#kinds) for (const target of kind) this.#open.set(target.server.id, { target, kind })
   }
 
   explain(cohort: Cohort): Explanation {
-    const { region, needs, preferredServer } = cohort.sample
+    const { preferredServer } = cohort.sample
+    if (excludePinned(cohort, this.#context)) return this.#pinned(cohort)
     // Cohorts that differ in tier, mobility or preference alone share what is said.
-    const key = JSON.stringify([region, needs.protocols, needs.countries, needs.regions, ...[...cohort.refusedBy].sort()])
+    const key = needsKey(cohort)
     const found = this.#known.get(key) ?? this.#look({ ...cohort, sample: { ...cohort.sample, preferredServer: null } })
     this.#known.set(key, found)
     const preferred = preferredServer === null ? undefined : this.#open.get(preferredServer)
@@ -70,6 +74,14 @@ export class Explainer {
     const excluded = others.filter((one) => 'excluded' in one)
     const candidates = [...[this.#score(cohort, preferred.target), ...scored].sort(better), ...excluded].slice(0, keptCandidates)
     return { ...found, candidates }
+  }
+
+  /** Whoever stays where he is has no target at all. */
+  #pinned(cohort: Cohort): Explanation {
+    const general: Partial<Record<ExclusionCode, number>> = {}
+    for (const [code] of this.#general.values()) general[code] = (general[code] ?? 0) + 1
+    if (this.#open.size > 0) general.pinned = this.#open.size
+    return { candidates: this.#excluded(cohort, keptCandidates), exclusions: general, accepted: 0 }
   }
 
   #look(cohort: Cohort): Explanation {
@@ -107,7 +119,7 @@ export class Explainer {
     const found: Candidate[] = []
     for (const target of wanted > 0 ? this.#byId : []) {
       const { id } = target.server
-      const why = this.#general.get(id) ?? excludeForCohort(cohort, target)
+      const why = this.#general.get(id) ?? excludePinned(cohort, this.#context) ?? excludeForCohort(cohort, target)
       if (why) found.push({ serverId: id, excluded: why[0], message: why[1] })
       if (found.length === wanted) break
     }

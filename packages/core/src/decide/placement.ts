@@ -11,7 +11,18 @@ import type {
   UnplacedCode,
 } from '../vocabulary.ts'
 import { Explainer, type Explanation } from './explain.ts'
-import { type Cohort, compareIds, excludeForCohort, excludeTarget, type RankingContext, type Target } from './ranking.ts'
+import { Latencies } from './latency.ts'
+import {
+  type Cohort,
+  compareIds,
+  contributionsOf,
+  excludeForCohort,
+  excludeTarget,
+  isPinned,
+  type RankingContext,
+  scoreWithout,
+  type Target,
+} from './ranking.ts'
 import { type Portion, routes, type Seat } from './routes.ts'
 
 export interface PlacementInput {
@@ -31,6 +42,11 @@ export interface PlacementInput {
   readonly keep?: ReadonlyMap<ConnectionId, ServerId>
   readonly targets: readonly Target[]
   readonly policy: PlacementPolicy
+  /**
+   * They need not leave: whoever has no place that scores better by so much stays, as both are when this is asked. One source
+   * only. Absent: everybody is to leave.
+   */
+  readonly minGain?: number
   readonly targetsPerConnection: number
 }
 
@@ -60,11 +76,12 @@ interface Work {
  */
 export function place(input: PlacementInput): PlacementOutput {
   const { policy, reason, connections } = input
-  const context = contextOf(input, new Set(input.sources))
+  const order = inOrder(connections, input.from ?? { length: 0 })
+  const grouped = groupCohorts(connections, order, input.refusals)
+  const context = contextOf(input, new Set(input.sources), new Set(grouped.map(({ sample }) => sample.region)))
   const open = new Map(input.targets.flatMap((target) => (excludeTarget(target, context) ? [] : [[target.server.id, target] as const])))
   const explainer = new Explainer(input.targets, context)
-  const order = inOrder(connections, input.from ?? { length: 0 })
-  const works = groupCohorts(connections, order, input.refusals).map(
+  const works = grouped.map(
     (cohort): Work => ({ cohort, explanation: explainer.explain(cohort), kept: new Map(), free: cohort.places, portions: [] }),
   )
   // Higher tiers are the first to keep their places, too.
@@ -84,13 +101,22 @@ export function place(input: PlacementInput): PlacementOutput {
   })
   const rows = works.filter(({ cohort, free, explanation }) => free.length > 0 && explanation.accepted > 0 && !isFixed(cohort, input))
   const found = routes(
-    rows.map(({ cohort, free }) => ({ cohort, count: free.length })),
+    rows.map(({ cohort, free }) => ({ cohort, count: free.length, ...stayingOf(cohort, input, context) })),
     seats.filter(({ room }) => room > 0),
     context,
     policy.weights,
   )
   for (const portion of found) rows[portion.row]?.portions.push(portion)
   return settle(works, input)
+}
+
+/** What whoever need not move lacks of the best score where he is, his own place counted as free. */
+function stayingOf(cohort: Cohort, { minGain, sources, targets }: PlacementInput, context: RankingContext): { readonly loss?: number } {
+  const here = minGain === undefined ? undefined : targets.find(({ server }) => server.id === sources[0])
+  if (!here || minGain === undefined) return {}
+  const contributions = contributionsOf(cohort, here, 0, context)
+  const best = contributions.some(({ weight }) => weight > 0) ? 1 : 0
+  return { loss: best - scoreWithout(contributions, here, -1, context) - minGain }
 }
 
 /** Takes the places of those whose target is given. Returns how many arrive where by that. */
@@ -127,14 +153,11 @@ function isFixed(cohort: Cohort, input: PlacementInput): boolean {
   return isPinned(cohort.sample, input.reason) || cohort.refusedBy.size >= input.targetsPerConnection
 }
 
-/** Its owner does not want it moved for this reason. */
-export function isPinned(connection: Connection, reason: MigrationReason): boolean {
-  return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
-}
-
+/** @param regions of the users that are ranked for; null: of some it is not known */
 export function contextOf(
-  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy'>,
+  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy' | 'reason'>,
   sources: ReadonlySet<ServerId>,
+  regions: ReadonlySet<string | null>,
 ): RankingContext {
   const others = input.targets.filter((target) => !sources.has(target.server.id))
   // What is no number (a registry may say NaN) counts for nothing.
@@ -143,10 +166,12 @@ export function contextOf(
   return {
     sources,
     only: input.only,
+    reason: input.reason,
     sourceDomains: new Set(input.sourceDomains),
     weights: input.policy.weights,
     maxPrice: others.reduce((most, { server }) => Math.max(most, known(server.priceEurHour)), 0),
     meanLoad: loads.length === 0 ? 0 : loads.reduce((sum, load) => sum + load, 0) / loads.length,
+    latencies: new Latencies(input.targets, regions, input.policy.regionCoordinates),
   }
 }
 
@@ -213,6 +238,7 @@ function whyUnplaced({ cohort, explanation }: Work, input: PlacementInput): [Unp
   if (isPinned(cohort.sample, input.reason)) return ['pinned', `its mobility is ${cohort.sample.mobility}`]
   if (cohort.refusedBy.size >= input.targetsPerConnection || (cohort.refusedBy.size > 0 && accepted === 0))
     return ['refused_everywhere', `refused by ${[...cohort.refusedBy].sort().join(', ')}`]
+  if (accepted > 0 && input.minGain !== undefined) return ['no_gain', `no place with room is better by ${input.minGain} than where it is`]
   if (accepted > 0) return ['no_capacity', `no room left on ${accepted} possible target${accepted === 1 ? '' : 's'}`]
   const counts = Object.entries(exclusions).map(([code, count]) => `${count} ${code}`)
   return ['no_candidate', `no server is a target: ${counts.join(', ') || 'there is none'}`]
