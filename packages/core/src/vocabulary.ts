@@ -587,6 +587,12 @@ export interface Plan {
   readonly placements: readonly PlannedMigration[]
   readonly unplaced: readonly Unplaced[]
   readonly cohorts: readonly CohortDecision[]
+  /** When they can start, by the rate budgets and the pace seen. */
+  readonly schedule: PlanSchedule
+  /** Every server that is left or gets somebody, by id. */
+  readonly utilisation: readonly Utilisation[]
+  /** Free places that would be enough for all who found no room: as many as they are, and none could be spared. */
+  readonly shortfalls: readonly Shortfall[]
   readonly coverage: Coverage
   /** What the fingerprint was made of: `execute` compares piece by piece and names what differs. */
   readonly basis: Readonly<Record<string, string>>
@@ -600,6 +606,53 @@ export interface PlannedMigration {
   readonly loadBefore: number
   readonly loadAfter: number
   readonly capacity: number | null
+}
+
+/** Moves that start in the same stretch of time. */
+export interface PlannedWave {
+  /** Since the beginning of the evacuation, milliseconds: when it begins, and when the last of its moves has started. */
+  readonly startsAfterMs: number
+  readonly endsAfterMs: number
+  readonly connections: number
+  /** How many servers they go to. */
+  readonly targets: number
+}
+
+export interface PlanSchedule {
+  /**
+   * How long all of it is expected to take, milliseconds, if nothing is held and nothing else moves; null: there is no rate budget, and no
+   * move was seen yet whose pace could be taken.
+   */
+  readonly expectedMs: number | null
+  /** How long one move has taken lately, milliseconds; null: none was seen since this engine leads, and the rates alone are counted. */
+  readonly callMs: number | null
+  /** About twenty; one where nothing limits them. */
+  readonly waves: readonly PlannedWave[]
+}
+
+/** How full a server is, reservations included, and how full it would be. Null: not known. */
+export interface Utilisation {
+  readonly serverId: ServerId
+  readonly loadBefore: number | null
+  readonly loadAfter: number | null
+  readonly capacity: number | null
+  /** Load as a share of capacity: 1 is full, more is too full. */
+  readonly shareBefore: number | null
+  readonly shareAfter: number | null
+}
+
+/** Room that is missing for users with the same needs. */
+export interface Shortfall {
+  /** Free places, within the fill limit where that is hard. */
+  readonly places: number
+  /** What a server must offer; it must also be fit to be a target. */
+  readonly needs: Needs
+  /** Servers that have refused these users: elsewhere. */
+  readonly notOn: readonly ServerId[]
+  /** Only there; null: on any server. */
+  readonly onlyOn: ServerId | null
+  /** The same in words: `3 more places on any server in region eu that speaks wireguard`. */
+  readonly message: string
 }
 
 // --------------------------------------------------------------------------------------------------------------- policy

@@ -129,6 +129,8 @@ export class Books {
   readonly named = new Map<ServerId, number>()
   stale = false
   skippedRows = 0
+  /** How long a move has taken lately, as RFC 6298 smooths a round trip, milliseconds; null: none was seen. */
+  moveMs: number | null = null
   policy: Policy
   readonly #vantage: OwnVantage
   /** For everybody: kept up to date server by server. */
@@ -187,6 +189,11 @@ export class Books {
     else book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
     book.isWell = isWell
     for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
+  }
+
+  /** A move has come to a good end after so long. */
+  took(ms: number): void {
+    this.moveMs = this.moveMs === null ? ms : this.moveMs + (ms - this.moveMs) / 8
   }
 
   // ------------------------------------------------------------------------------------------------- what holds now

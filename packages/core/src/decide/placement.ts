@@ -7,6 +7,7 @@ import type {
   MigrationReason,
   PlacementPolicy,
   ServerId,
+  Shortfall,
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
@@ -24,6 +25,7 @@ import {
   type Target,
 } from './ranking.ts'
 import { type Portion, routes, type Seat } from './routes.ts'
+import { type Stranded, shortfallsOf } from './shortfall.ts'
 
 export interface PlacementInput {
   readonly sources: readonly ServerId[]
@@ -54,6 +56,7 @@ export interface PlacementOutput {
   /** Who goes from which source (as in `from`) to which target; each pair once. */
   readonly pieces: readonly { readonly from: number; readonly to: ServerId; readonly connections: readonly Connection[] }[]
   readonly unplaced: readonly Unplaced[]
+  readonly shortfalls: readonly Shortfall[]
   readonly cohorts: readonly CohortDecision[]
 }
 
@@ -179,6 +182,7 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
   const { connections, from } = input
   const pieces = new Pieces()
   const unplaced: Unplaced[] = []
+  const stranded: Stranded[] = []
   const cohorts: CohortDecision[] = []
   for (const work of works) {
     const { cohort, explanation, free, kept, portions } = work
@@ -195,6 +199,9 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
     }
     const left = free.subarray(next)
     const [code, message] = left.length > 0 ? whyUnplaced(work, input) : (['no_capacity', ''] as const)
+    // No room helps where the only server that was asked for would take nobody.
+    if (left.length > 0 && wantsRoom.includes(code) && (input.only === null || explanation.accepted > 0))
+      stranded.push({ cohort, count: left.length })
     for (const place of left) unplaced.push({ connectionId: (connections[place] as Connection).id, code, message })
     cohorts.push({
       cohort: cohort.key,
@@ -206,8 +213,12 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
       unplaced: left.length > 0 ? { [code]: left.length } : {},
     })
   }
-  return { pieces: pieces.list, unplaced, cohorts }
+  const { fillLimit } = input.policy
+  const shortfalls = shortfallsOf(stranded, input.only, input.reason === 'server-down' || fillLimit === 1 ? null : fillLimit)
+  return { pieces: pieces.list, unplaced, shortfalls, cohorts }
 }
+
+const wantsRoom: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
 
 /** Who goes from one source to one target. */
 class Pieces {

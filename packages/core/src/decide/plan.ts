@@ -11,9 +11,11 @@ import type {
   Server,
   ServerId,
   Unplaced,
+  Utilisation,
 } from '../vocabulary.ts'
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
+import { scheduleOf } from './schedule.ts'
 
 /** Who goes where. */
 export type Assignments = ReadonlyMap<ConnectionId, ServerId>
@@ -72,6 +74,8 @@ export interface PlanWorld {
   readonly digest: (value: unknown) => string
   /** Regions that have a vantage of their own. */
   readonly regions: ReadonlySet<string>
+  /** How long a move has taken lately, milliseconds; null: none was seen. */
+  readonly moveMs: number | null
 }
 
 export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanScope = {}): Plan {
@@ -116,7 +120,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     }
   }
   connections.length = count
-  const { pieces, unplaced, cohorts } = place({
+  const { pieces, unplaced, shortfalls, cohorts } = place({
     sources: fromServerIds,
     sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
     only: toServerId,
@@ -159,9 +163,35 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     placements,
     unplaced: [...unplaced, ...moving],
     cohorts,
+    schedule: scheduleOf(
+      placements.map(({ fromServerId, toServerId: to, connections: { length } }) => ({ from: fromServerId, to, count: length })),
+      policy.migration,
+      world.moveMs,
+    ),
+    utilisation: utilisationOf(placements, world),
+    shortfalls,
     coverage,
     basis,
   }
+}
+
+/** Every server that is left or gets somebody. */
+function utilisationOf(placements: readonly PlannedMigration[], { sources, targets }: PlanWorld): Utilisation[] {
+  const change = new Map<ServerId, number>(sources.map(({ server }) => [server.id, 0]))
+  for (const { fromServerId, toServerId, connections } of placements) {
+    change.set(fromServerId, (change.get(fromServerId) ?? 0) - connections.length)
+    change.set(toServerId, (change.get(toServerId) ?? 0) + connections.length)
+  }
+  const known = new Map(targets.map((one) => [one.server.id, one]))
+  const share = (load: number | null, capacity: number | null) =>
+    load === null || capacity === null || capacity === 0 ? null : load / capacity
+  return [...change]
+    .sort(([a], [b]) => compareIds(a, b))
+    .map(([serverId, by]) => {
+      const { load = null, capacity = null } = known.get(serverId) ?? {}
+      const loadAfter = load === null ? null : Math.max(0, load + by)
+      return { serverId, loadBefore: load, loadAfter, capacity, shareBefore: share(load, capacity), shareAfter: share(loadAfter, capacity) }
+    })
 }
 
 const source = 'source '
