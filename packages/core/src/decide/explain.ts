@@ -39,6 +39,7 @@ export class Explainer {
   /** Open targets that are the same to every rule for cohorts, best first. */
   readonly #kinds: readonly (readonly Target[])[]
   readonly #known = new Map<string, Explanation>()
+  readonly #alike = new Map<string, Explanation>()
 
   constructor(targets: readonly Target[], context: RankingContext) {
     this.#byId = targets.toSorted((a, b) => compareIds(a.server.id, b.server.id))
@@ -89,11 +90,17 @@ export class Explainer {
     const count = (code: ExclusionCode, by: number) => {
       if (by > 0) exclusions[code] = (exclusions[code] ?? 0) + by
     }
+    const plain = { ...cohort, refusedBy: new Set<ServerId>() }
+    const whys = this.#kinds.map((kind) => excludeForCohort(plain, kind[0] as Target))
+    // Many cohorts differ in words that tell no two servers apart: while no exclusion is quoted, all that is said is the same.
+    const alike = JSON.stringify([cohort.sample.region, whys.map((why) => why?.[0]), ...[...cohort.refusedBy].sort()])
+    const said = this.#alike.get(alike)
+    if (said) return said
     for (const [code] of this.#general.values()) count(code, 1)
     const best: Target[] = []
     let accepted = 0
-    for (const kind of this.#kinds) {
-      const why = excludeForCohort({ ...cohort, refusedBy: new Set() }, kind[0] as Target)
+    for (const [index, kind] of this.#kinds.entries()) {
+      const why = whys[index]
       if (why) {
         count(why[0], kind.length)
         continue
@@ -106,7 +113,9 @@ export class Explainer {
     }
     const scored = best.map((target) => this.#score(cohort, target)).sort(better)
     const candidates = [...scored.slice(0, keptCandidates), ...this.#excluded(cohort, keptCandidates - scored.length)]
-    return { candidates, exclusions, accepted }
+    const explanation = { candidates, exclusions, accepted }
+    if (scored.length >= keptCandidates) this.#alike.set(alike, explanation)
+    return explanation
   }
 
   #score(cohort: Cohort, target: Target): Scored {

@@ -51,8 +51,8 @@ const largest = 2 ** 52
  * newcomer finds, is the highest there can be. The first rule includes that nobody is stranded whom some assignment could
  * place: sets of users that can be placed together form a matroid, so that taking the higher tiers first never costs a place.
  *
- * All of it is one cheapest flow: row → what its needs ask for → kinds of servers → servers. Its size is that of the
- * rows, plus kinds of needs times kinds of servers, plus the servers. To stay costs more the higher the tier.
+ * All of it is one cheapest flow: row → class, to whose rows all servers are the same → kinds of servers → servers. Its size is that of
+ * the rows, plus classes times kinds, plus the servers. To stay costs more the higher the tier.
  */
 export function routes(
   rows: readonly Row[],
@@ -63,14 +63,16 @@ export function routes(
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0)
   const share = (weight: number) => (total > 0 ? weight / total : 0)
   const kinds = kindsOf(rows, seats, context)
-  const classes = classesOf(rows)
+  const needs = byNeeds(rows)
   const tiers = [...new Set(rows.map(({ cohort }) => cohort.sample.tier))].sort((a, b) => a - b)
   // A way passes a row and a class at most once, and no arc costs more than 1: so much less than this, whatever the way.
-  const over = 4 * (rows.length + classes.length + 2)
+  const over = 4 * (rows.length + needs.length + 2)
   const stay = new Map(tiers.map((tier, rank) => [tier, 4 * over * (rank + 1)]))
   const places = seats.reduce((most, { target }) => Math.max(most, target.capacity ?? 0), 1)
   const unit = 2 ** Math.floor(Math.log2(Math.min(stepsPerPlace * places, 2 ** 36, largest / (8 * over * (tiers.length + 1)))))
 
+  const costOf = costsBy(kinds, context, (parts) => Math.round(unit * lossOf(parts, total)))
+  const classes = classesOf(rows, needs, kinds, costOf)
   const arcs = new Arcs()
   const firstKind = rows.length + classes.length
   const pools: Seat[][] = kinds.map(({ together }) => together)
@@ -87,25 +89,17 @@ export function routes(
     arcs.add(firstKind + index, firstPool + index, 0)
     for (const { target } of apart) arcs.add(firstKind + index, nodeOf.get(target.server.id) as number, 0)
   }
-  const classOf = new Map<number, number>()
-  const costOf = costsBy(kinds, context, (parts) => Math.round(unit * lossOf(parts, total)))
   const preference = Math.round(unit * share(weights.preference))
-  for (const [index, some] of classes.entries()) {
-    const { cohort } = rows[some[0] as number] as Row
+  for (const [index, { members, refusedBy, ways }] of classes.entries()) {
     const node = rows.length + index
-    for (const row of some) {
-      classOf.set(row, index)
-      arcs.add(row, node, 0)
-    }
-    const plain = { ...cohort, refusedBy: new Set<ServerId>() }
-    for (const [at, kind] of kinds.entries()) {
-      if (excludeForCohort(plain, kind.sample) !== null) continue
-      const cost = costOf(cohort, at) + preference
-      if (!kind.apart.some(({ target }) => cohort.refusedBy.has(target.server.id))) arcs.add(node, firstKind + at, cost)
+    for (const row of members) arcs.add(row, node, 0)
+    for (const { at, cost } of ways) {
+      const { apart } = kinds[at] as Kind
+      if (!apart.some(({ target }) => refusedBy.has(target.server.id))) arcs.add(node, firstKind + at, cost + preference)
       else {
-        arcs.add(node, firstPool + at, cost)
-        for (const { target } of kind.apart)
-          if (!cohort.refusedBy.has(target.server.id)) arcs.add(node, nodeOf.get(target.server.id) as number, cost)
+        arcs.add(node, firstPool + at, cost + preference)
+        for (const { target } of apart)
+          if (!refusedBy.has(target.server.id)) arcs.add(node, nodeOf.get(target.server.id) as number, cost + preference)
       }
     }
   }
@@ -114,7 +108,7 @@ export function routes(
     if (preferred === null || cohort.refusedBy.has(preferred)) continue
     const node = nodeOf.get(preferred)
     const at = kindAt.get(preferred)
-    if (node === undefined || at === undefined || excludeForCohort(cohort, (kinds[at] as Kind).sample) !== null) continue
+    if (node === undefined || at === undefined || !accepts(cohort, kinds[at] as Kind)) continue
     arcs.add(row, node, costOf(cohort, at))
   }
 
@@ -165,16 +159,46 @@ function kindsOf(rows: readonly Row[], seats: readonly Seat[], context: RankingC
 }
 
 /** The rows that ask for the same, by what they ask for. */
-function classesOf(rows: readonly Row[]): number[][] {
-  const classes = new Map<string, number[]>()
+function byNeeds(rows: readonly Row[]): number[][] {
+  const found = new Map<string, number[]>()
   for (const [row, { cohort }] of rows.entries()) {
     const key = needsKey(cohort)
-    const some = classes.get(key)
+    const some = found.get(key)
     if (some) some.push(row)
-    else classes.set(key, [row])
+    else found.set(key, [row])
   }
-  return [...classes.values()]
+  return [...found.values()]
 }
+
+/** Rows to which the servers are the same, whatever they ask for, and which kinds of servers these are. */
+interface Class {
+  readonly members: number[]
+  readonly refusedBy: ReadonlySet<ServerId>
+  readonly ways: readonly { readonly at: number; readonly cost: number }[]
+}
+
+function classesOf(
+  rows: readonly Row[],
+  needs: readonly (readonly number[])[],
+  kinds: readonly Kind[],
+  costOf: (cohort: Cohort, at: number) => number,
+): Class[] {
+  const found = new Map<string, Class>()
+  for (const some of needs) {
+    const { cohort } = rows[some[0] as number] as Row
+    const { refusedBy } = cohort
+    const ways = [...kinds.keys()].flatMap((at) => (accepts(cohort, kinds[at] as Kind) ? [{ at, cost: costOf(cohort, at) }] : []))
+    const key = JSON.stringify([ways.map(({ at, cost }) => [at, cost]), [...refusedBy].sort()])
+    const known = found.get(key)
+    if (known) for (const row of some) known.members.push(row)
+    else found.set(key, { members: [...some], refusedBy, ways })
+  }
+  return [...found.values()]
+}
+
+const nobody: ReadonlySet<ServerId> = new Set()
+/** Whether servers of this kind take the cohort, but for those that have refused it. */
+const accepts = (cohort: Cohort, kind: Kind): boolean => excludeForCohort({ ...cohort, refusedBy: nobody }, kind.sample) === null
 
 /** What these factors lack of their best, as a share of all weights. */
 function lossOf(contributions: readonly Contribution[], total: number): number {

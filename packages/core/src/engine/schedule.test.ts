@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { createFleet, type FleetOptions } from '../testing/index.ts'
+import { createFleet } from '../testing/index.ts'
+import type { PolicyInput } from '../vocabulary.ts'
 
 /** What a plan expects of a drain, and how long it then takes. */
-async function drained(policy: NonNullable<FleetOptions['policy']>['migration'], callMs: number, warm: boolean) {
+async function drained(policy: NonNullable<PolicyInput['migration']>, callMs: number, warm: boolean) {
   const fleet = await createFleet({
     servers: 5,
     connections: 60,
