@@ -61,7 +61,7 @@ export function groupCohorts(
       // Empty, if all of them are repeated in another.
       if (places.length === 0) return []
       const { first, refusedBy } = found[index] as Kind
-      return [{ key: textOf(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
+      return [{ key: cohortKey(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
     })
     .sort((a, b) => (a.key < b.key ? -1 : 1))
 }
@@ -105,7 +105,8 @@ function isSame(a: readonly string[] | undefined, b: readonly string[] | undefin
   return true
 }
 
-function textOf({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {
+/** The same for all connections of a cohort, and for nobody else. */
+export function cohortKey({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {
   const { protocols, features, countries, regions } = needs
   const lists = [protocols, features, countries, regions].map((list) => list && sorted(list))
   return JSON.stringify([region, ...lists, mobility, tier, preferredServer, ...sorted(refusedBy)])

@@ -65,11 +65,11 @@ test('the vantages of a region come before the distance, that before vantages of
   const home = reach('home', saoPaulo, { region: 'br' })
   const none = reach('none', null)
   const latencies = known([all, far, plain, home, none], ['br', 'eu', null])
-  expect(latencies.of('br', all)).toEqual({ ms: 231.4, note: '231.4 ms from the vantages of br' })
+  expect(latencies.of('br', all)).toEqual({ ms: 231.4, note: '231.4 ms from the vantages of region br' })
   const km = Math.round(distanceKm(frankfurt, saoPaulo))
-  expect(latencies.of('br', far)).toMatchObject({ note: `${km} km from br: about 148 ms` })
+  expect(latencies.of('br', far)).toMatchObject({ note: `${km} km from region br: about 148 ms` })
   expect(latencies.of('br', far)?.ms).toBeCloseTo(roundTripOver(distanceKm(frankfurt, saoPaulo)), 9)
-  expect(latencies.of('eu', all)?.note).toBe('0 km from eu: about 0 ms')
+  expect(latencies.of('eu', all)?.note).toBe('0 km from region eu: about 0 ms')
   expect(latencies.of('br', plain)).toEqual({ ms: 12, note: '12 ms from the prober, which is of no region' })
   expect(latencies.of(null, far)?.ms).toBe(12)
   expect(latencies.of('br', none)).toBeNull()
@@ -80,9 +80,9 @@ test('a region is where the policy says, else in the middle of its servers, else
   const server = reach('s', frankfurt, { region: 'eu' })
   expect(known([server], ['za']).of('za', server)).toBeNull()
   expect(known([server], ['za'], { za: { latitude: -26.2, longitude: 28 } }).of('za', server)?.note).toMatch(
-    /^86\d\d km from za: about 1\d\d ms$/,
+    /^86\d\d km from region za: about 1\d\d ms$/,
   )
-  expect(known([server], ['eu'], { eu: saoPaulo }).of('eu', server)?.note).toMatch(/^98\d\d km from eu/)
+  expect(known([server], ['eu'], { eu: saoPaulo }).of('eu', server)?.note).toMatch(/^98\d\d km from region eu/)
 })
 
 test('what differs by noise alone is the same', () => {

@@ -68,9 +68,9 @@ export class Latencies {
     if (ms === null) return null
     if (region === null || !this.#isOwn(region, target)) return { ms, note: `${shown(ms)} ms from the prober, which is of no region` }
     const seen = target.rttFor?.get(region)
-    if (seen !== undefined) return { ms, note: `${shown(ms)} ms from the vantages of ${region}` }
+    if (seen !== undefined) return { ms, note: `${shown(ms)} ms from the vantages of region ${region}` }
     const km = Math.round(ms / roundTripOver(1))
-    return { ms, note: `${km} km from ${region}: about ${Math.round(ms)} ms` }
+    return { ms, note: `${km} km from region ${region}: about ${Math.round(ms)} ms` }
   }
 
   /** Whether it is known for this region, and not only for all alike. */

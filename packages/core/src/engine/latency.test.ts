@@ -38,8 +38,8 @@ test('latency is what the vantages of the user’s own region have measured, the
   const seen = { 'gru-1': { s1: 9, s2: 10, s3: 190 }, 'gru-2': { s1: 9, s2: 30, s3: 195 }, 'tyo-1': { s1: 250, s2: 260, s3: 15 } }
   await using fleet = disposable(await watched({ 'gru-1': { region: 'br' }, 'gru-2': { region: 'br' }, 'tyo-1': { region: 'jp' } }, seen))
   const plan = await fleet.pintail.plan({ drain: ['s1'] })
-  expect(notes(plan, 'br')).toEqual({ s2: '10 ms from the vantages of br', s3: '190 ms from the vantages of br' })
-  expect(notes(plan, 'jp')).toEqual({ s2: '260 ms from the vantages of jp', s3: '15 ms from the vantages of jp' })
+  expect(notes(plan, 'br')).toEqual({ s2: '10 ms from the vantages of region br', s3: '190 ms from the vantages of region br' })
+  expect(notes(plan, 'jp')).toEqual({ s2: '260 ms from the vantages of region jp', s3: '15 ms from the vantages of region jp' })
   const where = Object.fromEntries(plan.placements.flatMap(({ toServerId, connections }) => connections.map(({ id }) => [id, toServerId])))
   expect(where).toEqual({ a: 's2', b: 's2', c: 's3' })
 })
@@ -51,7 +51,7 @@ test('without a vantage of his region it is what the prober of no region has mea
     s2: '20 ms from the prober, which is of no region',
     s3: '20 ms from the prober, which is of no region',
   })
-  expect(notes(plan, 'jp')).toEqual({ s2: '260 ms from the vantages of jp', s3: '15 ms from the vantages of jp' })
+  expect(notes(plan, 'jp')).toEqual({ s2: '260 ms from the vantages of region jp', s3: '15 ms from the vantages of region jp' })
 })
 
 test('the engine’s own vantage speaks for its own region only, where it has one', async () => {
@@ -64,7 +64,7 @@ test('the engine’s own vantage speaks for its own region only, where it has on
   await using _ = disposable(fleet)
   await fleet.advance(15_000)
   const plan = await fleet.pintail.plan({ drain: ['s1'] })
-  expect(notes(plan, 'br').s2).toBe('20 ms from the vantages of br')
+  expect(notes(plan, 'br').s2).toBe('20 ms from the vantages of region br')
   expect(notes(plan, 'jp').s2).toBe('not measured, no distance known: neutral')
 })
 
