@@ -81,7 +81,7 @@ test('the why of one user is whole: candidates whose points add up, what those o
   }
   expect(why).toMatch(/^→ /m)
   expect(why).toMatch(/^ {2}room +6\.6 of 30 {2}39 of 50 taken$/m)
-  expect(why).toMatch(/^ {2}rtt +\d+\.\d of 20 {2}20 ms from the prober, which is of no region$/m)
+  expect(why).toMatch(/^ {2}rtt +\d+\.\d of 20 {2}20 ms from the prober \(of no region\)$/m)
   expect(why).toMatch(/^ {2}ams-1.* {2}it is the server being left$/m)
   expect(why).toMatch(/^ {2}nyc-1 .*it does not speak wireguard$/m)
   expect(why).toMatch(/^ {2}sin-1 .*50 of 50 taken$/m)
@@ -113,7 +113,7 @@ test('who finds no room is told apart from who stays by his own wish, and the ro
 
 test('how long it takes is said with the waves, or why that is not known', async () => {
   expect(text(await planned(busy), 80)).toMatch(
-    /^How long {2}about \d+ s, by the rate budgets alone\n {2}users by the time after which they start: 0 ms: \d+, /m,
+    /^How long {2}about \d+ s, by the rate budgets alone\n {2}\d+ waves: \d+ users at once, 1 after \d+ s, /m,
   )
   expect(text(await planned({ ...busy, policy: {} }), 80)).toMatch(/^How long {2}not known: no rate budget/m)
 })

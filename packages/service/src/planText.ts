@@ -89,9 +89,12 @@ function when({ plan, columns, paint }: Shown): string {
       : `about ${duration(expectedMs)}, ${basis}`
   const title = `${paint.bold('How long')}  ${expected}\n`
   if (waves.length === 1) return title
-  const told = waves.slice(0, fewWaves).map(({ startsAfterMs, connections }) => `${duration(startsAfterMs)}: ${connections}`)
-  const more = waves.length > told.length ? `, … in ${waves.length} waves` : ''
-  return `${title}${clip(`  users by the time after which they start: ${told.join(', ')}${more}`, columns)}\n`
+  const told = waves.slice(0, fewWaves).map(({ startsAfterMs, connections }, index) => {
+    const when = startsAfterMs === 0 ? 'at once' : `after ${duration(startsAfterMs)}`
+    return index === 0 ? `${count(connections, 'user')} ${when}` : `${connections} ${when}`
+  })
+  const more = waves.length > told.length ? ' …' : ''
+  return `${title}  ${wrap(`${waves.length} waves: ${told.join(', ')}${more}`, columns - 2, 4)}\n`
 }
 
 function duration(ms: number): string {
@@ -130,7 +133,7 @@ function whys(shown: Shown): string[] {
   }
   return all || more === 0
     ? parts
-    : [...parts, paint.dim(`${count(more, 'other group')} of users with other needs: --all shows why for each.\n`)]
+    : [...parts, `${paint.dim(`${count(more, 'other group')} of users with other needs: --all shows why for each.`)}\n`]
 }
 
 const mostOf = ({ placed }: CohortDecision): string | undefined => placed.toSorted((a, b) => b.connections - a.connections)[0]?.serverId

@@ -70,7 +70,7 @@ test('the vantages of a region come before the distance, that before vantages of
   expect(latencies.of('br', far)).toMatchObject({ note: `${km} km from region br: about 148 ms` })
   expect(latencies.of('br', far)?.ms).toBeCloseTo(roundTripOver(distanceKm(frankfurt, saoPaulo)), 9)
   expect(latencies.of('eu', all)?.note).toBe('0 km from region eu: about 0 ms')
-  expect(latencies.of('br', plain)).toEqual({ ms: 12, note: '12 ms from the prober, which is of no region' })
+  expect(latencies.of('br', plain)).toEqual({ ms: 12, note: '12 ms from the prober (of no region)' })
   expect(latencies.of(null, far)?.ms).toBe(12)
   expect(latencies.of('br', none)).toBeNull()
   expect(latencies.of(null, none)).toBeNull()

@@ -66,7 +66,7 @@ export class Latencies {
   of(region: string | null, target: Reach): Latency | null {
     const ms = this.#raw(region, target)
     if (ms === null) return null
-    if (region === null || !this.#isOwn(region, target)) return { ms, note: `${shown(ms)} ms from the prober, which is of no region` }
+    if (region === null || !this.#isOwn(region, target)) return { ms, note: `${shown(ms)} ms from the prober (of no region)` }
     const seen = target.rttFor?.get(region)
     if (seen !== undefined) return { ms, note: `${shown(ms)} ms from the vantages of region ${region}` }
     const km = Math.round(ms / roundTripOver(1))

@@ -48,8 +48,8 @@ test('without a vantage of his region it is what the prober of no region has mea
   await using fleet = disposable(await watched({ 'tyo-1': { region: 'jp' } }, { 'tyo-1': { s1: 250, s2: 260, s3: 15 } }))
   const plan = await fleet.pintail.plan({ drain: ['s1'] })
   expect(notes(plan, 'br')).toEqual({
-    s2: '20 ms from the prober, which is of no region',
-    s3: '20 ms from the prober, which is of no region',
+    s2: '20 ms from the prober (of no region)',
+    s3: '20 ms from the prober (of no region)',
   })
   expect(notes(plan, 'jp')).toEqual({ s2: '260 ms from the vantages of region jp', s3: '15 ms from the vantages of region jp' })
 })
