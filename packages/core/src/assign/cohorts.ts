@@ -69,11 +69,16 @@ export function groupCohorts(
 /** The places of each group, in their order, in one piece of memory. */
 function divide(order: Int32Array, of: Int32Array, groups: number): Int32Array[] {
   const next = new Int32Array(groups + 1)
-  for (const place of order) next[(of[place] as number) + 1] = (next[(of[place] as number) + 1] as number) + 1
+  // By index, as in `order.ts`.
+  for (let at = 0; at < order.length; at++) {
+    const after = (of[order[at] as number] as number) + 1
+    next[after] = (next[after] as number) + 1
+  }
   for (let group = 0; group < groups; group++) next[group + 1] = (next[group + 1] as number) + (next[group] as number)
   const begin = next.slice()
   const divided = new Int32Array(order.length)
-  for (const place of order) {
+  for (let at = 0; at < order.length; at++) {
+    const place = order[at] as number
     const group = of[place] as number
     divided[next[group] as number] = place
     next[group] = (next[group] as number) + 1

@@ -187,9 +187,16 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
   for (const work of works) {
     const { cohort, explanation, free, kept, portions } = work
     const counts = new Map<ServerId, number>()
-    const put = (id: ServerId, places: Iterable<number> & ArrayLike<number>) => {
+    const put = (id: ServerId, places: ArrayLike<number>) => {
       counts.set(id, (counts.get(id) ?? 0) + places.length)
-      for (const place of places) pieces.add(from?.[place] ?? 0, id, connections[place] as Connection)
+      // Those of one source stand together.
+      for (let begin = 0, end = 0; begin < places.length; begin = end) {
+        const source = from?.[places[begin] as number] ?? 0
+        while (end < places.length && (from?.[places[end] as number] ?? 0) === source) end++
+        const some = new Array<Connection>(end - begin)
+        for (let at = begin; at < end; at++) some[at - begin] = connections[places[at] as number] as Connection
+        pieces.add(source, id, some)
+      }
     }
     for (const [id, places] of kept) put(id, places)
     let next = 0
@@ -224,23 +231,17 @@ const wantsRoom: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
 class Pieces {
   readonly list: { from: number; to: ServerId; connections: Connection[] }[] = []
   readonly #known = new Map<ServerId, Map<number, Connection[]>>()
-  #last: { from: number; to: ServerId; connections: Connection[] } | undefined
 
-  add(from: number, to: ServerId, connection: Connection): void {
-    // Neighbours mostly go the same way.
-    if (this.#last?.from !== from || this.#last.to !== to) this.#last = { from, to, connections: this.#of(from, to) }
-    this.#last.connections.push(connection)
-  }
-
-  #of(from: number, to: ServerId): Connection[] {
+  add(from: number, to: ServerId, some: Connection[]): void {
     const ways = this.#known.get(to) ?? new Map<number, Connection[]>()
     this.#known.set(to, ways)
     const known = ways.get(from)
-    if (known) return known
-    const connections: Connection[] = []
-    ways.set(from, connections)
-    this.list.push({ from, to, connections })
-    return connections
+    // Mostly there is only one: it stays as it is, as long as it must be and no longer.
+    if (known) for (const connection of some) known.push(connection)
+    else {
+      ways.set(from, some)
+      this.list.push({ from, to, connections: some })
+    }
   }
 }
 

@@ -103,7 +103,9 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   const isPlain = settled.size === 0 && wanted === null && world.claims.size === 0 && audience === null
   for (const { server, connections: listed } of sources) {
     const number = numbers.get(server.id) as number
-    for (const connection of listed) {
+    // By index, as in `assign/order.ts`.
+    for (let at = 0; at < listed.length; at++) {
+      const connection = listed[at] as Connection
       if (!isPlain) {
         const { id } = connection
         if (settled.has(id) || wanted?.has(id) === false || seen.has(id)) continue
@@ -154,7 +156,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     ),
   }
   return {
-    fingerprint: world.digest(Object.entries(basis).sort()).slice(0, 22),
+    fingerprint: world.digest(Object.entries(basis).sort((a, b) => compareIds(a[0], b[0]))).slice(0, 22),
     createdAt: now,
     reason,
     fromServerIds,
