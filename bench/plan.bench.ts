@@ -52,6 +52,7 @@ function server(id: string, region: number, draw: () => number, capacity: number
     capacity,
     load: 0,
     resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
+    features: [],
     protocols: kind < 0.6 ? ['wireguard', 'openvpn'] : kind < 0.9 ? ['wireguard'] : ['openvpn'],
     priceEurHour: Math.round(draw() * 1000) / 10_000,
     meta: null,
@@ -135,8 +136,10 @@ function cohortsOf({ sources, targets }: PlanWorld): Cohorts {
       only: null,
       sourceDomains: sources.flatMap((source) => source.server.failureDomain ?? []),
       policy: policy.placement,
+      reason: 'server-down',
     },
     new Set(sources.map((source) => source.server.id)),
+    new Set(connections.map(({ region }) => region)),
   )
   const seats = targets.map((target) => {
     const upTo = (fill: number) => roomOf(target, fill, policy.placement)

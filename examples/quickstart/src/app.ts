@@ -18,6 +18,7 @@ import { moverOf, registryOf } from './adapter.ts'
 import type { StartMode } from './args.ts'
 import { type Outage, Outages } from './outages.ts'
 import { count, type Tone } from './text.ts'
+import type { Mover } from './why.ts'
 import { type Entry, Narrator } from './words.ts'
 import { createWorld, type World } from './world.ts'
 
@@ -41,6 +42,8 @@ export interface View {
   /** Someone has moved or failed to. */
   progress(outage: Outage, at: number): void
   decided(decision: DecisionRecord): void
+  /** The first user of an outage has moved: why there. */
+  explained(decision: DecisionRecord, mover: Mover): void
 }
 
 export class App {
@@ -54,6 +57,8 @@ export class App {
   before: ReadonlyMap<string, number> = new Map()
   readonly #narrator: Narrator
   #view: View | null = null
+  /** Decisions of which one user has been explained already. */
+  readonly #explained = new Set<string>()
 
   private constructor(world: World, mode: StartMode, hasPing: boolean) {
     this.world = world
@@ -100,6 +105,7 @@ export class App {
     if (event.type === 'connection.moved' || event.type === 'connection.move_failed') {
       const outage = this.outages.of(event.data.fromServerId)
       if (outage) this.#view?.progress(outage, event.at)
+      if (outage && event.type === 'connection.moved') void this.#explain(outage, event.data)
     } else if (event.type === 'decision.made') void this.#decided(event.data.decisionId)
   }
 
@@ -108,6 +114,14 @@ export class App {
     if (this.outages.list.every(({ decisionId }) => decisionId !== id)) return
     const decision = await this.pintail.decision(id)
     this.#view?.decided(decision)
+  }
+
+  /** In the words of the decision: users are no part of it, so he is found by what he needs. */
+  async #explain({ decisionId }: Outage, { connectionId, toServerId: to }: { connectionId: string; toServerId: string }): Promise<void> {
+    const user = this.world.books.users.get(connectionId)
+    if (decisionId === null || !user || this.#explained.has(decisionId)) return
+    this.#explained.add(decisionId)
+    this.#view?.explained(await this.pintail.decision(decisionId), { user: { id: user.id, region: user.region, needs: user.needs }, to })
   }
 
   // ------------------------------------------------------------------------------------------------ what a person does

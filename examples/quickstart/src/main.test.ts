@@ -37,13 +37,17 @@ test.concurrent('--once evacuates the dead server, brings it back and exits 0', 
   expect(out).toMatch(/users moved +47 of 47 +nobody left/)
   expect(out).toMatch(/time to detect +\d/)
   expect(out).toMatch(/time to move +\d/)
-  // The table of the end, row by row: server, before, after, change, bar, load/capacity.
-  const rows = [...out.matchAll(/^ {2}(\w+-\d) +(\d+) +(\d+) .* (\d+)\/(\d+)$/gm)]
+  // The whole why of one moved user: candidates, what the points of his server rest on, and who was no target.
+  expect(out).toMatch(
+    /^Why user-\d+ has moved to (\w+-\d)\n[\s\S]*^→ \1 [\s\S]*^ {2}room +\d+\.\d of 30 +\d+ of \d+ taken$[\s\S]*no target: it is the server being left/m,
+  )
+  // The table of the end, row by row: server, change, bar, load/capacity before, and the same after.
+  const rows = [...out.matchAll(/^ {2}(\w+-\d) +([+−]\d+)? +[█▒░]+ (\d+)\/\d+ +[█▒░]+ (\d+)\/(\d+)$/gm)]
   expect(rows).toHaveLength(8)
-  expect(rows.reduce((sum, [, , , after]) => sum + Number(after), 0)).toBe(300)
-  for (const [, id, , after, load, capacity] of rows) {
-    expect(after).toBe(load)
-    expect(Number(load), id).toBeLessThanOrEqual(Number(capacity))
+  expect(rows.reduce((sum, [, , , , after]) => sum + Number(after), 0)).toBe(300)
+  for (const [, id, change = '0', before, after, capacity] of rows) {
+    expect(Number(after) - Number(before)).toBe(Number(change.replace('−', '-')))
+    expect(Number(after), id).toBeLessThanOrEqual(Number(capacity))
     if (id === 'ams-1') expect(Number(after)).toBe(0)
   }
   expect(out).toMatch(/ams-1 is online in the books$/m)

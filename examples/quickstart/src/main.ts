@@ -8,8 +8,8 @@ import type { Outage } from './outages.ts'
 import { fleetTable, PlainView, resultTable } from './plain.ts'
 import { render, type Scene, Screen } from './screen.ts'
 import { checkLines, runOnce } from './story.ts'
-import { duration, painter } from './text.ts'
-import { exclusions, filled, whyFor, whyShort, whyTable } from './why.ts'
+import { clip, duration, painter } from './text.ts'
+import { exclusions, filled, type Mover, whyFor, whyShort, whyTable, whyUser } from './why.ts'
 import type { Entry } from './words.ts'
 
 const { stdin, stdout, stderr } = process
@@ -40,7 +40,7 @@ function watchSignals(once: boolean): void {
 
 // --------------------------------------------------------------------------------------------------------- plain lines
 
-function plainView(app: App, lines: PlainView): View {
+function plainView(app: App, lines: PlainView, columns: number): View {
   const capacities = new Map([...app.world.books.servers.values()].map(({ id, capacity }) => [id, capacity]))
   return {
     entry: (entry) => lines.entry(entry),
@@ -54,17 +54,19 @@ function plainView(app: App, lines: PlainView): View {
         [['Why these targets', 'strong'], `  ${whyFor(decision)}`],
         ...whyTable(decision, 5),
         ...exclusions(decision),
-        ...(best === null ? [] : [[`  ${best}`]]),
+        ...(best === null ? [] : [clip([`  ${best}`], columns)]),
         ...limit,
       ])
     },
+    explained: (decision, mover) => lines.block(whyUser(decision, mover, columns)),
   }
 }
 
 async function runPlain(settings: Settings): Promise<void> {
   const app = await App.open(settings.mode)
-  const lines = new PlainView((text) => stdout.write(text), painter(stdout), app.startedAt, Math.min(stdout.columns ?? 100, 100))
-  app.show(plainView(app, lines))
+  const columns = Math.min(stdout.columns ?? 100, 100)
+  const lines = new PlainView((text) => stdout.write(text), painter(stdout), app.startedAt, columns)
+  app.show(plainView(app, lines, columns))
   const { books } = app.world
   const what = `${books.users.size} users on ${books.servers.size} servers on loopback, mode ${settings.mode}`
   lines.block([
@@ -95,6 +97,7 @@ async function tellOnce(app: App, lines: PlainView): Promise<void> {
 async function runScreen(settings: Settings): Promise<void> {
   const log: Entry[] = []
   let decision: DecisionRecord | null = null
+  let mover: Mover | null = null
   let showWhy = false
   const app = await App.open(settings.mode)
   app.show({
@@ -105,6 +108,10 @@ async function runScreen(settings: Settings): Promise<void> {
     progress() {},
     decided(made) {
       decision = made
+      mover = null
+    },
+    explained(made, who) {
+      if (decision?.id === made.id) mover = who
     },
   })
   const paint = painter(stdout)
@@ -120,6 +127,7 @@ async function runScreen(settings: Settings): Promise<void> {
       outages: app.outages.list,
       log,
       decision,
+      mover,
       showWhy,
       hasKeyboard,
     }

@@ -104,10 +104,9 @@ export function resultTable(outage: Outage, cause: string, before: ReadonlyMap<s
   const lines: Line[] = [[['Result', 'strong']]]
   for (const [label, value, note] of rows)
     lines.push(['  ', ...fit([[label, 'quiet']], 17), ...fit([[value, 'strong']], 11), [note, 'quiet']])
-  lines.push(
-    [],
-    [[`  ${'server'.padEnd(8)}${'before'.padStart(7)}${'after'.padStart(7)}${'change'.padStart(8)}  load (▒ has moved here)`, 'quiet']],
-  )
+  const wide = 14
+  const head = `  ${'server'.padEnd(8)}${'users'.padStart(6)}  ${'before'.padEnd(wide + 8)}after (▒ has moved here)`
+  lines.push([], [[head, 'quiet']])
   const gained = new Map(targets.map(({ server, users }) => [server, users]))
   for (const { id, capacity } of books.servers.values()) {
     const was = before.get(id) ?? 0
@@ -116,11 +115,11 @@ export function resultTable(outage: Outage, cause: string, before: ReadonlyMap<s
     lines.push([
       '  ',
       ...fit([id], 8),
-      ...fit([String(was)], -7),
-      ...fit([String(is)], -7),
-      ...fit([change > 0 ? [`+${change}`, 'good'] : change < 0 ? [String(change), 'warn'] : ['', 'quiet']], -8),
+      ...fit([change > 0 ? [`+${change}`, 'good'] : change < 0 ? [`−${-change}`, 'warn'] : ['', 'quiet']], -6),
       '  ',
-      ...bar(is, capacity, 20, 'good', gained.get(id) ?? 0),
+      ...bar(was, capacity, wide, 'good'),
+      ...fit([` ${was}/${capacity}`], 8),
+      ...bar(is, capacity, wide, 'good', gained.get(id) ?? 0),
       ` ${is}/${capacity}`,
     ])
   }

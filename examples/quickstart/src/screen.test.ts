@@ -107,6 +107,7 @@ function scene(patch: Partial<Scene> = {}, status: Partial<FleetStatus> = {}): S
     outages: [outage()],
     log: entries,
     decision,
+    mover: null,
     showWhy: false,
     hasKeyboard: true,
     ...patch,

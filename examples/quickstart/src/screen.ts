@@ -2,7 +2,7 @@
 import type { DecisionRecord, FleetStatus, Policy, ServerReport } from '@pintail/core'
 import { figuresOf, type Outage, type Share } from './outages.ts'
 import { bar, clip, clockTime, count, duration, fit, type Line, type Span, type Tone, width, wrap } from './text.ts'
-import { exclusions, whyFor, whyShort, whyTable } from './why.ts'
+import { exclusions, type Mover, whyFor, whyShort, whyTable, whyUser } from './why.ts'
 import { causeOf, type Entry } from './words.ts'
 
 /** All that is on the screen. */
@@ -18,6 +18,8 @@ export interface Scene {
   readonly log: readonly Entry[]
   /** The newest decision. */
   readonly decision: DecisionRecord | null
+  /** The first user who has moved by it; null: nobody has yet. */
+  readonly mover: Mover | null
   readonly showWhy: boolean
   readonly hasKeyboard: boolean
 }
@@ -332,8 +334,11 @@ function logLines({ log, startedAt }: Scene, columns: number, rows: number): Lin
   return lines
 }
 
-function whyLines({ decision }: Scene, columns: number, rows: number): Line[] {
+function whyLines({ decision, mover }: Scene, columns: number, rows: number): Line[] {
   if (!decision) return [[['  no decision yet: kill a server first (w: back to the log)', 'quiet']]]
+  const whole = mover ? whyUser(decision, mover, columns) : []
+  // As far as there is room; a terminal that is too low for one user's shows the largest group.
+  if (whole.length > 0 && whole.length <= rows) return whole.map((line) => clip([' ', ...line], columns))
   const not = exclusions(decision)
   const room = Math.max(1, rows - 2 - not.length)
   return [[' ', whyFor(decision)], ...whyTable(decision, room), ...not].map((line) => clip(line, columns))

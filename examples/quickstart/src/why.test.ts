@@ -1,7 +1,7 @@
 import type { CohortDecision, DecisionRecord } from '@pintail/core'
 import { expect, test } from 'vitest'
 import { plain, width } from './text.ts'
-import { exclusions, filled, whyFor, whyShort, whyTable } from './why.ts'
+import { exclusions, filled, whyFor, whyShort, whyTable, whyUser } from './why.ts'
 
 const candidate = (serverId: string, free: number, region: number) => ({
   serverId,
@@ -70,4 +70,23 @@ test('the short reason names what the best has and the others lack', () => {
 
 test('the short reason is about a target that takes somebody', () => {
   expect(whyShort(decide(cohort(5, { 'fra-1': 5 })))).toMatch(/^fra-1 is best/)
+})
+
+test('the why of one user is about his own group, marks where he went, and fits 80 columns', () => {
+  const row = { id: 'user-7', region: 'eu', needs: { protocols: ['wireguard'] } }
+  const own = { ...cohort(2, { 'ams-2': 2 }, ['fra-1']), cohort: '["eu",["wireguard"],null,null,null,"free",0,null]' }
+  const lines = whyUser(decide(cohort(30, { 'fra-1': 30 }), own), { user: row, to: 'ams-2' }, 80)
+  for (const line of lines) expect(width(line)).toBeLessThanOrEqual(80)
+  const [title, whom, , first, rests, ...notes] = lines.map(plain)
+  expect(title).toBe('Why user-7 has moved to ams-2')
+  expect(whom).toBe('  region eu, needs wireguard; one of 2 users with these needs')
+  expect(first).toMatch(/^→ ams-2 +70\.0 +30\.0/)
+  expect(rests).toBe('  what the points of ams-2 rest on')
+  expect(notes).toEqual([
+    '  room      30.0 of 60  30 of 60 taken',
+    '  region    40.0 of 40  same region eu',
+    '  fra-1    no target: it does not speak wireguard',
+    '  ams-1    no target: it is the server being left',
+  ])
+  expect(whyUser(decide(own), { user: { ...row, region: 'us' }, to: 'ams-2' }, 80)).toEqual([])
 })

@@ -1,6 +1,6 @@
 /** "Why this target": one decision of Pintail as a table of candidates, their points and the exclusions. */
-import type { Candidate, CohortDecision, DecisionRecord, Factor } from '@pintail/core'
-import { count, fit, type Line, type Span } from './text.ts'
+import { type Candidate, type CohortDecision, type ConnectionInput, cohortOf, type DecisionRecord, type Factor } from '@pintail/core'
+import { clip, count, fit, type Line, type Span } from './text.ts'
 
 type Scored = Extract<Candidate, { readonly score: number }>
 const factors: readonly (readonly [Factor, string])[] = [
@@ -26,6 +26,47 @@ function mainCohort(decision: DecisionRecord): CohortDecision | undefined {
 
 const scored = (cohort: CohortDecision): Scored[] => cohort.candidates.filter((candidate) => 'score' in candidate)
 
+/** The first user who has moved, and where to. */
+export interface Mover {
+  readonly user: ConnectionInput
+  readonly to: string
+}
+
+/** The whole why of one user: the candidates of his group, what the points of his new server rest on, and who was no target. */
+export function whyUser(decision: DecisionRecord, { user, to }: Mover, columns: number): Line[] {
+  const cohort = cohortOf(decision, user)
+  if (!cohort) return []
+  const others = cohort.connections > 1 ? `one of ${cohort.connections} users with these needs` : 'the only one with these needs'
+  const needs = user.needs?.protocols ? `, needs ${user.needs.protocols.join(' and ')}` : ''
+  const title: Line = [[`Why ${user.id} has moved to ${to}`, 'strong']]
+  const whom: Line = [[`  region ${user.region ?? 'unknown'}${needs}; ${others}`, 'quiet']]
+  const isFirst = scored(cohort)[0]?.serverId === to
+  const above: Line[] = isFirst ? [] : [[['  Those above it are full, or score less once the others have come.', 'quiet']]]
+  const rests: Line = [[`  what the points of ${to} rest on`, 'quiet']]
+  const lines = [title, whom, ...cohortTable(cohort, 5, to), ...above, rests, ...restsOn(cohort, to), ...notFor(cohort)]
+  return lines.map((line) => clip(line, columns))
+}
+
+/** What the points of a candidate rest on, in the engine's own notes. */
+function restsOn(cohort: CohortDecision, server: string): Line[] {
+  const candidate = scored(cohort).find(({ serverId }) => serverId === server)
+  if (!candidate) return []
+  const parts = points(candidate)
+  const weights = candidate.contributions.reduce((sum, { weight }) => sum + weight, 0)
+  return factors.flatMap(([factor, word]): Line[] => {
+    const found = candidate.contributions.find((one) => one.factor === factor)
+    if (!found || found.weight === 0) return []
+    const most = Math.round((1000 * found.weight) / weights) / 10
+    return [['  ', ...fit([word], 8), ...fit([(parts.get(factor) ?? 0).toFixed(1)], -6), ...fit([` of ${most}`], 8), [found.note, 'quiet']]]
+  })
+}
+
+function notFor(cohort: CohortDecision): Line[] {
+  return cohort.candidates.flatMap((one): Line[] =>
+    'excluded' in one ? [['  ', ...fit([one.serverId], 8), [` no target: ${one.message}`, 'quiet']]] : [],
+  )
+}
+
 /** Whom the table is about. */
 export function whyFor(decision: DecisionRecord): string {
   const cohort = mainCohort(decision)
@@ -38,15 +79,24 @@ export function whyFor(decision: DecisionRecord): string {
 /** The candidates of the largest group, at most `rows` of them: 73 columns wide. */
 export function whyTable(decision: DecisionRecord, rows: number): Line[] {
   const cohort = mainCohort(decision)
-  if (!cohort) return []
+  return cohort ? cohortTable(cohort, rows, null) : []
+}
+
+function cohortTable(cohort: CohortDecision, rows: number, chosen: string | null): Line[] {
   const lines: Line[] = []
   const taken = new Map(cohort.placed.map(({ serverId, connections }) => [serverId, connections]))
   const head = ['  ', 'target'.padEnd(8), 'score'.padStart(6), ...factors.map(([, word]) => word.padStart(7)), 'users'.padStart(8)]
   lines.push([[head.join(''), 'quiet']])
-  for (const candidate of scored(cohort).slice(0, rows)) {
+  const all = scored(cohort)
+  // Whoever was chosen is shown, also where those before him were full.
+  for (const candidate of all.filter(({ serverId }, index) => index < rows || serverId === chosen)) {
     const parts = points(candidate)
     const users = taken.get(candidate.serverId) ?? 0
-    const row: Span[] = ['  ', ...fit([candidate.serverId], 8), ...fit([[(100 * candidate.score).toFixed(1), 'strong']], -6)]
+    const row: Span[] = [
+      candidate.serverId === chosen ? '→ ' : '  ',
+      ...fit([candidate.serverId], 8),
+      ...fit([[(100 * candidate.score).toFixed(1), 'strong']], -6),
+    ]
     for (const [factor] of factors) row.push(...fit([(parts.get(factor) ?? 0).toFixed(1)], -7))
     row.push(...fit([users > 0 ? [String(users), 'good'] : ['–', 'quiet']], -8))
     lines.push(row)

@@ -377,6 +377,8 @@ test('the defaults are what the documentation says', () => {
       defaultCapacity: null,
       maxArrivals: null,
       hostHeadroom: 0,
+      regionCoordinates: {},
+      minGain: 0.05,
       resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
       weights: expect.objectContaining({ headroom: expect.any(Number), failure_domain: expect.any(Number) }),
     },

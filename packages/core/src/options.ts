@@ -147,6 +147,10 @@ const policySchema = z
         defaultCapacity: whole(0, 10_000_000).nullable(),
         maxArrivals: whole(1, 10_000_000).nullable(),
         hostHeadroom: whole(0, 1_000_000),
+        regionCoordinates: z
+          .record(region, z.strictObject({ latitude: share(-90, 90), longitude: share(-180, 180) }))
+          .refine((all) => Object.keys(all).length <= 1000, 'must have at most 1000 regions'),
+        minGain: share(0, 1),
         resourceLimits: z.strictObject({ cpuPercent: share(0, 100), memoryPercent: share(0, 100), diskPercent: share(0, 100) }).partial(),
         weights: z
           .strictObject({
@@ -432,6 +436,8 @@ const defaults = {
     defaultCapacity: null,
     maxArrivals: null,
     hostHeadroom: 0,
+    regionCoordinates: {},
+    minGain: 0.05,
     resourceLimits: { cpuPercent: 90, memoryPercent: 90, diskPercent: 95 },
     weights: { headroom: 30, latency: 20, stability: 15, region: 20, failure_domain: 5, cost: 5, preference: 5 },
   },

@@ -62,6 +62,7 @@ export interface ServerInput {
     readonly diskPercent?: number | null
   } | null
   readonly protocols?: readonly string[] | null
+  readonly features?: readonly string[] | null
   readonly priceEurHour?: number | null
   /** The adapter's own, at most 1 KiB of JSON; handed back with each call, never logged or emitted. */
   readonly meta?: JsonObject | null

@@ -215,6 +215,7 @@ test('a row of two values is a server; what is absent is null', () => {
     load: null,
     resources: { cpuPercent: null, memoryPercent: null, diskPercent: null },
     protocols: [],
+    features: [],
     priceEurHour: null,
     meta: null,
   })
@@ -262,6 +263,7 @@ test('a whole row comes through as it is, and columns that nobody knows are left
     capacity: 500,
     load: 0,
     protocols: ['wireguard', 'openvpn'],
+    features: ['p2p', 'ipv6'],
     priceEurHour: 0.012,
     meta: { panel: { node: 7 } },
   } as const
@@ -274,7 +276,7 @@ test('a whole row comes through as it is, and columns that nobody knows are left
     id: 7,
     userId: 8,
     region: 'eu',
-    needs: { protocols: ['wireguard'], countries: ['NL'], regions: ['eu'] },
+    needs: { protocols: ['wireguard'], features: ['p2p'], countries: ['NL'], regions: ['eu'] },
     mobility: 'pinned',
     tier: -2,
     preferredServer: 3,

@@ -167,7 +167,7 @@ class Row {
 
 // Shared by all rows that tell nothing: there may be a hundred thousand of them.
 const unknownResources: Resources = Object.freeze({ cpuPercent: null, memoryPercent: null, diskPercent: null })
-const noProtocols: readonly string[] = Object.freeze([])
+const nothing: readonly string[] = Object.freeze([])
 
 /** What a mover hands out for the user: plain JSON of at most 64 KiB as a copy, otherwise null. */
 export function accessOf(value: unknown): Json {
@@ -242,7 +242,8 @@ export function parseServer(input: ServerInput): Parsed<Server> {
       capacity: row.number('capacity', 0, 1e9, true),
       load: row.number('load', 0, 1e9, true),
       resources: row.resources(),
-      protocols: row.words(row.row.protocols, 'protocols') ?? noProtocols,
+      protocols: row.words(row.row.protocols, 'protocols') ?? nothing,
+      features: row.words(row.row.features, 'features') ?? nothing,
       priceEurHour: row.number('priceEurHour', 0, 1e6, false),
       meta: row.meta(),
     }
@@ -260,9 +261,15 @@ export function parseConnection(input: ConnectionInput): Parsed<Connection> {
     if (!isObject(given)) row.problem('needs', given, 'must be an object')
     else if (given !== noNeeds) {
       const protocols = row.words(given.protocols, 'needs.protocols')
+      const features = row.words(given.features, 'needs.features')
       const countries = row.words(given.countries, 'needs.countries')
       const regions = row.words(given.regions, 'needs.regions')
-      needs = { ...(protocols && { protocols }), ...(countries && { countries }), ...(regions && { regions }) }
+      needs = {
+        ...(protocols && { protocols }),
+        ...(features && { features }),
+        ...(countries && { countries }),
+        ...(regions && { regions }),
+      }
     }
     const optionalId = (field: string) => (row.row[field] === undefined || row.row[field] === null ? null : row.id(field).id)
     return {

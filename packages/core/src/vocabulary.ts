@@ -58,6 +58,8 @@ export interface Server {
   readonly load: number | null
   readonly resources: Resources
   readonly protocols: readonly string[]
+  /** What it can do beside that, in the host's own words: `p2p`, `ipv6`, `streaming` … */
+  readonly features: readonly string[]
   readonly priceEurHour: number | null
   readonly meta: JsonObject | null
 }
@@ -65,10 +67,12 @@ export interface Server {
 /** `free`: may be moved for any reason. `failure-only`: only off a server that is down. `pinned`: never. */
 export type Mobility = 'free' | 'failure-only' | 'pinned'
 
-/** What a connection needs of a server; an absent list means that anything will do. */
+/** What a connection needs of a server; an absent list means that anything will do, an empty one of countries or regions that none will. */
 export interface Needs {
   /** All of these must be among the server's protocols. */
   readonly protocols?: readonly string[]
+  /** All of these must be among the server's features. */
+  readonly features?: readonly string[]
   /** The server's country must be one of these. */
   readonly countries?: readonly string[]
   /** The server's region must be one of these. */
@@ -206,6 +210,8 @@ export type ExclusionCode =
   | 'unknown'
   | 'damped'
   | 'protocol_missing'
+  | 'feature_missing'
+  | 'pinned'
   | 'country_not_allowed'
   | 'region_not_allowed'
   | 'full'
@@ -222,8 +228,11 @@ export type Candidate =
   | { readonly serverId: ServerId; readonly score: number; readonly contributions: readonly Contribution[] }
   | { readonly serverId: ServerId; readonly excluded: ExclusionCode; readonly message: string }
 
-/** `being_moved`: a move of this connection is open already, in another evacuation; it is looked at again when that one has settled. */
-export type UnplacedCode = 'pinned' | 'no_capacity' | 'no_candidate' | 'refused_everywhere' | 'being_moved'
+/**
+ * `no_gain`: it need not move, and no place is better by `placement.minGain`. `being_moved`: a move of this connection is open already, in another evacuation; it is looked at
+ * again when that one has settled.
+ */
+export type UnplacedCode = 'pinned' | 'no_gain' | 'no_capacity' | 'no_candidate' | 'refused_everywhere' | 'being_moved'
 
 export interface Unplaced {
   readonly connectionId: ConnectionId
@@ -583,6 +592,12 @@ export interface Plan {
   readonly placements: readonly PlannedMigration[]
   readonly unplaced: readonly Unplaced[]
   readonly cohorts: readonly CohortDecision[]
+  /** When they can start, by the rate budgets and the pace seen. */
+  readonly schedule: PlanSchedule
+  /** Every server that is left or gets somebody, by id. */
+  readonly utilisation: readonly Utilisation[]
+  /** Free places that would be enough for all who found no room: as many as they are, and none could be spared. */
+  readonly shortfalls: readonly Shortfall[]
   readonly coverage: Coverage
   /** What the fingerprint was made of: `execute` compares piece by piece and names what differs. */
   readonly basis: Readonly<Record<string, string>>
@@ -596,6 +611,53 @@ export interface PlannedMigration {
   readonly loadBefore: number
   readonly loadAfter: number
   readonly capacity: number | null
+}
+
+/** Moves that start in the same stretch of time. */
+export interface PlannedWave {
+  /** Since the beginning of the evacuation, milliseconds: when it begins, and when the last of its moves has started. */
+  readonly startsAfterMs: number
+  readonly endsAfterMs: number
+  readonly connections: number
+  /** How many servers they go to. */
+  readonly targets: number
+}
+
+export interface PlanSchedule {
+  /**
+   * How long all of it is expected to take, milliseconds, if nothing is held and nothing else moves; null: there is no rate budget, and no
+   * move was seen yet whose pace could be taken.
+   */
+  readonly expectedMs: number | null
+  /** How long one move has taken lately, milliseconds; null: none was seen since this engine leads, and the rates alone are counted. */
+  readonly callMs: number | null
+  /** About twenty; one where nothing limits them. */
+  readonly waves: readonly PlannedWave[]
+}
+
+/** How full a server is, reservations included, and how full it would be. Null: not known. */
+export interface Utilisation {
+  readonly serverId: ServerId
+  readonly loadBefore: number | null
+  readonly loadAfter: number | null
+  readonly capacity: number | null
+  /** Load as a share of capacity: 1 is full, more is too full. */
+  readonly shareBefore: number | null
+  readonly shareAfter: number | null
+}
+
+/** Room that is missing for users with the same needs. */
+export interface Shortfall {
+  /** Free places, within the fill limit where that is hard. */
+  readonly places: number
+  /** What a server must offer; it must also be fit to be a target. */
+  readonly needs: Needs
+  /** Servers that have refused these users: elsewhere. */
+  readonly notOn: readonly ServerId[]
+  /** Only there; null: on any server. */
+  readonly onlyOn: ServerId | null
+  /** The same in words: `3 more places on any server in region eu that speaks wireguard`. */
+  readonly message: string
 }
 
 // --------------------------------------------------------------------------------------------------------------- policy
@@ -734,7 +796,14 @@ export interface PlacementPolicy {
   readonly hostHeadroom: number
   /** A server above one of these is no target, percent, 0–100. Defaults: CPU 90, memory 90, disk 95. Unknown is no reason. */
   readonly resourceLimits: ResourceLimits
-  /** Weights of the ranking factors, 0–100 each; only their ratios matter. */
+  /**
+   * Where regions are, for the distance to servers of which no vantage of the region has measured the round trip. Default: each in
+   * the middle of its servers' coordinates. At most 1 000.
+   */
+  readonly regionCoordinates: Readonly<Record<string, Coordinates>>
+  /** By how much a place must score better for a user who need not move, as in rebalancing, 0–1 as scores are. Default 0.05. */
+  readonly minGain: number
+  /** Weights of the ranking factors, 0–100 each; only their ratios matter. All zero: no server is better than another. */
   readonly weights: RankingWeights
 }
 

@@ -52,7 +52,9 @@ export async function plan(resolved: Resolved, options: PlanOptions, terminal: T
       ...(options.users && { connections: options.users }),
     })
     const { servers } = engine.status()
-    terminal.out(options.json ? planJson(made) : planText({ plan: made, servers, all: options.all, paint: paintFor(terminal) }))
+    const { fillLimit } = engine.policy.get().policy.placement
+    const text = { plan: made, servers, fillLimit, all: options.all, columns: terminal.columns, paint: paintFor(terminal) }
+    terminal.out(options.json ? planJson(made) : planText(text))
     return 0
   } catch (error) {
     throw asExit(error, engine)

@@ -50,3 +50,21 @@ export class Exit extends Error {
     this.code = code
   }
 }
+
+/** Cut to at most so many columns, with an ellipsis where something is missing. */
+export function clip(text: string, most: number): string {
+  const all = [...text]
+  return all.length <= most ? text : `${all.slice(0, Math.max(0, most - 1)).join('')}…`
+}
+
+/** Words into lines of at most so many columns, all but the first indented; a longer word stands alone. */
+export function wrap(text: string, columns: number, indent: number): string {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    const wide = columns - (lines.length > 1 ? indent : 0)
+    if (last !== undefined && [...last].length + 1 + [...word].length <= wide) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines.join(`\n${' '.repeat(indent)}`)
+}

@@ -168,6 +168,8 @@ function placed(input: AdviceInput, from: Target, connections: readonly Connecti
     targets: input.fleet.filter(({ server }) => !input.closed?.has(server.id)),
     policy: input.placement,
     targetsPerConnection: input.targetsPerConnection,
+    // Nobody is in need: a user goes only where it is better for him, too. A server that is given back is left by all.
+    ...(reason === 'rebalancing' && { minGain: input.placement.minGain }),
   })
 }
 

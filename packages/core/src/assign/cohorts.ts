@@ -61,7 +61,7 @@ export function groupCohorts(
       // Empty, if all of them are repeated in another.
       if (places.length === 0) return []
       const { first, refusedBy } = found[index] as Kind
-      return [{ key: textOf(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
+      return [{ key: cohortKey(first, refusedBy), sample: connections[places[0] as number] as Connection, refusedBy, places }]
     })
     .sort((a, b) => (a.key < b.key ? -1 : 1))
 }
@@ -69,11 +69,16 @@ export function groupCohorts(
 /** The places of each group, in their order, in one piece of memory. */
 function divide(order: Int32Array, of: Int32Array, groups: number): Int32Array[] {
   const next = new Int32Array(groups + 1)
-  for (const place of order) next[(of[place] as number) + 1] = (next[(of[place] as number) + 1] as number) + 1
+  // By index, as in `order.ts`.
+  for (let at = 0; at < order.length; at++) {
+    const after = (of[order[at] as number] as number) + 1
+    next[after] = (next[after] as number) + 1
+  }
   for (let group = 0; group < groups; group++) next[group + 1] = (next[group + 1] as number) + (next[group] as number)
   const begin = next.slice()
   const divided = new Int32Array(order.length)
-  for (const place of order) {
+  for (let at = 0; at < order.length; at++) {
+    const place = order[at] as number
     const group = of[place] as number
     divided[next[group] as number] = place
     next[group] = (next[group] as number) + 1
@@ -93,7 +98,9 @@ function isAlike({ first, refusedBy }: Kind, one: Connection, refused: ReadonlyS
 }
 
 function areAlike(a: Connection['needs'], b: Connection['needs']): boolean {
-  return isSame(a.protocols, b.protocols) && isSame(a.regions, b.regions) && isSame(a.countries, b.countries)
+  return (
+    isSame(a.protocols, b.protocols) && isSame(a.features, b.features) && isSame(a.regions, b.regions) && isSame(a.countries, b.countries)
+  )
 }
 
 function isSame(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
@@ -103,9 +110,10 @@ function isSame(a: readonly string[] | undefined, b: readonly string[] | undefin
   return true
 }
 
-function textOf({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {
-  const { protocols, countries, regions } = needs
-  const lists = [protocols, countries, regions].map((list) => list && sorted(list))
+/** The same for all connections of a cohort, and for nobody else. */
+export function cohortKey({ region, needs, mobility, tier, preferredServer }: Connection, refusedBy: ReadonlySet<ServerId>): string {
+  const { protocols, features, countries, regions } = needs
+  const lists = [protocols, features, countries, regions].map((list) => list && sorted(list))
   return JSON.stringify([region, ...lists, mobility, tier, preferredServer, ...sorted(refusedBy)])
 }
 
@@ -126,8 +134,8 @@ class Words {
     if (tier !== 0) key = this.#pair(key, this.#number(tier))
     // A preference is told apart from a region of that name by what stands between them.
     if (preferredServer !== null) key = this.#pair(this.#pair(key, -1), this.#number(preferredServer))
-    const { protocols, countries, regions } = needs
-    if (protocols || countries || regions) key = this.#pair(this.#pair(key, -2), this.#needsOf(needs))
+    const { protocols, features, countries, regions } = needs
+    if (protocols || features || countries || regions) key = this.#pair(this.#pair(key, -2), this.#needsOf(needs))
     return refusedBy.size > 0 ? this.#pair(this.#pair(key, -3), this.#list(refusedBy)) : key
   }
 
@@ -144,7 +152,10 @@ class Words {
   #needsOf(needs: Connection['needs']): number {
     let number = this.#needs.get(needs)
     if (number !== undefined) return number
-    number = this.#pair(this.#pair(this.#list(needs.protocols), this.#list(needs.countries)), this.#list(needs.regions))
+    number = this.#pair(
+      this.#pair(this.#list(needs.protocols), this.#list(needs.countries)),
+      this.#pair(this.#list(needs.features), this.#list(needs.regions)),
+    )
     if (this.#needs.size < 4096) this.#needs.set(needs, number)
     return number
   }

@@ -11,20 +11,21 @@ const pairs = 3
  * order of the list: going through a million objects crosswise would take longer than all the rest.
  */
 export function inOrder(connections: readonly Connection[], from: ArrayLike<number>): Int32Array {
-  const order = byId(connections)
+  const { order, spare } = byId(connections)
   let groups = 0
   for (let place = 0; place < from.length; place++) groups = Math.max(groups, (from[place] as number) + 1)
-  return groups > 1 ? counted(order, groups, from, new Int32Array(order.length)) : order
+  return groups > 1 ? counted(order, groups, from, spare.subarray(0, order.length)) : order
 }
 
 const idOf = (connections: readonly Connection[], place: number): string => (connections[place] as Connection).id
 
-function byId(connections: readonly Connection[]): Int32Array {
+/** Their order by id, and a list of the same length to sort into. */
+function byId(connections: readonly Connection[]): { readonly order: Int32Array; readonly spare: Int32Array } {
   const keys = connections.length < few ? null : keysOf(connections)
   let order = new Int32Array(connections.length)
   for (let place = 0; place < order.length; place++) order[place] = place
   // Two lists in turns, so that a large one is not made for each pass.
-  let spare = new Int32Array(keys ? order.length : 0)
+  let spare = new Int32Array(order.length)
   for (const column of keys?.toReversed() ?? []) {
     const sorted = counted(order, 1 << 16, column, spare)
     spare = order
@@ -47,7 +48,7 @@ function byId(connections: readonly Connection[]): Int32Array {
       order[kept++] = place
     }
   }
-  return order.subarray(0, kept)
+  return { order: order.subarray(0, kept), spare }
 }
 
 function isEqual(keys: readonly Uint16Array[], a: number, b: number): boolean {
@@ -93,12 +94,14 @@ const letter = (id: string, at: number): number => (at < id.length ? id.charCode
 /** By a whole number below `size`, into `sorted`; who has the same stays in order. */
 function counted<List extends Int32Array>(order: Int32Array, size: number, keys: ArrayLike<number>, sorted: List): List {
   const next = new Int32Array(size + 1)
-  for (const place of order) {
-    const key = (keys[place] as number) + 1
+  // By index: an iterator makes an object for each of a million before it is compiled, and these stay in memory for a while.
+  for (let at = 0; at < order.length; at++) {
+    const key = (keys[order[at] as number] as number) + 1
     next[key] = (next[key] as number) + 1
   }
   for (let key = 0; key < size; key++) next[key + 1] = (next[key + 1] as number) + (next[key] as number)
-  for (const place of order) {
+  for (let at = 0; at < order.length; at++) {
+    const place = order[at] as number
     const key = keys[place] as number
     sorted[next[key] as number] = place
     next[key] = (next[key] as number) + 1

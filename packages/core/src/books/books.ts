@@ -129,6 +129,8 @@ export class Books {
   readonly named = new Map<ServerId, number>()
   stale = false
   skippedRows = 0
+  /** How long a move has taken lately, as RFC 6298 smooths a round trip, milliseconds; null: none was seen. */
+  moveMs: number | null = null
   policy: Policy
   readonly #vantage: OwnVantage
   /** For everybody: kept up to date server by server. */
@@ -187,6 +189,11 @@ export class Books {
     else book.samples = isWell ? [sample] : [...book.samples.slice(1 - keptSamples), sample]
     book.isWell = isWell
     for (const ms of sample.rttMs) book.rttMs = book.rttMs === null ? ms : book.rttMs + (ms - book.rttMs) / 8
+  }
+
+  /** A move has come to a good end after so long. */
+  took(ms: number): void {
+    this.moveMs = this.moveMs === null ? ms : this.moveMs + (ms - this.moveMs) / 8
   }
 
   // ------------------------------------------------------------------------------------------------- what holds now
@@ -412,10 +419,24 @@ export class Books {
         capacity,
         full: capacity !== null && load !== null && load + placement.hostHeadroom >= capacity,
         limited: capacity !== null || placement.maxArrivals !== null || this.policy.mode['server-down'] !== 'auto',
-        rttMs: book.rttMs,
+        ...this.#roundTrips(book),
         unfit: this.unfit(book) ?? inFailing(book.server.failureDomain, failing),
       }
     })
+  }
+
+  /** The usual round trip to it as the vantages of each region see it, and those of none. */
+  #roundTrips({ rttMs, views }: ServerBook): Pick<Target, 'rttMs' | 'rttFor'> {
+    const { region } = this.own
+    if (views === null) return region === null || rttMs === null ? { rttMs } : { rttMs: null, rttFor: new Map([[region, rttMs]]) }
+    const seen = new Map<string | null, number[]>(rttMs === null ? [] : [[region, [rttMs]]])
+    for (const [name, { detector }] of views) {
+      const where = this.policy.detect.vantages[name]?.region ?? null
+      if (detector.roundTrip) seen.set(where, [...(seen.get(where) ?? []), detector.roundTrip.smoothedMs])
+    }
+    const rttFor = new Map<string, number>()
+    for (const [where, all] of seen) if (where !== null) rttFor.set(where, median(all) as number)
+    return { rttMs: median(seen.get(null) ?? []) ?? null, rttFor }
   }
 
   /** For whom of the audiences it is no target, and why. */
@@ -511,6 +532,9 @@ function enter(census: Counting, counts: ServerBook['counts'], by: 1 | -1): void
   census.servers += by
   if (counts !== 'unknown') census[counts] += by
 }
+
+/** The lower one of two in the middle; of none: undefined. */
+const median = (values: readonly number[]): number | undefined => values.toSorted((a, b) => a - b)[Math.ceil(values.length / 2) - 1]
 
 const inFailing = (domain: string | null, failing: ReadonlySet<string>): Unfit | null =>
   domain !== null && failing.has(domain) ? ['failing_domain', `its failure domain ${domain} has failed`] : null

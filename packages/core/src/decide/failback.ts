@@ -227,7 +227,8 @@ function gaining(
   home: Target,
   { policy, placement, targets }: { policy: FailbackPolicy; placement: PlacementPolicy; targets: readonly Target[] },
 ): Present[] {
-  const context = contextOf({ targets, only: null, sourceDomains: [], policy: placement }, new Set())
+  const regions = new Set(present.map(({ connection }) => connection.region))
+  const context = contextOf({ targets, only: null, sourceDomains: [], policy: placement, reason: 'failback' }, new Set(), regions)
   const byId = new Map(targets.map((target) => [target.server.id, target]))
   const left = new Map<ServerId, number>()
   const score = (cohort: Cohort, target: Target, arriving: number) =>

@@ -1,13 +1,26 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { groupCohorts } from '../assign/cohorts.ts'
 import { resolvePolicy } from '../options.ts'
 import { parseConnection, parseServer } from '../rows.ts'
 import type { Connection, ConnectionId, MigrationReason, PlacementPolicy, ServerId } from '../vocabulary.ts'
 import { contextOf, type PlacementInput, place, roomOf } from './placement.ts'
-import { contributionsOf, excludeForCohort, excludeTarget, scoreOf, scoreWithout, type Target } from './ranking.ts'
+import {
+  type Cohort,
+  contributionsOf,
+  excludeForCohort,
+  excludeTarget,
+  isPinned,
+  rank,
+  scoreOf,
+  scoreWithout,
+  type Target,
+} from './ranking.ts'
 
 const base = resolvePolicy().policy.placement
 const weight = fc.constantFrom(0, 0, 5, 20, 30)
+const rtt = fc.constantFrom(null, 10, 90, 250)
+const places = { frankfurt: { latitude: 50.1, longitude: 8.7 }, tokyo: { latitude: 35.7, longitude: 139.7 } }
 
 const world = fc.record({
   servers: fc.array(
@@ -18,7 +31,10 @@ const world = fc.record({
       country: fc.constantFrom('de', 'fr'),
       protocols: fc.subarray(['wg', 'xray']),
       price: fc.constantFrom(null, 0.1, 0.2, 0.4),
-      rttMs: fc.constantFrom(null, 10, 90, 250),
+      features: fc.subarray(['p2p']),
+      coordinates: fc.constantFrom(null, null, places.frankfurt, places.tokyo),
+      rttMs: rtt,
+      rttFor: fc.option(fc.record({ a: rtt, b: rtt })),
       instability: fc.constantFrom(0, 0.4, 0.9),
       cordoned: fc.constantFrom(false, false, false, true),
     }),
@@ -31,6 +47,7 @@ const world = fc.record({
       regions: fc.option(fc.subarray(['a', 'b'], { minLength: 1 }), { nil: undefined, freq: 3 }),
       protocols: fc.option(fc.subarray(['wg', 'xray']), { nil: undefined }),
       mobility: fc.constantFrom('free', 'free', 'failure-only', 'pinned'),
+      features: fc.option(fc.subarray(['p2p']), { nil: undefined, freq: 3 }),
       prefers: fc.option(fc.nat(4), { freq: 3 }),
       refusedBy: fc.subarray([0, 1, 2, 3, 4], { maxLength: 2 }),
       keptOn: fc.option(fc.nat(4), { freq: 5 }),
@@ -51,35 +68,39 @@ const world = fc.record({
   fillLimit: fc.constantFrom(0.5, 0.8, 0.9, 1),
   hostHeadroom: fc.integer({ min: 0, max: 1 }),
   maxArrivals: fc.option(fc.integer({ min: 1, max: 5 })),
+  regionCoordinates: fc.constantFrom({}, { a: places.tokyo }),
 })
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never
 
 function build({ servers, users, weights, reason, ...limits }: World): PlacementInput {
-  const targets = servers.map(({ rttMs, instability, cordoned, price, ...row }, index): Target => {
+  const targets = servers.map(({ rttMs, rttFor: seen, instability, cordoned, price, ...row }, index): Target => {
     const parsed = parseServer({ id: `t${index}`, host: '10.0.0.1', priceEurHour: price, ...row })
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
     const { capacity, load } = row
+    const rttFor = seen && new Map(Object.entries(seen).flatMap(([region, ms]) => (ms === null ? [] : [[region, ms] as const])))
     const full = capacity !== null && load + limits.hostHeadroom >= capacity
-    return { server: parsed.value, verdict: 'up', cordoned, instability, load, capacity, full, limited: true, rttMs }
+    return { server: parsed.value, verdict: 'up', cordoned, instability, load, capacity, full, limited: true, rttMs, rttFor }
   })
   const refusals = new Map<ConnectionId, Set<ServerId>>()
   const keep = new Map<ConnectionId, ServerId>()
-  const connections = users.map(({ tier, region, regions, protocols, mobility, prefers, refusedBy, keptOn }, index): Connection => {
-    const needs = { ...(regions && { regions }), ...(protocols && { protocols }) }
-    const parsed = parseConnection({
-      id: `c${index}`,
-      tier,
-      region,
-      mobility,
-      needs,
-      preferredServer: prefers === null ? null : `t${prefers}`,
-    })
-    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
-    const { id } = parsed.value
-    if (refusedBy.length > 0 && index % 3 === 0) refusals.set(id, new Set(refusedBy.map((one) => `t${one}` as ServerId)))
-    if (keptOn !== null) keep.set(id, `t${keptOn}` as ServerId)
-    return parsed.value
-  })
+  const connections = users.map(
+    ({ tier, region, regions, protocols, features, mobility, prefers, refusedBy, keptOn }, index): Connection => {
+      const needs = { ...(regions && { regions }), ...(protocols && { protocols }), ...(features && { features }) }
+      const parsed = parseConnection({
+        id: `c${index}`,
+        tier,
+        region,
+        mobility,
+        needs,
+        preferredServer: prefers === null ? null : `t${prefers}`,
+      })
+      if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+      const { id } = parsed.value
+      if (refusedBy.length > 0 && index % 3 === 0) refusals.set(id, new Set(refusedBy.map((one) => `t${one}` as ServerId)))
+      if (keptOn !== null) keep.set(id, `t${keptOn}` as ServerId)
+      return parsed.value
+    },
+  )
   const policy = { ...base, ...limits, weights } as PlacementPolicy
   const from = users.map((user) => user.from)
   const sources = ['dead' as ServerId]
@@ -101,7 +122,7 @@ interface Worth {
 
 /** The parts of an instance, and the room that is left by those whose place is given. */
 function parts(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>) {
-  const context = contextOf(given, new Set(given.sources))
+  const context = contextOf(given, new Set(given.sources), new Set(given.connections.map(({ region }) => region)))
   const onto = (id: ServerId) => [...kept.values()].filter((one) => one === id).length
   const seats = given.targets
     .filter((target) => !excludeTarget(target, context))
@@ -111,21 +132,28 @@ function parts(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>)
       return { target, room, soft: rest(given.policy.fillLimit), kept: onto(target.server.id) }
     })
   const users = given.connections.filter(({ id }) => !kept.has(id))
-  const isFree = ({ mobility }: Connection) => mobility === 'free' || (mobility === 'failure-only' && given.reason === 'server-down')
   const refusedBy = (user: Connection) => given.refusals.get(user.id) ?? new Set<ServerId>()
   const cohortOf = (user: Connection) => ({ key: '', sample: user, refusedBy: refusedBy(user) })
   const accepts = (user: Connection, seat: (typeof seats)[number]) =>
-    isFree(user) && refusedBy(user).size < given.targetsPerConnection && excludeForCohort(cohortOf(user), seat.target) === null
+    !isPinned(user, given.reason) &&
+    refusedBy(user).size < given.targetsPerConnection &&
+    excludeForCohort(cohortOf(user), seat.target) === null
   const loss = (user: Connection, { target, kept: before }: (typeof seats)[number], place: number): number => {
     const contributions = contributionsOf(cohortOf(user), target, 0, context)
     return 1 - scoreWithout(contributions, target, before + place, context)
   }
-  return { seats, users, accepts, loss }
+  /** What staying lacks, where nobody must leave. */
+  const staying = (user: Connection): number => {
+    const here = given.targets.find(({ server }) => server.id === given.sources[0])
+    if (!here || given.minGain === undefined) return 0
+    return Math.max(0, 1 - scoreWithout(contributionsOf(cohortOf(user), here, 0, context), here, -1, context) - given.minGain)
+  }
+  return { seats, users, accepts, loss, staying, context, cohortOf }
 }
 
 /** One user after the other along the cheapest way in the residual graph (Bellman and Ford), each place a unit of its own. */
 function oracle(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>): Worth {
-  const { seats, users, accepts, loss } = parts(given, kept)
+  const { seats, users, accepts, loss, staying } = parts(given, kept)
   const at: (number | null)[] = users.map(() => null)
   const taken = seats.map(() => 0)
   const edge = users.map((user) => seats.map((seat) => (accepts(user, seat) ? loss(user, seat, 0) : Number.POSITIVE_INFINITY)))
@@ -136,7 +164,8 @@ function oracle(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>
     if (next >= seat.room) return Number.POSITIVE_INFINITY
     return loss(someone, seat, next) - loss(someone, seat, 0) + (next < seat.soft ? 0 : 1e3)
   }
-  const stay = (user: number) => 1e6 * ((users[user] as Connection).tier + 1)
+  const stay = (user: number) =>
+    given.minGain === undefined ? 1e6 * ((users[user] as Connection).tier + 1) : staying(users[user] as Connection)
   for (const start of users.keys()) {
     const toUser = users.map(() => Number.POSITIVE_INFINITY)
     const toSeat = seats.map(() => Number.POSITIVE_INFINITY)
@@ -195,13 +224,16 @@ function oracle(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>
 
 /** What an assignment of those who are not kept is worth. Checks that it is allowed. */
 function worthOf(given: PlacementInput, kept: ReadonlyMap<ConnectionId, ServerId>, found: ReadonlyMap<ConnectionId, ServerId>): Worth {
-  const { seats, users, accepts, loss } = parts(given, kept)
+  const { seats, users, accepts, loss, staying } = parts(given, kept)
   const taken = new Map<ServerId, number>()
   let above = 0
   let sum = 0
   for (const user of users) {
     const seat = seats.find(({ target }) => target.server.id === found.get(user.id))
-    if (!seat) continue
+    if (!seat) {
+      sum += staying(user)
+      continue
+    }
     expect(accepts(user, seat)).toBe(true)
     const before = taken.get(seat.target.server.id) ?? 0
     taken.set(seat.target.server.id, before + 1)
@@ -258,6 +290,74 @@ test('a placement equals an exact one: placed by tier, above the fill limit, and
   expect(total / best).toBeLessThan(1.000_01)
 })
 
+/** The same worlds, but nobody must leave: the source is well, and one of the targets. */
+const calm = fc.record({ random: world, minGain: fc.constantFrom(0, 0.05, 0.2), load: fc.integer({ min: 14, max: 20 }) })
+
+function buildCalm({ random, minGain, load }: typeof calm extends fc.Arbitrary<infer T> ? T : never): PlacementInput {
+  const given = build({ ...random, reason: 'manual' })
+  const parsed = parseServer({ id: 'dead', host: '10.0.0.9', region: 'a', country: 'de', capacity: 20 })
+  if (!parsed.ok) throw new Error('a server')
+  const source = {
+    server: parsed.value,
+    verdict: 'up',
+    cordoned: false,
+    instability: 0,
+    capacity: 20,
+    full: load >= 20,
+    limited: true,
+  } as const
+  return { ...given, keep: new Map(), minGain, reason: 'rebalancing', targets: [...given.targets, { ...source, load, rttMs: 40 }] }
+}
+
+test('who need not move goes only for a gain, and the sum of what is gained is the highest there can be', () => {
+  let moved = 0
+  let stayed = 0
+  fc.assert(
+    fc.property(calm, (random) => {
+      const given = buildCalm(random)
+      const found = assigned(given)
+      const ours = worthOf(given, new Map(), found)
+      const exact = oracle(given, new Map())
+      expect(ours.loss).toBeLessThanOrEqual(exact.loss + 1e-4)
+      expect(ours.loss).toBeGreaterThanOrEqual(exact.loss - 1e-4)
+      const { users, seats, loss, staying } = parts(given, new Map())
+      for (const user of users) {
+        const seat = seats.find(({ target }) => target.server.id === found.get(user.id))
+        // At the load that the last one to come has found there.
+        const others = [...found.values()].filter((id) => id === seat?.target.server.id).length - 1
+        if (seat) expect(loss(user, seat, 0)).toBeLessThanOrEqual(staying(user) + 1e-4)
+        if (seat && others === 0) expect(loss(user, seat, others)).toBeLessThanOrEqual(staying(user) + 1e-4)
+      }
+      moved += found.size
+      stayed += users.length - found.size
+    }),
+    { seed: 20261201, numRuns: 1500 },
+  )
+  expect(Math.min(moved, stayed)).toBeGreaterThan(300)
+})
+
+test('what a decision says of a cohort is what a ranking of all servers says', () => {
+  fc.assert(
+    fc.property(world, (random) => {
+      const given = build(random)
+      const { cohorts } = place(given)
+      const { context, cohortOf } = parts(given, new Map())
+      for (const { cohort, candidates, exclusions } of cohorts) {
+        const user = given.connections.find((one) => keyOf(cohortOf(one)) === cohort) as Connection
+        const ranked = rank(cohortOf(user), given.targets, context)
+        expect(candidates).toEqual(ranked.slice(0, 20))
+        const counted: Record<string, number> = {}
+        for (const one of ranked) if ('excluded' in one) counted[one.excluded] = (counted[one.excluded] ?? 0) + 1
+        expect(exclusions).toEqual(counted)
+      }
+    }),
+    { seed: 20261202, numRuns: 1000 },
+  )
+})
+
+const keyOf = ({ sample, refusedBy }: Cohort): string =>
+  groupCohorts([sample], Int32Array.of(0), new Map([[sample.id, refusedBy]]))[0]?.key ?? ''
+
 test('the order of servers, users and lists of needs changes no placement', () => {
   fc.assert(
     fc.property(world, fc.infiniteStream(fc.nat()), (random, stream) => {
@@ -309,8 +409,11 @@ test('no score is ever NaN, whatever a registry or a prober says', () => {
             region: 'a',
             country: 'de',
             protocols: [],
+            features: [],
+            coordinates: null,
             price: 1,
             rttMs: 1,
+            rttFor: null,
             instability: 0,
             cordoned: false,
           })),
@@ -319,6 +422,7 @@ test('no score is ever NaN, whatever a registry or a prober says', () => {
             region: 'a',
             regions: undefined,
             protocols: undefined,
+            features: undefined,
             mobility: 'free',
             prefers: 0,
             refusedBy: [],
@@ -330,6 +434,7 @@ test('no score is ever NaN, whatever a registry or a prober says', () => {
           fillLimit: 0.9,
           hostHeadroom: 0,
           maxArrivals: null,
+          regionCoordinates: {},
         } as never)
         const targets = given.targets.map((target, index): Target => {
           const { price, ...row } = rows[index] as (typeof rows)[number]

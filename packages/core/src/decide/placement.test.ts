@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { resolvePolicy } from '../options.ts'
 import { parseConnection, parseServer } from '../rows.ts'
 import type { Connection, ConnectionId, MigrationReason, PlacementPolicy, Server, ServerId } from '../vocabulary.ts'
+import { Latencies } from './latency.ts'
 import { type PlacementInput, place as placePieces, roomOf } from './placement.ts'
 import { rank, type Target } from './ranking.ts'
 
@@ -263,6 +264,8 @@ test('a ranking names every server: contributions, or the reason of its exclusio
     weights: policy.weights,
     maxPrice: 0.2,
     meanLoad: 3,
+    reason: 'server-down' as const,
+    latencies: new Latencies(targets, new Set(['de']), {}),
   }
   const candidates = rank(cohort, targets, context)
   expect(candidates.map(({ serverId }) => serverId)).toEqual(['good', 'cordoned', 'full'])

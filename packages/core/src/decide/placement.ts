@@ -7,12 +7,25 @@ import type {
   MigrationReason,
   PlacementPolicy,
   ServerId,
+  Shortfall,
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
 import { Explainer, type Explanation } from './explain.ts'
-import { type Cohort, compareIds, excludeForCohort, excludeTarget, type RankingContext, type Target } from './ranking.ts'
+import { Latencies } from './latency.ts'
+import {
+  type Cohort,
+  compareIds,
+  contributionsOf,
+  excludeForCohort,
+  excludeTarget,
+  isPinned,
+  type RankingContext,
+  scoreWithout,
+  type Target,
+} from './ranking.ts'
 import { type Portion, routes, type Seat } from './routes.ts'
+import { type Stranded, shortfallsOf } from './shortfall.ts'
 
 export interface PlacementInput {
   readonly sources: readonly ServerId[]
@@ -31,6 +44,11 @@ export interface PlacementInput {
   readonly keep?: ReadonlyMap<ConnectionId, ServerId>
   readonly targets: readonly Target[]
   readonly policy: PlacementPolicy
+  /**
+   * They need not leave: whoever has no place that scores better by so much stays, as both are when this is asked. One source
+   * only. Absent: everybody is to leave.
+   */
+  readonly minGain?: number
   readonly targetsPerConnection: number
 }
 
@@ -38,6 +56,7 @@ export interface PlacementOutput {
   /** Who goes from which source (as in `from`) to which target; each pair once. */
   readonly pieces: readonly { readonly from: number; readonly to: ServerId; readonly connections: readonly Connection[] }[]
   readonly unplaced: readonly Unplaced[]
+  readonly shortfalls: readonly Shortfall[]
   readonly cohorts: readonly CohortDecision[]
 }
 
@@ -60,11 +79,12 @@ interface Work {
  */
 export function place(input: PlacementInput): PlacementOutput {
   const { policy, reason, connections } = input
-  const context = contextOf(input, new Set(input.sources))
+  const order = inOrder(connections, input.from ?? { length: 0 })
+  const grouped = groupCohorts(connections, order, input.refusals)
+  const context = contextOf(input, new Set(input.sources), new Set(grouped.map(({ sample }) => sample.region)))
   const open = new Map(input.targets.flatMap((target) => (excludeTarget(target, context) ? [] : [[target.server.id, target] as const])))
   const explainer = new Explainer(input.targets, context)
-  const order = inOrder(connections, input.from ?? { length: 0 })
-  const works = groupCohorts(connections, order, input.refusals).map(
+  const works = grouped.map(
     (cohort): Work => ({ cohort, explanation: explainer.explain(cohort), kept: new Map(), free: cohort.places, portions: [] }),
   )
   // Higher tiers are the first to keep their places, too.
@@ -84,13 +104,22 @@ export function place(input: PlacementInput): PlacementOutput {
   })
   const rows = works.filter(({ cohort, free, explanation }) => free.length > 0 && explanation.accepted > 0 && !isFixed(cohort, input))
   const found = routes(
-    rows.map(({ cohort, free }) => ({ cohort, count: free.length })),
+    rows.map(({ cohort, free }) => ({ cohort, count: free.length, ...stayingOf(cohort, input, context) })),
     seats.filter(({ room }) => room > 0),
     context,
     policy.weights,
   )
   for (const portion of found) rows[portion.row]?.portions.push(portion)
   return settle(works, input)
+}
+
+/** What whoever need not move lacks of the best score where he is, his own place counted as free. */
+function stayingOf(cohort: Cohort, { minGain, sources, targets }: PlacementInput, context: RankingContext): { readonly loss?: number } {
+  const here = minGain === undefined ? undefined : targets.find(({ server }) => server.id === sources[0])
+  if (!here || minGain === undefined) return {}
+  const contributions = contributionsOf(cohort, here, 0, context)
+  const best = contributions.some(({ weight }) => weight > 0) ? 1 : 0
+  return { loss: best - scoreWithout(contributions, here, -1, context) - minGain }
 }
 
 /** Takes the places of those whose target is given. Returns how many arrive where by that. */
@@ -127,14 +156,11 @@ function isFixed(cohort: Cohort, input: PlacementInput): boolean {
   return isPinned(cohort.sample, input.reason) || cohort.refusedBy.size >= input.targetsPerConnection
 }
 
-/** Its owner does not want it moved for this reason. */
-export function isPinned(connection: Connection, reason: MigrationReason): boolean {
-  return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
-}
-
+/** @param regions of the users that are ranked for; null: of some it is not known */
 export function contextOf(
-  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy'>,
+  input: Pick<PlacementInput, 'targets' | 'only' | 'sourceDomains' | 'policy' | 'reason'>,
   sources: ReadonlySet<ServerId>,
+  regions: ReadonlySet<string | null>,
 ): RankingContext {
   const others = input.targets.filter((target) => !sources.has(target.server.id))
   // What is no number (a registry may say NaN) counts for nothing.
@@ -143,10 +169,12 @@ export function contextOf(
   return {
     sources,
     only: input.only,
+    reason: input.reason,
     sourceDomains: new Set(input.sourceDomains),
     weights: input.policy.weights,
     maxPrice: others.reduce((most, { server }) => Math.max(most, known(server.priceEurHour)), 0),
     meanLoad: loads.length === 0 ? 0 : loads.reduce((sum, load) => sum + load, 0) / loads.length,
+    latencies: new Latencies(input.targets, regions, input.policy.regionCoordinates),
   }
 }
 
@@ -154,13 +182,21 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
   const { connections, from } = input
   const pieces = new Pieces()
   const unplaced: Unplaced[] = []
+  const stranded: Stranded[] = []
   const cohorts: CohortDecision[] = []
   for (const work of works) {
     const { cohort, explanation, free, kept, portions } = work
     const counts = new Map<ServerId, number>()
-    const put = (id: ServerId, places: Iterable<number> & ArrayLike<number>) => {
+    const put = (id: ServerId, places: ArrayLike<number>) => {
       counts.set(id, (counts.get(id) ?? 0) + places.length)
-      for (const place of places) pieces.add(from?.[place] ?? 0, id, connections[place] as Connection)
+      // Those of one source stand together.
+      for (let begin = 0, end = 0; begin < places.length; begin = end) {
+        const source = from?.[places[begin] as number] ?? 0
+        while (end < places.length && (from?.[places[end] as number] ?? 0) === source) end++
+        const some = new Array<Connection>(end - begin)
+        for (let at = begin; at < end; at++) some[at - begin] = connections[places[at] as number] as Connection
+        pieces.add(source, id, some)
+      }
     }
     for (const [id, places] of kept) put(id, places)
     let next = 0
@@ -170,6 +206,9 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
     }
     const left = free.subarray(next)
     const [code, message] = left.length > 0 ? whyUnplaced(work, input) : (['no_capacity', ''] as const)
+    // No room helps where the only server that was asked for would take nobody.
+    if (left.length > 0 && wantsRoom.includes(code) && (input.only === null || explanation.accepted > 0))
+      stranded.push({ cohort, count: left.length })
     for (const place of left) unplaced.push({ connectionId: (connections[place] as Connection).id, code, message })
     cohorts.push({
       cohort: cohort.key,
@@ -181,30 +220,28 @@ function settle(works: readonly Work[], input: PlacementInput): PlacementOutput 
       unplaced: left.length > 0 ? { [code]: left.length } : {},
     })
   }
-  return { pieces: pieces.list, unplaced, cohorts }
+  const { fillLimit } = input.policy
+  const shortfalls = shortfallsOf(stranded, input.only, input.reason === 'server-down' || fillLimit === 1 ? null : fillLimit)
+  return { pieces: pieces.list, unplaced, shortfalls, cohorts }
 }
+
+const wantsRoom: readonly UnplacedCode[] = ['no_capacity', 'no_candidate']
 
 /** Who goes from one source to one target. */
 class Pieces {
   readonly list: { from: number; to: ServerId; connections: Connection[] }[] = []
   readonly #known = new Map<ServerId, Map<number, Connection[]>>()
-  #last: { from: number; to: ServerId; connections: Connection[] } | undefined
 
-  add(from: number, to: ServerId, connection: Connection): void {
-    // Neighbours mostly go the same way.
-    if (this.#last?.from !== from || this.#last.to !== to) this.#last = { from, to, connections: this.#of(from, to) }
-    this.#last.connections.push(connection)
-  }
-
-  #of(from: number, to: ServerId): Connection[] {
+  add(from: number, to: ServerId, some: Connection[]): void {
     const ways = this.#known.get(to) ?? new Map<number, Connection[]>()
     this.#known.set(to, ways)
     const known = ways.get(from)
-    if (known) return known
-    const connections: Connection[] = []
-    ways.set(from, connections)
-    this.list.push({ from, to, connections })
-    return connections
+    // Mostly there is only one: it stays as it is, as long as it must be and no longer.
+    if (known) for (const connection of some) known.push(connection)
+    else {
+      ways.set(from, some)
+      this.list.push({ from, to, connections: some })
+    }
   }
 }
 
@@ -213,6 +250,7 @@ function whyUnplaced({ cohort, explanation }: Work, input: PlacementInput): [Unp
   if (isPinned(cohort.sample, input.reason)) return ['pinned', `its mobility is ${cohort.sample.mobility}`]
   if (cohort.refusedBy.size >= input.targetsPerConnection || (cohort.refusedBy.size > 0 && accepted === 0))
     return ['refused_everywhere', `refused by ${[...cohort.refusedBy].sort().join(', ')}`]
+  if (accepted > 0 && input.minGain !== undefined) return ['no_gain', `no place with room is better by ${input.minGain} than where it is`]
   if (accepted > 0) return ['no_capacity', `no room left on ${accepted} possible target${accepted === 1 ? '' : 's'}`]
   const counts = Object.entries(exclusions).map(([code, count]) => `${count} ${code}`)
   return ['no_candidate', `no server is a target: ${counts.join(', ') || 'there is none'}`]

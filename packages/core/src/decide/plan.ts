@@ -11,9 +11,11 @@ import type {
   Server,
   ServerId,
   Unplaced,
+  Utilisation,
 } from '../vocabulary.ts'
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
+import { scheduleOf } from './schedule.ts'
 
 /** Who goes where. */
 export type Assignments = ReadonlyMap<ConnectionId, ServerId>
@@ -72,6 +74,8 @@ export interface PlanWorld {
   readonly digest: (value: unknown) => string
   /** Regions that have a vantage of their own. */
   readonly regions: ReadonlySet<string>
+  /** How long a move has taken lately, milliseconds; null: none was seen. */
+  readonly moveMs: number | null
 }
 
 export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanScope = {}): Plan {
@@ -99,7 +103,9 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
   const isPlain = settled.size === 0 && wanted === null && world.claims.size === 0 && audience === null
   for (const { server, connections: listed } of sources) {
     const number = numbers.get(server.id) as number
-    for (const connection of listed) {
+    // By index, as in `assign/order.ts`.
+    for (let at = 0; at < listed.length; at++) {
+      const connection = listed[at] as Connection
       if (!isPlain) {
         const { id } = connection
         if (settled.has(id) || wanted?.has(id) === false || seen.has(id)) continue
@@ -116,7 +122,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     }
   }
   connections.length = count
-  const { pieces, unplaced, cohorts } = place({
+  const { pieces, unplaced, shortfalls, cohorts } = place({
     sources: fromServerIds,
     sourceDomains: sources.flatMap(({ server }) => server.failureDomain ?? []),
     only: toServerId,
@@ -150,7 +156,7 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     ),
   }
   return {
-    fingerprint: world.digest(Object.entries(basis).sort()).slice(0, 22),
+    fingerprint: world.digest(Object.entries(basis).sort((a, b) => compareIds(a[0], b[0]))).slice(0, 22),
     createdAt: now,
     reason,
     fromServerIds,
@@ -159,9 +165,35 @@ export function makePlan(world: PlanWorld, reason: MigrationReason, scope: PlanS
     placements,
     unplaced: [...unplaced, ...moving],
     cohorts,
+    schedule: scheduleOf(
+      placements.map(({ fromServerId, toServerId: to, connections: { length } }) => ({ from: fromServerId, to, count: length })),
+      policy.migration,
+      world.moveMs,
+    ),
+    utilisation: utilisationOf(placements, world),
+    shortfalls,
     coverage,
     basis,
   }
+}
+
+/** Every server that is left or gets somebody. */
+function utilisationOf(placements: readonly PlannedMigration[], { sources, targets }: PlanWorld): Utilisation[] {
+  const change = new Map<ServerId, number>(sources.map(({ server }) => [server.id, 0]))
+  for (const { fromServerId, toServerId, connections } of placements) {
+    change.set(fromServerId, (change.get(fromServerId) ?? 0) - connections.length)
+    change.set(toServerId, (change.get(toServerId) ?? 0) + connections.length)
+  }
+  const known = new Map(targets.map((one) => [one.server.id, one]))
+  const share = (load: number | null, capacity: number | null) =>
+    load === null || capacity === null || capacity === 0 ? null : load / capacity
+  return [...change]
+    .sort(([a], [b]) => compareIds(a, b))
+    .map(([serverId, by]) => {
+      const { load = null, capacity = null } = known.get(serverId) ?? {}
+      const loadAfter = load === null ? null : Math.max(0, load + by)
+      return { serverId, loadBefore: load, loadAfter, capacity, shareBefore: share(load, capacity), shareAfter: share(loadAfter, capacity) }
+    })
 }
 
 const source = 'source '

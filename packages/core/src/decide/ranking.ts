@@ -2,20 +2,22 @@ import type { Cohort } from '../assign/cohorts.ts'
 import { everybodyElse } from '../detect/votes.ts'
 import type {
   Candidate,
+  Connection,
   Contribution,
   ExclusionCode,
+  MigrationReason,
   RankingWeights,
   ResourceLimits,
   Server,
   ServerId,
   VerdictKind,
 } from '../vocabulary.ts'
+import type { Latencies, Reach } from './latency.ts'
 
 export type { Cohort }
 
 /** A server as ranking sees it. */
-export interface Target {
-  readonly server: Server
+export interface Target extends Reach {
   readonly verdict: VerdictKind
   readonly cordoned: boolean
   /** Left-over damping penalty as a share of the ceiling; 1 or more: damped. */
@@ -28,8 +30,6 @@ export interface Target {
   readonly full: boolean
   /** False: capacity is unknown and policy gives no limit of arrivals either. */
   readonly limited: boolean
-  /** Smoothed round trip from the vantage; null: not measured. */
-  readonly rttMs: number | null
   /** What else makes it no target now (`unfitNow`); absent or null: nothing. */
   readonly unfit?: Unfit | null
   /** By audience, every region with a vantage among them: why it is none for its users; null: it may be. Absent: it is the same for all. */
@@ -43,12 +43,15 @@ export interface RankingContext {
   readonly sources: ReadonlySet<ServerId>
   /** The only server that was asked for; null: any. */
   readonly only: ServerId | null
+  /** Why they are to leave. */
+  readonly reason: MigrationReason
   readonly sourceDomains: ReadonlySet<string>
   readonly weights: RankingWeights
   /** Dearest price among the targets, EUR/h; 0: no prices known. */
   readonly maxPrice: number
   /** Mean load of the targets, for those without a capacity. */
   readonly meanLoad: number
+  readonly latencies: Latencies
 }
 
 /** Hard rules: why this server is no target for anybody; null: it may be one. */
@@ -91,6 +94,8 @@ export function excludeForCohort(cohort: Cohort, { server, unfitFor }: Pick<Targ
   if (unfit) return unfit
   const missing = needs.protocols?.filter((protocol) => !server.protocols.includes(protocol)) ?? []
   if (missing.length > 0) return ['protocol_missing', `it does not speak ${missing.join(', ')}`]
+  const lacking = needs.features?.filter((feature) => !server.features.includes(feature)) ?? []
+  if (lacking.length > 0) return ['feature_missing', `it does not have ${lacking.join(', ')}`]
   if (needs.countries && !needs.countries.includes(server.country ?? ''))
     return ['country_not_allowed', `its country ${server.country ?? '(unknown)'} is not allowed`]
   if (needs.regions && !needs.regions.includes(server.region ?? ''))
@@ -99,11 +104,30 @@ export function excludeForCohort(cohort: Cohort, { server, unfitFor }: Pick<Targ
   return null
 }
 
-/** Servers with the same text are the same to `excludeForCohort` and in their region: whatever these look at belongs into it. */
-export function kindOf({ server, unfitFor }: Pick<Target, 'server' | 'unfitFor'>): string {
-  const { protocols, country, region } = server
-  const audiences = [...(unfitFor ?? [])].sort(([a], [b]) => compareIds(a, b))
-  return JSON.stringify([region, country, [...new Set(protocols)].sort(), audiences])
+/** Its owner does not want it moved for this reason. */
+export function isPinned(connection: Pick<Connection, 'mobility'>, reason: MigrationReason): boolean {
+  return connection.mobility === 'pinned' || (connection.mobility === 'failure-only' && reason !== 'server-down')
+}
+
+/** Why no server at all is a target for this cohort; null: some may be. */
+export function excludePinned({ sample }: Pick<Cohort, 'sample'>, { reason }: Pick<RankingContext, 'reason'>): Unfit | null {
+  return isPinned(sample, reason) ? ['pinned', `its mobility is ${sample.mobility}`] : null
+}
+
+/**
+ * Servers with the same text are the same to `excludeForCohort`, in their region, and in what of their latency depends on the
+ * user: whatever these look at belongs into it.
+ */
+export function kindOf(target: Target, { latencies }: Pick<RankingContext, 'latencies'>): string {
+  const { protocols, features, country, region } = target.server
+  const audiences = [...(target.unfitFor ?? [])].sort(([a], [b]) => compareIds(a, b))
+  const words = (list: readonly string[]) => [...new Set(list)].sort()
+  return JSON.stringify([region, country, words(protocols), words(features), audiences, latencies.keyOf(target)])
+}
+
+/** The same for cohorts that no server tells apart. */
+export function needsKey({ sample: { region, needs }, refusedBy }: Cohort): string {
+  return JSON.stringify([region, needs.protocols, needs.features, needs.countries, needs.regions, ...[...refusedBy].sort()])
 }
 
 /** Room as a share: 1 for an empty server, 0 for a full one; against the mean where no capacity is known. */
@@ -116,55 +140,69 @@ function headroom(target: Target, arriving: number, context: RankingContext): Co
   return part('headroom', target.capacity === 0 ? 0 : 1 - load / target.capacity, context, `${load} of ${target.capacity} taken`)
 }
 
+/** As the users of a region see it: the vantages there, else the distance, else vantages of no region. */
+function latencyPart(region: string | null, target: Target, context: RankingContext): Contribution {
+  const known = context.latencies.of(region, target)
+  const value = known && context.latencies.shareOf(region, target)
+  return known && value !== null
+    ? part('latency', value, context, known.note)
+    : neutral('latency', context, 'not measured, no distance known')
+}
+
+function regionPart(region: string | null, target: Target, context: RankingContext): Contribution {
+  const there = target.server.region
+  if (region === null || there === null) return regionUnknown(region === null ? target : { unfitFor: null }, context)
+  const isSame = there === region
+  return part('region', isSame ? 1 : 0, context, isSame ? `same region ${there}` : `${there}, not ${region}`)
+}
+
+function stabilityPart({ instability }: Target, context: RankingContext): Contribution {
+  const note = instability === 0 ? 'no outage lately' : `damping at ${Math.round(instability * 100)} % of the ceiling`
+  return part('stability', 1 - instability, context, note)
+}
+
+function domainPart({ server: { failureDomain: domain } }: Target, context: RankingContext): Contribution {
+  if (domain === null || context.sourceDomains.size === 0) return neutral('failure_domain', context, 'failure domain unknown')
+  const isShared = context.sourceDomains.has(domain)
+  const note = isShared ? `shares ${domain} with the failing server` : `in ${domain}`
+  return part('failure_domain', isShared ? 0 : 1, context, note)
+}
+
+function costPart({ server: { priceEurHour: price } }: Target, context: RankingContext): Contribution {
+  if (price === null || context.maxPrice === 0) return neutral('cost', context, 'price unknown')
+  return part('cost', 1 - price / context.maxPrice, context, `${price} EUR/h`)
+}
+
 /**
  * Soft rules: each factor 0..1 times its weight, and what it rests on. Unknown is neutral (0.5) and says so.
  * @param arriving how many connections the plan has already put there
  */
 export function contributionsOf(cohort: Cohort, target: Target, arriving: number, context: RankingContext): Contribution[] {
-  const { sample } = cohort
-  const { server, rttMs } = target
-  const latency =
-    rttMs === null
-      ? neutral('latency', context, 'not measured')
-      : part('latency', 1 - rttMs / 300, context, `${Math.round(rttMs * 10) / 10} ms from the prober`)
-  const region =
-    sample.region === null || server.region === null
-      ? regionUnknown(sample.region === null ? target : { unfitFor: null }, context)
-      : part(
-          'region',
-          server.region === sample.region ? 1 : 0,
-          context,
-          server.region === sample.region ? `same region ${server.region}` : `${server.region}, not ${sample.region}`,
-        )
-  const domain = server.failureDomain
-  const failureDomain =
-    domain === null || context.sourceDomains.size === 0
-      ? neutral('failure_domain', context, 'failure domain unknown')
-      : part(
-          'failure_domain',
-          context.sourceDomains.has(domain) ? 0 : 1,
-          context,
-          context.sourceDomains.has(domain) ? `shares ${domain} with the failing server` : `in ${domain}`,
-        )
-  const cost =
-    server.priceEurHour === null || context.maxPrice === 0
-      ? neutral('cost', context, 'price unknown')
-      : part('cost', 1 - server.priceEurHour / context.maxPrice, context, `${server.priceEurHour} EUR/h`)
-  const preferred = sample.preferredServer === server.id
+  const { region, preferredServer } = cohort.sample
+  const isPreferred = preferredServer === target.server.id
   return [
     headroom(target, arriving, context),
-    latency,
-    part(
-      'stability',
-      1 - target.instability,
-      context,
-      target.instability === 0 ? 'no outage lately' : `damping at ${Math.round(target.instability * 100)} % of the ceiling`,
-    ),
-    region,
-    failureDomain,
-    cost,
-    part('preference', preferred ? 1 : 0, context, preferred ? "the user's preferred server" : 'no preference for it'),
+    latencyPart(region, target, context),
+    stabilityPart(target, context),
+    regionPart(region, target, context),
+    domainPart(target, context),
+    costPart(target, context),
+    part('preference', isPreferred ? 1 : 0, context, isPreferred ? "the user's preferred server" : 'no preference for it'),
   ]
+}
+
+/** What of a server's worth depends on the user: the same for all servers of one kind. */
+export function forRegion(region: string | null, target: Target, context: RankingContext): Contribution[] {
+  const parts = [regionPart(region, target, context)]
+  if (context.latencies.keyOf(target) !== null) parts.push(latencyPart(region, target, context))
+  return parts
+}
+
+/** What does not, except for its headroom. */
+export function forAnybody(target: Target, context: RankingContext): Contribution[] {
+  const parts = [stabilityPart(target, context), domainPart(target, context), costPart(target, context)]
+  if (context.latencies.keyOf(target) === null) parts.push(latencyPart(null, target, context))
+  return parts
 }
 
 /** Weighted mean, 0..1. All weights zero: 0 for everybody, and the order is by id. */
@@ -173,15 +211,11 @@ export function scoreOf(contributions: readonly Contribution[]): number {
   return weights === 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + value * weight, 0) / weights
 }
 
-const anybody: Cohort = {
-  key: '',
-  sample: { region: null, preferredServer: null } as Cohort['sample'],
-  refusedBy: new Set(),
+/** The order of servers of one kind: the same for everybody. */
+export function worthInKind(target: Target, context: RankingContext): number {
+  const parts = [headroom(target, 0, context), ...forAnybody(target, context)]
+  return parts.reduce((sum, { value, weight }) => sum + value * weight, 0)
 }
-
-/** What a server is worth to somebody of whom nothing is known. */
-export const partsForAnybody = (target: Target, context: RankingContext): Contribution[] => contributionsOf(anybody, target, 0, context)
-export const scoreForAnybody = (target: Target, context: RankingContext): number => scoreOf(partsForAnybody(target, context))
 
 /** How much one more arrival lowers the score: only headroom depends on it. */
 export function scoreWithout(contributions: readonly Contribution[], target: Target, arriving: number, context: RankingContext): number {
@@ -191,7 +225,7 @@ export function scoreWithout(contributions: readonly Contribution[], target: Tar
 /** Every server: its score with all contributions, or why it is no target. Best first, the excluded last. */
 export function rank(cohort: Cohort, targets: readonly Target[], context: RankingContext): Candidate[] {
   const candidates = targets.map((target): Candidate => {
-    const excluded = excludeTarget(target, context) ?? excludeForCohort(cohort, target)
+    const excluded = excludeTarget(target, context) ?? excludePinned(cohort, context) ?? excludeForCohort(cohort, target)
     if (excluded) return { serverId: target.server.id, excluded: excluded[0], message: excluded[1] }
     const contributions = contributionsOf(cohort, target, 0, context)
     return { serverId: target.server.id, score: scoreOf(contributions), contributions }

@@ -11,8 +11,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import { isPinned } from './placement.ts'
-import { excludeTarget, type Target } from './ranking.ts'
+import { excludeTarget, isPinned, type Target } from './ranking.ts'
 
 /** What a person asks for, parsed. */
 export interface Asked {

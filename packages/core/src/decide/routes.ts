@@ -2,14 +2,15 @@ import { cheapestFlow } from '../assign/flow.ts'
 import { Arcs } from '../assign/network.ts'
 import { type Places, Pools } from '../assign/places.ts'
 import { shares } from '../assign/shares.ts'
-import type { PlacementPolicy, ServerId } from '../vocabulary.ts'
+import type { Contribution, PlacementPolicy, ServerId } from '../vocabulary.ts'
 import {
   type Cohort,
   compareIds,
-  contributionsOf,
   excludeForCohort,
+  forAnybody,
+  forRegion,
   kindOf,
-  partsForAnybody,
+  needsKey,
   type RankingContext,
   type Target,
 } from './ranking.ts'
@@ -18,6 +19,8 @@ import {
 export interface Row {
   readonly cohort: Cohort
   readonly count: number
+  /** They may stay where they are, and lack this much of the best score there, their margin taken off. Absent: they are to leave. */
+  readonly loss?: number
 }
 
 /** A target with room. */
@@ -48,8 +51,8 @@ const largest = 2 ** 52
  * newcomer finds, is the highest there can be. The first rule includes that nobody is stranded whom some assignment could
  * place: sets of users that can be placed together form a matroid, so that taking the higher tiers first never costs a place.
  *
- * All of it is one cheapest flow: row → what its needs ask for → kinds of servers → servers. Its size is that of the
- * rows, plus kinds of needs times kinds of servers, plus the servers. To stay costs more the higher the tier.
+ * All of it is one cheapest flow: row → class, to whose rows all servers are the same → kinds of servers → servers. Its size is that of
+ * the rows, plus classes times kinds, plus the servers. To stay costs more the higher the tier.
  */
 export function routes(
   rows: readonly Row[],
@@ -59,15 +62,17 @@ export function routes(
 ): Portion[] {
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0)
   const share = (weight: number) => (total > 0 ? weight / total : 0)
-  const kinds = kindsOf(rows, seats)
-  const classes = classesOf(rows)
+  const kinds = kindsOf(rows, seats, context)
+  const needs = byNeeds(rows)
   const tiers = [...new Set(rows.map(({ cohort }) => cohort.sample.tier))].sort((a, b) => a - b)
   // A way passes a row and a class at most once, and no arc costs more than 1: so much less than this, whatever the way.
-  const over = 4 * (rows.length + classes.length + 2)
+  const over = 4 * (rows.length + needs.length + 2)
   const stay = new Map(tiers.map((tier, rank) => [tier, 4 * over * (rank + 1)]))
   const places = seats.reduce((most, { target }) => Math.max(most, target.capacity ?? 0), 1)
   const unit = 2 ** Math.floor(Math.log2(Math.min(stepsPerPlace * places, 2 ** 36, largest / (8 * over * (tiers.length + 1)))))
 
+  const costOf = costsBy(kinds, context, (parts) => Math.round(unit * lossOf(parts, total)))
+  const classes = classesOf(rows, needs, kinds, costOf)
   const arcs = new Arcs()
   const firstKind = rows.length + classes.length
   const pools: Seat[][] = kinds.map(({ together }) => together)
@@ -84,45 +89,35 @@ export function routes(
     arcs.add(firstKind + index, firstPool + index, 0)
     for (const { target } of apart) arcs.add(firstKind + index, nodeOf.get(target.server.id) as number, 0)
   }
-  const classOf = new Map<number, number>()
-  const costs: (number | null)[][] = []
-  for (const [index, some] of classes.entries()) {
-    const { cohort } = rows[some[0] as number] as Row
+  const preference = Math.round(unit * share(weights.preference))
+  for (const [index, { members, refusedBy, ways }] of classes.entries()) {
     const node = rows.length + index
-    for (const row of some) {
-      classOf.set(row, index)
-      arcs.add(row, node, 0)
+    for (const row of members) arcs.add(row, node, 0)
+    for (const { at, cost } of ways) {
+      const { apart } = kinds[at] as Kind
+      if (!apart.some(({ target }) => refusedBy.has(target.server.id))) arcs.add(node, firstKind + at, cost + preference)
+      else {
+        arcs.add(node, firstPool + at, cost + preference)
+        for (const { target } of apart)
+          if (!refusedBy.has(target.server.id)) arcs.add(node, nodeOf.get(target.server.id) as number, cost + preference)
+      }
     }
-    const plain = { ...cohort, refusedBy: new Set<ServerId>() }
-    costs.push(
-      kinds.map((kind, at) => {
-        if (excludeForCohort(plain, kind.sample) !== null) return null
-        const cost = Math.round(unit * lossOf(contributionsOf(cohort, kind.sample, 0, context), ['region'], total))
-        const preference = Math.round(unit * share(weights.preference))
-        if (!kind.apart.some(({ target }) => cohort.refusedBy.has(target.server.id))) arcs.add(node, firstKind + at, cost + preference)
-        else {
-          arcs.add(node, firstPool + at, cost + preference)
-          for (const { target } of kind.apart)
-            if (!cohort.refusedBy.has(target.server.id)) arcs.add(node, nodeOf.get(target.server.id) as number, cost + preference)
-        }
-        return cost
-      }),
-    )
   }
   for (const [row, { cohort }] of rows.entries()) {
     const preferred = cohort.sample.preferredServer
     if (preferred === null || cohort.refusedBy.has(preferred)) continue
     const node = nodeOf.get(preferred)
-    const cost = costs[classOf.get(row) as number]?.[kindAt.get(preferred) ?? -1]
-    if (node !== undefined && typeof cost === 'number') arcs.add(row, node, cost)
+    const at = kindAt.get(preferred)
+    if (node === undefined || at === undefined || !accepts(cohort, kinds[at] as Kind)) continue
+    arcs.add(row, node, costOf(cohort, at))
   }
 
   const nodes = firstPool + pools.length
   const supply = new Float64Array(nodes)
   const filled: Places[][] = Array.from({ length: nodes }, () => [])
-  for (const [row, { cohort, count }] of rows.entries()) {
+  for (const [row, { cohort, count, loss }] of rows.entries()) {
     supply[row] = count
-    const base = unit * (stay.get(cohort.sample.tier) as number)
+    const base = loss === undefined ? unit * (stay.get(cohort.sample.tier) as number) : Math.max(0, Math.ceil(unit * loss))
     filled[row] = [{ room: count, soft: count, over: 0, base, rise: { kind: 'even', step: 0 } }]
   }
   for (const [index, pool] of pools.entries())
@@ -146,7 +141,7 @@ interface Kind {
   readonly apart: Seat[]
 }
 
-function kindsOf(rows: readonly Row[], seats: readonly Seat[]): Kind[] {
+function kindsOf(rows: readonly Row[], seats: readonly Seat[], context: RankingContext): Kind[] {
   const told = new Set<ServerId>()
   for (const { cohort } of rows) {
     if (cohort.sample.preferredServer !== null) told.add(cohort.sample.preferredServer)
@@ -154,7 +149,7 @@ function kindsOf(rows: readonly Row[], seats: readonly Seat[]): Kind[] {
   }
   const kinds = new Map<string, Kind>()
   for (const seat of seats.toSorted((a, b) => compareIds(a.target.server.id, b.target.server.id))) {
-    const key = kindOf(seat.target)
+    const key = kindOf(seat.target, context)
     const kind = kinds.get(key) ?? { sample: seat.target, together: [], apart: [] }
     kinds.set(key, kind)
     if (told.has(seat.target.server.id)) kind.apart.push(seat)
@@ -164,27 +159,68 @@ function kindsOf(rows: readonly Row[], seats: readonly Seat[]): Kind[] {
 }
 
 /** The rows that ask for the same, by what they ask for. */
-function classesOf(rows: readonly Row[]): number[][] {
-  const classes = new Map<string, number[]>()
+function byNeeds(rows: readonly Row[]): number[][] {
+  const found = new Map<string, number[]>()
   for (const [row, { cohort }] of rows.entries()) {
-    const { region, needs } = cohort.sample
-    const key = JSON.stringify([region, needs.protocols, needs.countries, needs.regions, ...[...cohort.refusedBy].sort()])
-    const some = classes.get(key)
+    const key = needsKey(cohort)
+    const some = found.get(key)
     if (some) some.push(row)
-    else classes.set(key, [row])
+    else found.set(key, [row])
   }
-  return [...classes.values()]
+  return [...found.values()]
 }
 
+/** Rows to which the servers are the same, whatever they ask for, and which kinds of servers these are. */
+interface Class {
+  readonly members: number[]
+  readonly refusedBy: ReadonlySet<ServerId>
+  readonly ways: readonly { readonly at: number; readonly cost: number }[]
+}
+
+function classesOf(
+  rows: readonly Row[],
+  needs: readonly (readonly number[])[],
+  kinds: readonly Kind[],
+  costOf: (cohort: Cohort, at: number) => number,
+): Class[] {
+  const found = new Map<string, Class>()
+  for (const some of needs) {
+    const { cohort } = rows[some[0] as number] as Row
+    const { refusedBy } = cohort
+    const ways = [...kinds.keys()].flatMap((at) => (accepts(cohort, kinds[at] as Kind) ? [{ at, cost: costOf(cohort, at) }] : []))
+    const key = JSON.stringify([ways.map(({ at, cost }) => [at, cost]), [...refusedBy].sort()])
+    const known = found.get(key)
+    if (known) for (const row of some) known.members.push(row)
+    else found.set(key, { members: [...some], refusedBy, ways })
+  }
+  return [...found.values()]
+}
+
+const nobody: ReadonlySet<ServerId> = new Set()
+/** Whether servers of this kind take the cohort, but for those that have refused it. */
+const accepts = (cohort: Cohort, kind: Kind): boolean => excludeForCohort({ ...cohort, refusedBy: nobody }, kind.sample) === null
+
 /** What these factors lack of their best, as a share of all weights. */
-function lossOf(contributions: ReturnType<typeof contributionsOf>, factors: readonly string[], total: number): number {
-  if (total <= 0) return 0
-  return contributions.reduce((sum, { factor, value, weight }) => (factors.includes(factor) ? sum + (1 - value) * weight : sum), 0) / total
+function lossOf(contributions: readonly Contribution[], total: number): number {
+  return total <= 0 ? 0 : contributions.reduce((sum, { value, weight }) => sum + (1 - value) * weight, 0) / total
+}
+
+/** What a kind of servers costs the users of a region: looked up once, as many cohorts are of one region. */
+function costsBy(kinds: readonly Kind[], context: RankingContext, costOf: (parts: readonly Contribution[]) => number) {
+  const known = new Map<string | null, Float64Array>()
+  return ({ sample: { region } }: Cohort, at: number): number => {
+    let costs = known.get(region)
+    if (!costs) {
+      costs = Float64Array.from(kinds, (kind) => costOf(forRegion(region, kind.sample, context)))
+      known.set(region, costs)
+    }
+    return costs[at] as number
+  }
 }
 
 function placesOf(seat: Seat, unit: number, over: number, headroom: number, total: number, context: RankingContext): Places {
   const { target, load, room, soft } = seat
-  const fixed = lossOf(partsForAnybody(target, context), ['latency', 'stability', 'failure_domain', 'cost'], total)
+  const fixed = lossOf(forAnybody(target, context), total)
   const base = Math.round(unit * fixed)
   const weight = unit * headroom
   if (target.capacity === null) {

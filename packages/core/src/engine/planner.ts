@@ -190,6 +190,7 @@ export class Planner {
       policyVersion: books.words.get('policy')?.version ?? 0,
       claims: books.claims(),
       regions: books.regions,
+      moveMs: books.moveMs,
       digest: (value) => createHash('sha256').update(JSON.stringify(value)).digest('base64url'),
     }
   }

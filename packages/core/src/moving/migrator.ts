@@ -734,6 +734,7 @@ export class Migrator {
     // Refused as too old to the end: if a newer leader leads, it is his to settle; if none does, it is taken up again.
     const giveUp = async (failure: unknown, permanent = false): Promise<Outcome> =>
       isPintailError(failure, 'fenced') ? { end: 'open' } : this.#giveUp(move, failure, clean, permanent, unclearAt)
+    const begunAt = this.#clock.now()
     for (let tries = 1; ; tries++) {
       let there = false
       let failure: unknown
@@ -759,7 +760,10 @@ export class Migrator {
       if (there) {
         clean = false
         failure = await this.#verify(move)
-        if (failure === null) return { end: 'moved', move: granted, access }
+        if (failure === null) {
+          this.#books.took(this.#clock.now() - begunAt)
+          return { end: 'moved', move: granted, access }
+        }
         if (this.#killed.aborted) return { end: 'open' }
       }
       if (tries >= moveTries || run.halted) return giveUp(failure)

@@ -50,6 +50,7 @@ const server = (id: string): Server => ({
   load: 0,
   resources: { cpuPercent: null, memoryPercent: 12.5, diskPercent: null },
   protocols: ['wireguard'],
+  features: ['p2p'],
   priceEurHour: 0.1,
   meta: null,
 })
