@@ -84,8 +84,7 @@ const calls: { readonly [N in CallName]: (tools: Tools, ...args: Parameters<Call
   prune,
   acquire,
   renew,
-  release: ({ handle }, token, holder) =>
-    void handle.run('UPDATE lease SET holder = NULL WHERE token = ? AND holder = ?', token, holder),
+  release: ({ handle }, token, holder) => void handle.run('UPDATE lease SET holder = NULL WHERE token = ? AND holder = ?', token, holder),
 }
 
 // --------------------------------------------------------------------------------------------------------------- store
@@ -96,8 +95,7 @@ function commit({ handle }: Tools, { token, batch, writes, journal }: TextBatch)
   if (token === state.token && batch <= state.batch) return state.last_seq
   for (const one of writes) put(handle, one)
   let seq = state.last_seq
-  for (const [at, type, data] of journal)
-    handle.run('INSERT INTO journal (seq, at, type, data) VALUES (?, ?, ?, ?)', ++seq, at, type, data)
+  for (const [at, type, data] of journal) handle.run('INSERT INTO journal (seq, at, type, data) VALUES (?, ?, ?, ?)', ++seq, at, type, data)
   handle.run('UPDATE state SET token = ?, batch = ?, last_seq = ?', token, batch, seq)
   return seq
 }

@@ -134,7 +134,8 @@ export class Thread {
   #unsupported(fault: unknown): PintailError {
     return new PintailError('unsupported', `the thread for ${this.#options.path} cannot be started: ${errorText(fault)}`, {
       cause: fault,
-      remedy: 'If a bundler made this program, keep @pintail/adapters external, or name its file @pintail/adapters/sqlite/worker in `worker`; `worker: false` needs no thread.',
+      remedy:
+        'If a bundler made this program, keep @pintail/adapters external, or name its file @pintail/adapters/sqlite/worker in `worker`; `worker: false` needs no thread.',
     })
   }
 }
