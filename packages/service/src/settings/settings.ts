@@ -118,7 +118,7 @@ export const settings = {
     'PINTAIL_RESUME',
     toggle(),
     true,
-    'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
+    'whether users are also moved off servers that were inactive already at the start and are confirmed dead, where no state is kept yet: the last run may have been ended in the middle',
   ),
   store: setting(
     'PINTAIL_STORE',
