@@ -2293,6 +2293,11 @@ export interface FailbackPolicy {
 export interface AdvicePolicy {
     readonly enabled: boolean;
 }
+export interface RetentionPolicy {
+    readonly pruneIntervalMs: number;
+    readonly movesMs: number;
+    readonly journalMs: number | null;
+}
 export interface Policy {
     readonly mode: Readonly<Record<MigrationReason, Mode>>;
     readonly startupDelayMs: number;
@@ -2303,6 +2308,7 @@ export interface Policy {
     readonly migration: MigrationPolicy;
     readonly failback: FailbackPolicy;
     readonly advice: AdvicePolicy;
+    readonly retention: RetentionPolicy;
 }
 type Loose<T> = {
     readonly [K in keyof T]?: T[K];
@@ -2327,6 +2333,7 @@ export interface PolicyInput {
     };
     readonly failback?: Loose<FailbackPolicy>;
     readonly advice?: Loose<AdvicePolicy>;
+    readonly retention?: Loose<RetentionPolicy>;
 }
 export type PolicySource = "default" | "preset" | "code" | "patch";
 export interface PolicyView {

@@ -403,6 +403,7 @@ test('the defaults are what the documentation says', () => {
       adoptInactive: false,
     },
     advice: { enabled: false },
+    retention: { pruneIntervalMs: 3_600_000, movesMs: 86_400_000, journalMs: 2_592_000_000 },
   })
 })
 
