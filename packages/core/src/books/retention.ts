@@ -20,7 +20,6 @@ export class Retention {
     readonly books: Books
     readonly bus: Bus
     readonly clock: Clock
-    readonly random: Random
   }
   readonly #stopping: AbortSignal
   /** What was warned of; once a term each. */
