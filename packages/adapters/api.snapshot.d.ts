@@ -9,6 +9,7 @@
 // @pintail/adapters/vpn-duck → ./dist/vpn-duck/index.d.ts
 // @pintail/adapters/vpn-duck/testing → ./dist/vpn-duck/testing/index.d.ts
 // @pintail/adapters/sqlite → ./dist/sqlite/index.d.ts
+// @pintail/adapters/sqlite/worker → ./dist/sqlite/worker.d.ts
 // @pintail/adapters/postgres → ./dist/postgres/index.d.ts
 
 // ─── dist/fping/index.d.ts
@@ -226,6 +227,7 @@ export interface SqliteStoresOptions {
     readonly path: string;
     readonly environment?: string;
     readonly busyTimeoutMs?: number;
+    readonly worker?: boolean | URL | string;
     readonly clock?: Clock;
 }
 export interface SqliteStores extends AsyncDisposable {
@@ -234,7 +236,10 @@ export interface SqliteStores extends AsyncDisposable {
     open(): Promise<void>;
     close(): Promise<void>;
 }
-export declare function sqliteStores({ path, environment, busyTimeoutMs, clock, }: SqliteStoresOptions): SqliteStores;
+export declare function sqliteStores(options: SqliteStoresOptions): SqliteStores;
+
+// ─── dist/sqlite/worker.d.ts
+export {};
 
 // ─── dist/vpn-duck/duck.d.ts
 import { type CallContext, type ConnectionMover, type LogSink, type Pintail, type ServerRegistry } from "@pintail/core";

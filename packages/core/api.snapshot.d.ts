@@ -2357,6 +2357,11 @@ export interface AdvicePolicy {
     readonly declinedMs: number;
     readonly windows: readonly DailyWindow[];
 }
+export interface RetentionPolicy {
+    readonly pruneIntervalMs: number;
+    readonly movesMs: number;
+    readonly journalMs: number | null;
+}
 export interface Policy {
     readonly mode: Readonly<Record<MigrationReason, Mode>>;
     readonly startupDelayMs: number;
@@ -2367,6 +2372,7 @@ export interface Policy {
     readonly migration: MigrationPolicy;
     readonly failback: FailbackPolicy;
     readonly advice: AdvicePolicy;
+    readonly retention: RetentionPolicy;
 }
 type Loose<T> = {
     readonly [K in keyof T]?: T[K];
@@ -2391,6 +2397,7 @@ export interface PolicyInput {
     };
     readonly failback?: Loose<FailbackPolicy>;
     readonly advice?: Loose<AdvicePolicy>;
+    readonly retention?: Loose<RetentionPolicy>;
 }
 export type PolicySource = "default" | "preset" | "code" | "patch";
 export interface PolicyView {

@@ -92,6 +92,12 @@ try {
   service.kill('SIGTERM')
   assert.deepEqual(await ended, [0, null])
   assert.match(log, /"msg":"stopped"/)
+  // Without a setting its state is in a file, so that the packed store has found its thread.
+  assert.match(log, /"msg":"the state is in [^"]+\.db:/)
+  assert.match(
+    (await run(bin, ['check', '--store'], { env: { ...env, STATE_DIRECTORY: process.cwd(), DATABASE_SERVICE_URL: url } })).stdout,
+    /^store sqlite \S+ up/,
+  )
   assert.doesNotMatch(log, /private_?key/i)
 } catch (error) {
   console.error(log)

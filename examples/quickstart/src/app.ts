@@ -15,7 +15,8 @@ import {
   tcp,
 } from '@pintail/core'
 import { moverOf, registryOf } from './adapter.ts'
-import type { StartMode } from './args.ts'
+import type { Settings } from './args.ts'
+import { type Durable, keeping, restore } from './durable.ts'
 import { type Outage, Outages } from './outages.ts'
 import { count, type Tone } from './text.ts'
 import type { Mover } from './why.ts'
@@ -33,8 +34,14 @@ const policy = {
   },
   guards: { recheckMs: 200 },
   // Two calls at once for a target: a small panel's pace, at which one can watch.
-  migration: { concurrencyPerTarget: 2, timeoutMs: 2000, backoffMs: 250, backoffMaxMs: 1000, retryUnplacedMs: 1000 },
+  // A day of grace, for clients that are slow to follow, would outlive the story.
+  migration: { concurrencyPerTarget: 2, timeoutMs: 2000, backoffMs: 250, backoffMaxMs: 1000, retryUnplacedMs: 1000, revokeGraceMs: 3000 },
 } as const satisfies PolicyInput
+
+export interface Opening extends Pick<Settings, 'mode'> {
+  /** Where everything is kept; null: it ends with the process. */
+  readonly durable: Durable | null
+}
 
 /** What a view is told. */
 export interface View {
@@ -60,12 +67,22 @@ export class App {
   /** Decisions of which one user has been explained already. */
   readonly #explained = new Set<string>()
 
-  private constructor(world: World, mode: StartMode, hasPing: boolean) {
+  readonly #durable: Durable | null
+
+  private constructor(world: World, { mode, durable }: Opening, hasPing: boolean) {
     this.world = world
+    this.#durable = durable
+    const kept = durable?.load()
+    if (kept) {
+      restore(world, kept)
+      this.before = new Map(kept.before)
+    }
+    const lasting = <T extends object>(port: T): T => (durable ? keeping(port, () => durable.save(world, this.before)) : port)
     this.probing = hasPing ? 'icmp and tcp' : 'tcp alone (there is no usable ping here)'
     this.pintail = createPintail({
-      registry: registryOf(world.books),
-      mover: moverOf(world.books, (id) => world.alive(id)),
+      registry: lasting(registryOf(world.books)),
+      mover: lasting(moverOf(world.books, (id) => world.alive(id))),
+      ...(durable && { store: durable.stores.store, leases: durable.leases }),
       // Both must pass: on loopback a dead server still answers ping, as a real one whose VPN has died.
       probers: [hasPing ? allOf(icmp(), tcp()) : tcp()],
       policy: { ...policy, mode },
@@ -78,8 +95,11 @@ export class App {
   }
 
   /** Opens the world. The engine is still to be started. @throws Error if no port is free */
-  static async open(mode: StartMode): Promise<App> {
-    return new App(await createWorld(), mode, await pingWorks())
+  static async open(opening: Opening): Promise<App> {
+    const app = new App(await createWorld(), opening, await pingWorks())
+    // What an earlier run has told is part of the outages, and told to nobody again.
+    for await (const event of opening.durable?.told() ?? []) app.outages.take(event)
+    return app
   }
 
   /** From now on this view is told everything. */
@@ -132,12 +152,14 @@ export class App {
     this.outages.killed(id, systemClock.now())
     this.note('KILL', 'bad', `${id}: its listener is closed; ${count(books.homes(id).length, 'user')} on it`)
     this.world.kill(id)
+    this.#durable?.save(this.world, this.before)
   }
 
   async revive(id: string): Promise<void> {
     // What is owed by a dead server is told before it is back.
     this.flush()
     await this.world.revive(id)
+    this.#durable?.save(this.world, this.before)
     this.outages.revived(id, systemClock.now())
     this.note('revive', 'good', `${id} listens again`)
   }
@@ -178,6 +200,7 @@ export class App {
     await this.pintail.stop()
     this.flush()
     this.world.close()
+    await this.#durable?.stores.close()
   }
 }
 

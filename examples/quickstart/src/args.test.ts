@@ -2,12 +2,15 @@ import { expect, test } from 'vitest'
 import { help, parse } from './args.ts'
 
 test('without flags it runs live, in auto', () => {
-  expect(parse([])).toEqual({ do: 'run', settings: { mode: 'auto', once: false, plain: false } })
+  expect(parse([])).toEqual({ do: 'run', settings: { mode: 'auto', once: false, plain: false, durable: false } })
 })
 
 test('every flag is heard, in any order and both spellings', () => {
-  expect(parse(['--plain', '--mode=suggest', '--once'])).toEqual({ do: 'run', settings: { mode: 'suggest', once: true, plain: true } })
-  expect(parse(['--mode', 'observe'])).toEqual({ do: 'run', settings: { mode: 'observe', once: false, plain: false } })
+  expect(parse(['--plain', '--mode=suggest', '--once', '--durable'])).toEqual({
+    do: 'run',
+    settings: { mode: 'suggest', once: true, plain: true, durable: true },
+  })
+  expect(parse(['--mode', 'observe'])).toEqual({ do: 'run', settings: { mode: 'observe', once: false, plain: false, durable: false } })
   for (const flag of ['--help', '-h']) expect(parse([flag])).toEqual({ do: 'help' })
 })
 
@@ -32,6 +35,6 @@ test('what cannot be meant is refused, with what to do instead', () => {
 })
 
 test('the help names every flag and fits into 100 columns', () => {
-  for (const flag of ['--once', '--mode', '--plain', '--help']) expect(help).toContain(flag)
+  for (const flag of ['--once', '--mode', '--plain', '--durable', '--help']) expect(help).toContain(flag)
   for (const line of help.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
 })

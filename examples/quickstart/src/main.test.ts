@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
@@ -6,7 +9,11 @@ const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 /** The quickstart as a process of its own, with pipes for a terminal. */
 function start(...args: string[]) {
-  const { FORCE_COLOR: _, ...env } = process.env
+  return startIn({}, ...args)
+}
+
+function startIn(more: Record<string, string>, ...args: string[]) {
+  const { FORCE_COLOR: _, ...env } = { ...process.env, ...more }
   const child = spawn(process.execPath, ['--conditions=@pintail/source', main, ...args], { env, stdio: 'pipe' })
   const output = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (chunk) => (output.out += chunk))
@@ -138,4 +145,27 @@ test.concurrent('--help exits 0', async () => {
   const { output, ended } = start('--help')
   expect(await ended).toBe(0)
   expect(output.out).toMatch(/npm start -- --once/)
+})
+
+test.concurrent('--durable goes on after kill -9 in the middle of an evacuation, and ends as if nothing had been', {
+  timeout: 180_000,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pintail-quickstart-'))
+  try {
+    const env = { XDG_STATE_HOME: folder }
+    const first = startIn(env, '--once', '--durable')
+    await first.says(/moving/)
+    first.child.kill('SIGKILL')
+    expect(await first.ended).toBe(null)
+    const second = startIn(env, '--once', '--durable')
+    expect(await second.ended, second.output.out + second.output.err).toBe(0)
+    expect(second.output.out).toMatch(/goes on +ams-1 is dead since an earlier run/)
+    expect(second.output.out).toMatch(/users moved +47 of 47 +nobody left/)
+    expect(second.output.out).not.toContain('✗')
+    // A whole story more over the same files.
+    const third = startIn(env, '--once', '--durable')
+    expect(await third.ended, third.output.out + third.output.err).toBe(0)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -1,8 +1,9 @@
 // npm start: the main job of Pintail, live in the terminal. `--help` says how.
 import type { DecisionRecord } from '@pintail/core'
 import { errorText, isPintailError, systemClock } from '@pintail/core'
-import { App, type View } from './app.ts'
+import { App, type Opening, type View } from './app.ts'
 import { help, parse, type Settings } from './args.ts'
+import { Durable } from './durable.ts'
 import { listen, type Wish } from './keys.ts'
 import type { Outage } from './outages.ts'
 import { fleetTable, PlainView, resultTable } from './plain.ts'
@@ -38,6 +39,8 @@ function watchSignals(once: boolean): void {
   })
 }
 
+const openingOf = ({ mode, durable }: Settings): Opening => ({ mode, durable: durable ? new Durable(process.env) : null })
+
 // --------------------------------------------------------------------------------------------------------- plain lines
 
 function plainView(app: App, lines: PlainView, columns: number): View {
@@ -63,7 +66,8 @@ function plainView(app: App, lines: PlainView, columns: number): View {
 }
 
 async function runPlain(settings: Settings): Promise<void> {
-  const app = await App.open(settings.mode)
+  const opening = openingOf(settings)
+  const app = await App.open(opening)
   const columns = Math.min(stdout.columns ?? 100, 100)
   const lines = new PlainView((text) => stdout.write(text), painter(stdout), app.startedAt, columns)
   app.show(plainView(app, lines, columns))
@@ -72,6 +76,7 @@ async function runPlain(settings: Settings): Promise<void> {
   lines.block([
     [['Pintail quickstart', 'strong'], `  ${what}`],
     [`Probing by ${app.probing}; a failure must last for ${duration(app.policy.detect.confirm?.durationMs ?? 0)} before anybody is moved`],
+    ...(opening.durable ? [[`Kept in ${opening.durable.folder}: after kill -9 the next --durable goes on, within fifteen seconds`]] : []),
     ...(settings.once ? [] : [[['Keys from the input: 1-8 kill or revive, p pause, a approve, m mode, q quit', 'quiet']] as const]),
     [],
     ...fleetTable(books),
@@ -99,7 +104,7 @@ async function runScreen(settings: Settings): Promise<void> {
   let decision: DecisionRecord | null = null
   let mover: Mover | null = null
   let showWhy = false
-  const app = await App.open(settings.mode)
+  const app = await App.open(openingOf(settings))
   app.show({
     entry(entry) {
       log.push(entry)

@@ -5,8 +5,8 @@ import type { Outage } from './outages.ts'
 import { count, type Line } from './text.ts'
 import type { Books } from './world.ts'
 
-/** The server that dies. */
-const victim = 'ams-1'
+/** The server that dies, while it has users. */
+const first = 'ams-1'
 /** Generous: on an idle machine each step takes a second or two. A busy one must not fail by its own slowness. */
 const stepMs = 30_000
 
@@ -19,6 +19,7 @@ export interface Ending {
 /** @throws the signal's reason when it fires */
 export async function runOnce(app: App, signal: AbortSignal): Promise<Ending> {
   const { world, pintail, outages } = app
+  const victim = victimOf(world)
   const until = async (what: string, holds: () => boolean): Promise<void> => {
     const deadline = performance.now() + stepMs
     while (!holds()) {
@@ -26,14 +27,18 @@ export async function runOnce(app: App, signal: AbortSignal): Promise<Ending> {
       await pause(25, undefined, { signal })
     }
   }
-  const outage = (): Outage | undefined => outages.of(victim)
+  // With --durable there are those of earlier runs.
+  const over = new Set(outages.list.filter(({ recoveredAt }) => recoveredAt !== null))
+  const outage = (): Outage | undefined => outages.list.find((one) => one.server === victim && !over.has(one))
   let cause = 'killed'
   let trouble: string | null = null
   try {
-    await until('all servers answer', () => pintail.status().counts.up === world.books.servers.size)
-    app.note('ready', 'good', `all ${world.books.servers.size} servers answer`)
-    await pause(1000, undefined, { signal })
-    app.kill(victim)
+    if (world.alive(victim)) {
+      await until('all servers answer', () => pintail.status().counts.up === world.books.servers.size)
+      app.note('ready', 'good', `all ${world.books.servers.size} servers answer`)
+      await pause(1000, undefined, { signal })
+      app.kill(victim)
+    } else app.note('goes on', 'busy', `${victim} is dead since an earlier run; ${count(world.books.homes(victim).length, 'user')} on it`)
     await until('the dead server is found', () => outage() !== undefined)
     cause = pintail.status().servers.find(({ serverId }) => serverId === victim)?.lastSample?.failure?.detail ?? cause
     await until('the evacuation is planned', () => outage()?.evacuationId !== null)
@@ -54,13 +59,20 @@ export async function runOnce(app: App, signal: AbortSignal): Promise<Ending> {
     if (signal.aborted || !(error instanceof StepFailed)) throw error
     trouble = error.message
   }
-  return { outage: outage(), cause, checks: checksOf(world.books, trouble) }
+  return { outage: outage(), cause, checks: checksOf(world.books, trouble, victim) }
+}
+
+/** With --durable a killed run may have left one dead, and one that is back has nobody any more. */
+function victimOf({ books, alive }: App['world']): string {
+  const ids = [...books.servers.keys()]
+  const fullest = ids.toSorted((a, b) => books.homes(b).length - books.homes(a).length)[0] ?? first
+  return ids.find((id) => !alive(id)) ?? (books.homes(first).length > 0 ? first : fullest)
 }
 
 class StepFailed extends Error {}
 
 /** What must hold at the end, by the provider's own books. */
-export function checksOf(books: Books, trouble: string | null): Ending['checks'] {
+export function checksOf(books: Books, trouble: string | null, victim = first): Ending['checks'] {
   const left = books.homes(victim).length
   const overfull = [...books.servers.values()].filter(({ id, capacity }) => books.homes(id).length > capacity).map(({ id }) => id)
   const status = books.servers.get(victim)?.status

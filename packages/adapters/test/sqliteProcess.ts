@@ -2,6 +2,7 @@
 //
 // `write`: commits batch after batch and says the number of each when it is kept, until it is killed.
 // `read-only`: becomes a user who may not write the file, and says how a commit ends.
+// `end`: commits once, closes nothing, and has nothing more to do.
 // `lease`: tries for the lease as often as it can, and says each token that it gets.
 
 import type { Token } from '@pintail/core'
@@ -34,6 +35,9 @@ if (what === 'write') {
       (error: { code: string }) => error.code,
     ),
   )
+} else if (what === 'end') {
+  await store.commit(batchOf(1), ctx)
+  await say('kept')
 } else if (what === 'lease') {
   for (let tries = 0; tries < 60; tries++) {
     const lease = await leases.acquire(`${process.pid}`, 60_000, ctx)

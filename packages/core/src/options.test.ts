@@ -415,6 +415,7 @@ test('the defaults are what the documentation says', () => {
       declinedMs: 86_400_000,
       windows: [],
     },
+    retention: { pruneIntervalMs: 3_600_000, movesMs: 86_400_000, journalMs: 2_592_000_000 },
   })
 })
 

@@ -204,6 +204,13 @@ const policySchema = z
         windows: z.array(z.strictObject({ from: timeOfDay, to: timeOfDay })).max(24),
       })
       .partial(),
+    retention: z
+      .strictObject({
+        pruneIntervalMs: whole(60_000, day),
+        movesMs: whole(day, 3650 * day),
+        journalMs: whole(day, 3650 * day).nullable(),
+      })
+      .partial(),
   })
   .partial()
 
@@ -474,6 +481,7 @@ const defaults = {
     declinedMs: day,
     windows: [],
   },
+  retention: { pruneIntervalMs: 3_600_000, movesMs: day, journalMs: 30 * day },
 } satisfies Tree
 
 // Thresholds equal seed 000 in all presets; they differ in pace and in fast confirmation.
@@ -568,7 +576,8 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
 }
 
 /** Where null is a value of its own and takes nothing back. */
-const nullable = /^(detect\.(confirm|falseEvacuationsPerMonth)|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
+const nullable =
+  /^(retention\.journalMs|detect\.(confirm|falseEvacuationsPerMonth)|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
 
 /** A newer patch over an older one: one word for all modes replaces those said before, one for a reason joins them. */
 export function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject {

@@ -920,6 +920,22 @@ export interface AdvicePolicy {
   readonly windows: readonly DailyWindow[]
 }
 
+/** How long a store with `prune` keeps what is over. The leader has it forget the rest, a bounded piece at a time. */
+export interface RetentionPolicy {
+  /** Pause between two rounds, milliseconds, 60 000–86 400 000. Default 3 600 000. */
+  readonly pruneIntervalMs: number
+  /**
+   * How long the moves of an evacuation that has ended are kept, which name users, milliseconds, 86 400 000–315 360 000 000. Default
+   * 86 400 000. Those that an open incident or a failback may still need stay longer. Counts, decisions and migrations stay.
+   */
+  readonly movesMs: number
+  /**
+   * How long entries of the journal are kept, milliseconds, 86 400 000–315 360 000 000; null: for good. Default 2 592 000 000, 30 days. None is
+   * forgotten that a reader with a cursor, as the audit trail is, has still to read.
+   */
+  readonly journalMs: number | null
+}
+
 /** Plain JSON: defaults ← preset ← code or file ← the operator's stored patch. */
 export interface Policy {
   readonly mode: Readonly<Record<MigrationReason, Mode>>
@@ -933,6 +949,7 @@ export interface Policy {
   readonly migration: MigrationPolicy
   readonly failback: FailbackPolicy
   readonly advice: AdvicePolicy
+  readonly retention: RetentionPolicy
 }
 
 type Loose<T> = { readonly [K in keyof T]?: T[K] }
@@ -954,6 +971,7 @@ export interface PolicyInput {
   readonly migration?: Loose<Omit<MigrationPolicy, 'rates'>> & { readonly rates?: Loose<RatesPolicy> }
   readonly failback?: Loose<FailbackPolicy>
   readonly advice?: Loose<AdvicePolicy>
+  readonly retention?: Loose<RetentionPolicy>
 }
 
 /** Where a value of the policy comes from. */

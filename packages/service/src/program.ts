@@ -84,6 +84,7 @@ function build(terminal: Terminal, end: End): Command {
   addCheck(program, terminal, end)
   addPlan(program, terminal, end)
   addConfig(program, terminal)
+  addMigrate(program, terminal, end)
   addHealth(program, terminal, end)
   return program
 }
@@ -201,7 +202,8 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
   const command = program
     .command('check')
     .description('One look at some hosts with every prober; ends with 0 if all are up, 1 if not, 2 if it cannot be understood.')
-    .argument('<host...>', 'addresses or DNS names')
+    .argument('[host...]', 'addresses or DNS names')
+    .option('--store', 'looks also at the store that the environment names (PINTAIL_STORE …), or only there')
     .addOption(new Option('--tcp <port>', 'opens this TCP port too; may be given several times').argParser(collect(port)))
     .option('--no-icmp', 'without ping')
     .option('--fping', 'by fping too: many hosts in one process')
@@ -236,20 +238,48 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
         ['pintail check --no-icmp --fping --tls 443 vpn1.example.net', 'fping, and the certificate of port 443'],
         ['pintail check --no-icmp --tcp 443 --json 198.51.100.7', 'TCP alone, as JSON'],
         ['pintail check --count 20 --timeout 1 198.51.100.7', 'twenty packets'],
+        ['pintail check --store', 'whether the state can be kept'],
       ),
     )
     .action(async (hosts: string[]) => {
-      const { tcp = [], tls = [], https = [], icmp, fping = false, count: packets, timeout, loss, latency, json = false } = command.opts()
-      if (!icmp && !fping && tcp.length + tls.length + https.length === 0)
+      const { tcp = [], tls = [], https = [], icmp, fping = false, count: packets, timeout, loss, latency } = command.opts()
+      const { json = false, store = false } = command.opts()
+      if (hosts.length === 0 && !store) throw new Exit(2, 'pintail check: name hosts, or --store.\n')
+      if (hosts.length > 0 && !icmp && !fping && tcp.length + tls.length + https.length === 0)
         throw new Exit(2, 'pintail check: with --no-icmp there is nothing to check by; give --tcp PORT.\n')
       const probers = { icmp, fping, tcp, tls, https }
       const { check } = await import('./check.ts')
-      end(
-        await interruptible((signal) =>
-          check({ hosts, ...probers, packets, timeoutMs: timeout * 1000, lossPercent: loss, latencyMs: latency, json, signal }, terminal),
-        ),
+      const kept = store ? await checkStore(terminal, json) : 0
+      if (hosts.length === 0) return end(kept)
+      const up = await interruptible((signal) =>
+        check({ hosts, ...probers, packets, timeoutMs: timeout * 1000, lossPercent: loss, latencyMs: latency, json, signal }, terminal),
       )
+      end(kept || up)
     })
+}
+
+/** @returns 0: the state can be kept; 1: not */
+async function checkStore(terminal: Terminal, json: boolean): Promise<number> {
+  const { values } = resolveSettings({ flags: {}, env: terminal.env })
+  const { lookAtStore, storeText } = await import('./storeCheck.ts')
+  const report = await lookAtStore(values, terminal.env)
+  const { lastSeq, ...rest } = report
+  terminal.out(json ? `${JSON.stringify({ ...rest, last_seq: lastSeq })}\n` : storeText(report))
+  return report.ok ? 0 : 1
+}
+
+function addMigrate(program: Command, terminal: Terminal, end: End): void {
+  const command = program
+    .command('migrate')
+    .description(
+      'Makes the tables of the store that the settings name, or brings them up to date. Forward only; more than once is harmless.',
+    )
+    .action(async () => {
+      const { values } = settingsOf(command, terminal)
+      const { migrate } = await import('./storeCheck.ts')
+      end(await migrate(values, terminal.env, terminal))
+    })
+  addSettings(command)
 }
 
 const reasons = ['maintenance', 'manual', 'rebalancing', 'cost-optimization', 'server-down'] as const satisfies readonly MigrationReason[]

@@ -49,7 +49,7 @@ describe.each(['v1', 'v2'] as const)('VPN Duck %s', (dialect) => {
 
 /** Kills the service in the middle of the evacuation of 300 users, and starts another one. */
 async function killedInTheMiddle(world: DuckWorld, meanwhile = (): void => {}): Promise<void> {
-  await using first = serve(world)
+  await using first = serve(world, { PINTAIL_STORE: 'memory' })
   await allUp(first)
   await world.kill(2)
   await eventually(() => sum(world.moves()) >= 40, 'some moves', first)
@@ -61,7 +61,7 @@ async function killedInTheMiddle(world: DuckWorld, meanwhile = (): void => {}): 
   // The status was set first: without the memory of it the server looks like one that somebody has taken out of service.
   expect(world.status(2)).toBe('inactive')
   meanwhile()
-  await using second = serve(world)
+  await using second = serve(world, { PINTAIL_STORE: 'memory' })
   await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', second)
   await second.says(/^evacuation \S+ completed/)
   expect((await second.says(/^server 2 was inactive at the start/)).level).toBe('warn')
@@ -72,7 +72,7 @@ const twice = (world: DuckWorld): number => [...world.moves().values()].filter((
 describe('killed in the middle of an evacuation, with its state in a file', () => {
   test('the evacuation itself goes on: the next run moves the rest when the lease of the first is over, and nobody twice', async () => {
     await using world = await DuckWorld.open({ dialect: 'v1', users: 300 })
-    await using first = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await using first = serve(world)
     const { path } = await first.says(/^the state is in .*state-[0-9a-f]{12}\.db/)
     await allUp(first)
     await world.kill(2)
@@ -83,7 +83,7 @@ describe('killed in the middle of an evacuation, with its state in a file', () =
     const state = new DatabaseSync(String(path))
     expect(state.prepare('UPDATE lease SET ttl_ms = 0 WHERE holder IS NOT NULL').run().changes).toBe(1)
     state.close()
-    await using second = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await using second = serve(world)
     await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', second)
     await second.says(/^evacuation \S+ completed/)
     expect(second.said(/^server 2 was inactive at the start/)).toEqual([])
@@ -95,9 +95,9 @@ describe('killed in the middle of an evacuation, with its state in a file', () =
 
   test('a second service over the same file stands by, and moves nobody', async () => {
     await using world = await DuckWorld.open({ dialect: 'v1', users: 30 })
-    await using one = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await using one = serve(world)
     await allUp(one)
-    await using other = serve(world, { PINTAIL_STORE: 'sqlite' })
+    await using other = serve(world)
     await eventually(async () => (await other.health()).body.state === 'standby', 'the other stands by', other)
     await world.kill(2)
     await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', one)

@@ -38,7 +38,8 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     probers: [proberFor(values)],
     policy: resolved.policy,
   })
-  const isOurs = values.resume && values.store === 'memory' && resolved.view.policy.mode['server-down'] === 'auto'
+  // A state that remembers is asked what was under way; one that has just begun knows of no earlier run.
+  const isOurs = values.resume && (state.kind === 'memory' || state.isNew) && resolved.view.policy.mode['server-down'] === 'auto'
   using _decisions = tellDecisions(engine, logger)
   using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
   const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version() }) : null
@@ -65,11 +66,11 @@ function forOperators(logger: Logger): CoreLogger {
   }
 }
 
-async function opensState({ values }: Resolved, { env }: Terminal, logger: Logger): Promise<State | null> {
+async function opensState(resolved: Resolved, { env }: Terminal, logger: Logger): Promise<State | null> {
   try {
-    return await openState(values, env, logger)
+    return await openState(resolved, env, logger)
   } catch (error) {
-    const remedy = (isPintailError(error) && error.remedy) || 'Name a file that it may write in PINTAIL_STORE_PATH.'
+    const remedy = (isPintailError(error) && error.remedy) || 'See the settings PINTAIL_STORE, PINTAIL_STORE_PATH and PINTAIL_POSTGRES_URL.'
     logger.fatal({ err: error, remedy }, `the state cannot be kept: ${errorText(error)}. ${remedy}`)
     return null
   }
@@ -115,14 +116,6 @@ function tellStart(resolved: Resolved, logger: Logger): void {
   const down = view.policy.mode['server-down']
   logger.info({ mode: view.policy.mode }, modeWords[down])
   logger.info({ detect: view.policy.detect }, `checks by ${values.prober}: ${paceOf(view.policy)}`)
-  if (values.store === 'memory')
-    logger.info(
-      { store: 'memory' },
-      'the state is in memory and ends with the process' +
-        (values.resume
-          ? ': users who are still on a server that is inactive and dead at the start are moved too (PINTAIL_RESUME=off leaves them)'
-          : ', and PINTAIL_RESUME=off: users on a server that is inactive at the start are left there'),
-    )
   if (down === 'auto' && view.policy.placement.maxArrivals === null && view.policy.placement.defaultCapacity === null)
     logger.warn(
       { policy: policy.placement },

@@ -1,20 +1,21 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, type LeaseStore, systemClock } from '@pintail/core'
 import { leaseStoreContract, migrationStoreContract } from '@pintail/core/testing'
 import { test } from 'vitest'
-import { type SqliteStores, sqliteStores } from './index.ts'
+import { shareWithThreads, sqliteThread } from '../../test/sqliteThread.ts'
+import { type SqliteStores, type SqliteStoresOptions, sqliteStores } from './index.ts'
 
 /** A folder of its own, and everything on it that has been opened. */
-function world(clock?: Clock) {
+function world(options: Partial<SqliteStoresOptions>, shared?: ReturnType<typeof shareWithThreads>) {
   const folder = mkdtempSync(join(tmpdir(), 'pintail-sqlite-'))
   const place = join(folder, 'place')
   mkdirSync(place)
   const path = join(place, 'state.db')
   const opened: SqliteStores[] = []
   const open = (): SqliteStores => {
-    const stores = sqliteStores({ path, busyTimeoutMs: 200, ...(clock ? { clock } : {}) })
+    const stores = sqliteStores({ path, busyTimeoutMs: 200, ...options })
     opened.push(stores)
     return stores
   }
@@ -23,47 +24,58 @@ function world(clock?: Clock) {
     // A process that ends leaves its file as it is: nothing is closed by a kill.
     restart: open,
     goDown: () => renameSync(place, `${place}-away`),
-    comeBack: () => renameSync(`${place}-away`, place),
+    ...(shared && { fallSilent: () => shared.hang() }),
+    comeBack: () => {
+      shared?.goOn()
+      if (!existsSync(place)) renameSync(`${place}-away`, place)
+    },
     dispose: async () => {
+      shared?.goOn()
       await Promise.all(opened.map((one) => one.close()))
       rmSync(folder, { recursive: true })
     },
   }
 }
 
-const stores = migrationStoreContract(
-  () => {
-    const { open, restart, goDown, comeBack, dispose } = world()
-    const first = open()
-    return { store: first.store, another: () => open().store, restart: () => restart().store, goDown, comeBack, dispose }
-  },
-  // Its calls are synchronous: there is nothing that could stay away.
-  { without: ['fallSilent'] },
-)
-for (const rule of stores) test(`sqlite: ${rule.name}`, rule.run)
+/** The same kits over both: with the file in a thread of its own, and in the caller's. */
+const threads = ['its own thread', "the caller's thread"] as const
+for (const thread of threads) {
+  const isOwn = thread === 'its own thread'
+  // In the caller's thread calls are synchronous: there is nothing that could stay away.
+  const without = isOwn ? [] : (['fallSilent'] as const)
 
-const leases = leaseStoreContract(
-  () => {
-    let now = 1e6
-    const clock: Clock = { ...systemClock, now: () => now }
-    const { open, restart, goDown, comeBack, dispose } = world(clock)
-    const first = open()
-    return {
-      leases: first.leases,
-      pass: (ms: number) => {
-        now += ms
-      },
-      another: () => open().leases,
-      skewed: (byMs: number) => onWrongTime(open().leases, byMs),
-      restart: () => restart().leases,
-      goDown,
-      comeBack,
-      dispose,
-    }
-  },
-  { without: ['fallSilent'] },
-)
-for (const rule of leases) test(`sqlite: ${rule.name}`, rule.run)
+  const stores = migrationStoreContract(
+    () => {
+      const shared = isOwn ? shareWithThreads(0) : undefined
+      const { open, ...rest } = world({ worker: isOwn && sqliteThread }, shared)
+      return { store: open().store, ...rest, another: () => open().store, restart: () => open().store }
+    },
+    { without },
+  )
+  for (const rule of stores) test(`sqlite in ${thread}: ${rule.name}`, rule.run)
+
+  const leases = leaseStoreContract(
+    () => {
+      let now = 1e6
+      const clock: Clock = { ...systemClock, now: () => now }
+      const shared = isOwn ? shareWithThreads(now) : undefined
+      const { open, ...rest } = world(isOwn ? { worker: sqliteThread } : { clock }, shared)
+      return {
+        leases: open().leases,
+        ...rest,
+        pass: (ms: number) => {
+          now += ms
+          shared?.pass(ms)
+        },
+        another: () => open().leases,
+        skewed: (byMs: number) => onWrongTime(open().leases, byMs),
+        restart: () => open().leases,
+      }
+    },
+    { without },
+  )
+  for (const rule of leases) test(`sqlite in ${thread}: ${rule.name}`, rule.run)
+}
 
 /** Its calls, while the time of day is wrong. */
 function onWrongTime(inner: LeaseStore, byMs: number): LeaseStore {

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
-import type { JournalDraft, Token } from '@pintail/core'
+import { type JournalDraft, systemClock, type Token } from '@pintail/core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { evacuateOver } from '../../test/evacuation.ts'
 import { migrationOf } from '../../test/records.ts'
@@ -224,7 +224,7 @@ test('a full disk is unavailable and nothing is written; when there is room agai
     if (sql.startsWith('PRAGMA synchronous')) limits.push(this)
   }
   try {
-    const { store } = open()
+    const { store } = open({ worker: false })
     await store.commit(batch(2, draft('two')), ctx)
     limits[0]?.exec('PRAGMA max_page_count = 1')
     const large = { ...batch(3, { at: 0, type: 'three', data: { text: 'x'.repeat(1_000_000) } }) }
@@ -334,7 +334,7 @@ test('calls after close() are refused', async () => {
   await expect(stores.store.get('word', 'x', ctx)).rejects.toMatchObject({ code: 'stopped' })
 })
 
-test.each([{ path: '' }, { environment: '' }, { busyTimeoutMs: -1 }, { busyTimeoutMs: Number.NaN }])(
+test.each([{ path: '' }, { environment: '' }, { busyTimeoutMs: -1 }, { busyTimeoutMs: Number.NaN }, { worker: true, clock: systemClock }])(
   'senseless options are refused: %o',
   (options) => {
     expect(() => sqliteStores({ path: 'x', ...options })).toThrow(expect.objectContaining({ code: 'invalid_options' }))

@@ -1,5 +1,6 @@
 import { Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
 import { Journal, put } from '../books/journal.ts'
+import { Retention } from '../books/retention.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { wordKey } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
@@ -90,13 +91,16 @@ export class Term {
   #epoch = 0
   #remembering = 0
   #timer: Timer | null = null
+  readonly #bus: Bus
   #monitoring: Promise<void> = Promise.resolve()
+  #forgetting: Promise<void> = Promise.resolve()
 
   constructor(ports: Ports, policy: Policy, bus: Bus, lease: Lease, begunAt: number, lost: (error: unknown) => void) {
     const { clock, random, registry, mover } = ports
     const stopping = this.#stopping.signal
     const killed = this.#killed.signal
     this.#ports = ports
+    this.#bus = bus
     this.lease = lease
     this.since = begunAt
     this.#leaseUntil = begunAt + lease.ttlMs
@@ -259,7 +263,8 @@ export class Term {
 
   run(): void {
     this.#monitoring = this.monitor.run()
-    const { observations } = this.#ports
+    const { observations, store, clock } = this.#ports
+    this.#forgetting = new Retention({ store, books: this.books, bus: this.#bus, clock }, this.#stopping.signal).run()
     if (observations) void this.observations.run(observations, this.#stopping.signal)
     this.#tick()
     this.#trail?.wake()
@@ -297,6 +302,7 @@ export class Term {
     const settle = async (): Promise<void> => {
       await Promise.allSettled([
         this.#monitoring,
+        this.#forgetting,
         this.migrator.settled(),
         this.responder.settled(),
         this.revoker.settled(),

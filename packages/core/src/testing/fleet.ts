@@ -114,12 +114,14 @@ async function open(options: FleetOptions, world: World): Promise<Fleet> {
     if (dead) throw new PintailError('aborted', 'this engine was killed')
     return value
   }
+  const { prune } = store
   const mortal: MigrationStore = {
     name: store.name,
     commit: async (batch, ctx) => alive(store).commit(batch, ctx),
     get: async (kind, id, ctx) => alive(store).get(kind, id, ctx),
     list: (kind, filter, ctx) => alive(store).list(kind, filter, ctx),
     readJournal: async (query, ctx) => alive(store).readJournal(query, ctx),
+    ...(prune && { prune: async (query, ctx) => alive(prune)(query, ctx) }),
   }
   const parts = {
     registry,

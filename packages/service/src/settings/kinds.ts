@@ -17,6 +17,8 @@ export interface Kind<T> {
   /** @param raw a text that is not empty, or what a YAML or JSON file has */
   read(raw: unknown): Read<T>
   show(value: T): string
+  /** What is given holds a secret: no message shows it, not even a wrong one. */
+  readonly isSecret?: true
 }
 
 const good = <T>(value: T): Read<T> => ({ ok: true, value })
@@ -128,6 +130,40 @@ export function serviceUrl(): Kind<string> {
       if (url.search || url.hash) return bad('has a query or a fragment', 'give the base URL alone')
       return good(text.replace(/\/+$/, ''))
     },
+  }
+}
+
+/** The address of a database, with a password in it more often than not. Empty: none. */
+export function postgresUrl(): Kind<string> {
+  const right = 'give its address, such as postgres://pintail:PASSWORD@db.example:5432/pintail'
+  return {
+    accepts: 'postgres URL',
+    argument: 'url',
+    isSecret: true,
+    // The query may hold a password too.
+    show: (value) => value.replace(/(\w:\/\/)[^\s/]*@/, '$1***@').replace(/\?.*$/, ''),
+    read(raw) {
+      const text = String(raw).trim()
+      const url = URL.canParse(text) ? new URL(text) : null
+      if (!url) return bad('is not a URL', `${right}; a password with other signs than letters and digits is percent-encoded`)
+      if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') return bad('is not a postgres URL', right)
+      return good(text)
+    },
+  }
+}
+
+interface Shape {
+  readonly pattern: RegExp
+  readonly accepts: string
+  readonly right: string
+}
+
+export function word({ pattern, accepts, right }: Shape): Kind<string> {
+  return {
+    accepts,
+    argument: 'name',
+    show: String,
+    read: (raw) => (pattern.test(String(raw).trim()) ? good(String(raw).trim()) : bad('is no such name', right)),
   }
 }
 

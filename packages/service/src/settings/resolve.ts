@@ -60,6 +60,7 @@ export function resolveSettings({ flags, env }: Given): Resolved {
     ...unknownInFile(fileSettings),
     ...saidTwice(fileSettings, filePolicy),
     ...withoutPort(values, raws.get('canaries') ?? null),
+    ...withoutDatabase(values, raws.get('store') ?? null, raws.get('postgresUrl') ?? null),
   )
   const whole = isObject(filePolicy) ? policyOf(values, sources, filePolicy) : (filePolicy as PolicyInput)
   const checked = checkPolicy(whole)
@@ -95,7 +96,7 @@ function readValue(name: SettingName, given: Raw | null, problems: SettingProble
   }
   const read = kind.read(raw)
   if (read.ok) return read.value
-  problems.push({ ...where, value: shown(raw), ...read.fault })
+  problems.push({ ...where, ...(!kind.isSecret && { value: shown(raw) }), ...read.fault })
   return undefined
 }
 
@@ -149,6 +150,13 @@ function withoutPort({ prober, tcpPort, canaries }: Settings, given: Raw | null)
   if (!given || prober === 'icmp' || tcpPort !== null || bare.length === 0) return []
   const right = `give ${bare[0]}:443 or another port that it has open, or PINTAIL_TCP_PORT`
   return [{ name: given.name, source: given.source, value: shown(bare.join(',')), is: `has no port, and the prober is ${prober}`, right }]
+}
+
+/** A state that should be shared is not begun in a place that nobody has named. */
+function withoutDatabase({ store, postgresUrl }: Settings, given: Raw | null, url: Raw | null): SettingProblem[] {
+  if (!given || store !== 'postgres' || postgresUrl !== '' || url) return []
+  const right = 'give the address of the database in PINTAIL_POSTGRES_URL'
+  return [{ name: given.name, source: given.source, value: 'postgres', is: 'needs a database', right }]
 }
 
 function policyProblems(problems: readonly PolicyProblem[], filePolicy: unknown): SettingProblem[] {

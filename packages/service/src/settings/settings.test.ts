@@ -164,7 +164,7 @@ describe('what is wrong', () => {
         CHECK_INTERVAL: '3s',
         PING_TIMEOUT: '',
         DATABASE_SERVICE_URL: 'database-service:5002',
-        PINTAIL_STORE: 'postgres',
+        PINTAIL_STORE: 'redis',
         PINTAIL_CONFIG: config,
       },
       { mode: 'atuo' },
@@ -318,7 +318,12 @@ describe('modes', () => {
 })
 
 test('every kind of value reads back what it shows', () => {
-  const all = resolve({ PINTAIL_CANARIES: '1.1.1.1,[2001:db8::1]:53', PINTAIL_TCP_PORT: '443', PINTAIL_CONFIG: file('') }).values
+  const given = {
+    PINTAIL_CANARIES: '1.1.1.1,[2001:db8::1]:53',
+    PINTAIL_TCP_PORT: '443',
+    PINTAIL_POSTGRES_URL: 'postgres://db.example:5433/pintail',
+  }
+  const all = resolve({ ...given, PINTAIL_CONFIG: file('') }).values
   for (const name of settingNames) {
     const { kind } = settings[name]
     const shown = (kind.show as (value: unknown) => string)(all[name])

@@ -1,4 +1,17 @@
-import { choice, type HostAndPort, hosts, type Kind, listenHost, number, orNone, path, serviceUrl, toggle } from './kinds.ts'
+import {
+  choice,
+  type HostAndPort,
+  hosts,
+  type Kind,
+  listenHost,
+  number,
+  orNone,
+  path,
+  postgresUrl,
+  serviceUrl,
+  toggle,
+  word,
+} from './kinds.ts'
 
 export interface Setting<T> {
   /** The environment variable. Seed 000's nine have its names; all others begin with PINTAIL_. */
@@ -117,19 +130,43 @@ export const settings = {
     'PINTAIL_RESUME',
     toggle(),
     true,
-    'whether users are also moved off servers that were inactive already at the start and are confirmed dead: the last run may have been ended in the middle',
+    'whether users are also moved off servers that were inactive already at the start and are confirmed dead, where no state is kept yet: the last run may have been ended in the middle',
   ),
   store: setting(
     'PINTAIL_STORE',
-    choice(['memory', 'sqlite'], ['postgres', 'nats', 'redis']),
-    'memory',
-    'where the state is kept: in memory it ends with the process; in a sqlite file evacuations go on after a restart, and a second service over the same file stands by',
+    choice(['sqlite', 'postgres', 'memory'], ['nats', 'redis']),
+    'sqlite',
+    'where the state is kept: in a sqlite file or in postgres evacuations go on after a restart, and a second service over the same state stands by; in memory it ends with the process',
   ),
   storePath: setting(
     'PINTAIL_STORE_PATH',
     path('path of a file, or auto'),
     'auto',
     'the file of PINTAIL_STORE=sqlite; auto: one for each database service, in $STATE_DIRECTORY or in ~/.local/state/pintail',
+  ),
+  postgresUrl: setting(
+    'PINTAIL_POSTGRES_URL',
+    postgresUrl(),
+    '',
+    'the database of PINTAIL_STORE=postgres, with user and password; it is shown nowhere',
+  ),
+  postgresSchema: setting(
+    'PINTAIL_POSTGRES_SCHEMA',
+    word({ pattern: /^[a-z_][a-z0-9_]{0,39}$/, accepts: 'name of a schema', right: 'give up to 40 small letters, digits and underscores' }),
+    'pintail',
+    'the schema of its tables: one for each database service',
+  ),
+  migrate: setting(
+    'PINTAIL_MIGRATE',
+    toggle(),
+    true,
+    'whether the tables of PINTAIL_STORE=postgres are made or brought up to date at the start; off: they are only looked at, and pintail migrate makes them',
+  ),
+  environment: setting(
+    'PINTAIL_ENVIRONMENT',
+    word({ pattern: /^[\x21-\x7e]{1,100}$/, accepts: 'a name', right: 'give up to 100 letters and digits without a space' }),
+    'default',
+    'whose state it is: a file or tables of another environment are refused',
   ),
   ledger: setting(
     'PINTAIL_LEDGER',
