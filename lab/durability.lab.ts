@@ -36,12 +36,12 @@ const allUp = (engine: Engine, scene: Scene) =>
     return up.length >= scene.setting.servers ? true : undefined
   })
 
-/** Until there is nothing left to do for the leader, old grants included. */
-async function finished(engine: Engine, scene: Scene): Promise<void> {
+/** Until there is nothing left to do for whoever leads, old grants included. */
+async function finished(scene: Scene): Promise<void> {
   for (;;) {
     const left = await scene.ask({ do: 'left' })
-    const { evacuations, pendingRevokes } = await engine.status()
-    if (left === 0 && evacuations === 0 && pendingRevokes === 0) return
+    const { state, evacuations, pendingRevokes } = await scene.current().status()
+    if (state === 'leading' && left === 0 && evacuations === 0 && pendingRevokes === 0) return
     await rest(200)
   }
 }
@@ -50,7 +50,7 @@ async function finished(engine: Engine, scene: Scene): Promise<void> {
 
 /** How many worlds play at once, so that the leases are waited for side by side; and how many kills each has. */
 function spread(total: number): number[] {
-  const worlds = Math.max(1, Math.min(10, Math.round(total / 3)))
+  const worlds = Math.max(1, Math.min(6, Math.round(total / 3)))
   return Array.from({ length: worlds }, (_, index) => Math.floor((total + index) / worlds))
 }
 
@@ -77,21 +77,22 @@ function momentsOf(count: number, users: number, random: () => number): Moment[]
 
 async function killAll(scene: Scene, store: SceneSetting['store'], moments: readonly Moment[]): Promise<void> {
   scene.start('e1')
-  let leader = await scene.leader()
+  const first = await scene.leader()
   if (store === 'postgres') scene.start('e2')
-  await allUp(leader, scene)
+  await allUp(first, scene)
   await scene.ask({ do: 'kill', server: 's1' })
   const takeovers: number[] = []
   for (const [index, { effects, thenMs }] of moments.entries()) {
     if (effects !== null) await scene.ask({ do: 'when', effects })
     await rest(thenMs)
-    await leader.kill()
+    // On a machine that is very busy somebody else may lead by now.
+    await scene.current().kill()
     const row = await scene.lease()
     scene.start(`e${index + 3}`)
-    leader = await scene.leader(row.token)
+    await scene.leader(row.token)
     takeovers.push(takeover(store, row, scene.engines))
   }
-  await finished(leader, scene)
+  await finished(scene)
   for (const engine of scene.engines) if (engine.isAlive()) await engine.stop()
   const { effective } = await judge(scene, ['s1'])
   const moves = effective.filter(({ what }) => what === 'move')
@@ -150,7 +151,7 @@ async function pauseLeader(scene: Scene, { fencing, alsoDies, goesOn }: Pause) {
   await goesOn(scene, next)
   first.signal('SIGCONT')
   await first.hears('leader.lost')
-  await finished(next, scene)
+  await finished(scene)
   expect((await first.status()).state).toBe('standby')
   for (const engine of scene.engines) await engine.stop()
   const { book, effective } = await judge(scene, ['s1', ...(alsoDies === undefined ? [] : [alsoDies])], fencing)
@@ -238,7 +239,7 @@ for (const fencing of ['enforced', 'none'] as const)
         expect((await first.status()).storeTrouble).not.toBeNull()
         await next.hears('leader.acquired')
         const before = (await scene.book()).probes.first?.count ?? 0
-        await finished(next, scene)
+        await finished(scene)
         const { probes, entries } = await scene.book()
         expect(probes.first?.count, 'it goes on probing').toBeGreaterThan(before)
         const isOwn = ({ engine }: { readonly engine: string }) => engine === 'first'
@@ -282,7 +283,7 @@ test.concurrent(
       await stage.partition('standby', false)
       await next.hears('leader.acquired')
       takeover('postgres', row, scene.engines)
-      await finished(next, scene)
+      await finished(scene)
       expect((await next.status()).storeTrouble).toBeNull()
       await next.stop()
       const { effective } = await judge(scene, ['s1'])

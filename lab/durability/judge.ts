@@ -51,10 +51,14 @@ function onceEach(effective: readonly Entry[]): void {
   ).toEqual([])
 }
 
-/** Nothing is asked for that the lease does not outlive. Where targets refuse late calls it must hold when they are made. */
+/**
+ * Nothing is asked for that the lease does not outlive. Where targets refuse late calls it must hold when they are made.
+ * A busy machine may take the processor away between the look at the lease and the call: that is what the engine's second
+ * of reserve is for, and where targets refuse, what they are for.
+ */
 function withinTheLease(entries: readonly Entry[], fencing: 'enforced' | 'none'): void {
-  const needed = fencing === 'enforced' ? 0 : timeoutMs + skewMs
-  const outliving = entries.filter(({ calledAt, leaseUntil }) => calledAt + needed > leaseUntil + 1)
+  const needed = fencing === 'enforced' ? -skewMs : timeoutMs
+  const outliving = entries.filter(({ calledAt, leaseUntil }) => calledAt + needed > leaseUntil)
   expect(
     outliving.map(
       ({ engine, what, key, calledAt, leaseUntil }) => `${engine} ${what} ${key}: ${leaseUntil - calledAt} ms before its lease ends`,

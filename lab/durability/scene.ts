@@ -119,6 +119,13 @@ export async function makeScene(stage: Stage, setting: SceneSetting) {
         await Promise.race(engines.filter((one) => one.isAlive()).map((one) => one.next()))
       }
     },
+    /** Who has got the newest lease, of those who live. */
+    current: (): Engine => {
+      const tokenOf = (one: Engine) => one.told('leader.acquired').at(-1)?.data.token ?? 0
+      const [newest] = engines.filter((one) => one.isAlive()).sort((one, other) => tokenOf(other) - tokenOf(one))
+      if (!newest) throw new Error('nobody lives')
+      return newest
+    },
     /** What the store has: entries of the journal in their order, and records of a kind. */
     journal: async () =>
       (

@@ -465,6 +465,7 @@ export class World {
     if (has('complete'))
       mover.complete = (move) =>
         call('complete', move, async () => {
+          this.judge.mayCall(process, `takes ${move.connection.id} off ${move.from.id}`)
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_complete')) throw new Error('could not revoke')
           const user = this.users.get(move.connection.id)
@@ -499,6 +500,7 @@ export class World {
     if (has('rollback'))
       mover.rollback = (move) =>
         call('rollback', move, async () => {
+          this.judge.mayCall(process, `rolls ${move.connection.id} back`)
           await this.#latency(5, 100)
           this.judge.rollbackAsked(move)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
