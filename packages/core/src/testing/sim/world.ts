@@ -69,6 +69,8 @@ export interface Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
   counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void
   leads(process: Process, holder: string, token: number): void
+  /** Of each call that changes something. */
+  mayCall(process: Process, what: string): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
   revoked(move: Move, user: TrueUser): void
