@@ -170,7 +170,7 @@ async function pauseLeader(scene: Scene, { fencing, alsoDies, goesOn }: Pause) {
 }
 
 /** At any time nearly all calls that are under way have not been sent yet. */
-const slowClient = { panel: { users: 240, latencyMs: 40 }, clientDelayMs: 1200 } as const
+const slowClient = { panel: { users: 400, latencyMs: 40 }, clientDelayMs: 1200 } as const
 
 test.concurrent(
   'with enforced fencing every late move of a leader that stood still is refused',
