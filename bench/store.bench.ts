@@ -167,83 +167,6 @@ async function postgres(emit: Emit, server: PostgresServer, callers: number, pro
   await compare(emit, `postgres-${callers}`, callers, await ours(stores.store), raw, progress)
 }
 
-// ------------------------------------------------------------------------------------------------------------- the journal
-
-const sizes = [100_000, 1_000_000, 3_000_000]
-
-/** What a page costs in the middle, and what it costs to find the end, as the journal grows. Median of 200, ms. */
-async function growth(
-  emit: Emit,
-  name: string,
-  store: MigrationStore,
-  fill: (from: number, to: number) => Promise<void>,
-  progress: (text: string) => void,
-) {
-  let filled = 0
-  const pages = new Map<number, number>()
-  for (const size of sizes) {
-    await fill(filled, size)
-    filled = size
-    const times: number[] = []
-    const ends: number[] = []
-    for (let count = 0; count < 200; count++) {
-      const after = Math.floor(((count * 0.618034) % 1) * (size - 200))
-      let begun = performance.now()
-      const page = await store.readJournal({ after, limit: 100 }, ctx)
-      times.push(performance.now() - begun)
-      if (page.entries.length !== 100 || page.entries[0]?.seq !== after + 1) throw new Error('a wrong page')
-      begun = performance.now()
-      const last = await store.readJournal({ after: size, limit: 100 }, ctx)
-      ends.push(performance.now() - begun)
-      if (last.entries.length !== 0 || last.lastSeq !== size) throw new Error('a wrong end')
-    }
-    pages.set(size, median(times))
-    progress(`${name}, ${size} entries: a page ${median(times).toFixed(3)} ms, the end ${median(ends).toFixed(3)} ms`)
-    emit({
-      case: `${name}-journal-${size}`,
-      metric: 'page_ms',
-      value: median(times),
-      unit: 'ms',
-      peer: `${sizes[0]} entries`,
-      ratio: median(times) / (pages.get(sizes[0] ?? 0) ?? Number.NaN),
-      aim: 'ratio<=1.5',
-    })
-    emit({ case: `${name}-journal-${size}`, metric: 'resume_ms', value: median(ends), unit: 'ms' })
-  }
-}
-
-async function sqliteGrowth(emit: Emit, folder: string, progress: (text: string) => void) {
-  const path = join(folder, 'grown.db')
-  const stores = sqliteStores({ path })
-  await stores.open()
-  const data = JSON.stringify(entryOf(1).data)
-  const fill = async (from: number, to: number) => {
-    const db = new DatabaseSync(path)
-    db.prepare(
-      "WITH RECURSIVE n (seq) AS (SELECT ? UNION ALL SELECT seq + 1 FROM n WHERE seq < ?) INSERT INTO journal (seq, at, type, data) SELECT seq, 1.5, 'connection.moved', ? FROM n",
-    ).run(from + 1, to, data)
-    db.prepare('UPDATE state SET last_seq = ?').run(to)
-    db.close()
-  }
-  await growth(emit, 'sqlite', stores.store, fill, progress)
-  await stores.close()
-}
-
-async function postgresGrowth(emit: Emit, server: PostgresServer, progress: (text: string) => void) {
-  const pool = server.pool({ max: 2 })
-  const stores = postgresStores({ pool: pool, schema: 'grown' })
-  await stores.migrate()
-  const data = JSON.stringify(entryOf(1).data)
-  const fill = async (from: number, to: number) => {
-    await pool.query(
-      "INSERT INTO grown.journal (seq, at, type, data) SELECT n, 1.5, 'connection.moved', $3::json FROM generate_series($1::bigint + 1, $2::bigint) n",
-      [from, to, data],
-    )
-    await pool.query('UPDATE grown.state SET last_seq = $1', [to])
-  }
-  await growth(emit, 'postgres', stores.store, fill, progress)
-}
-
 const store: Bench = async (emit, { progress, args }) => {
   const wants = (name: string) => args.length === 0 || args.includes(name)
   const folder = mkdtempSync(join(tmpdir(), 'pintail-bench-'))
@@ -254,11 +177,6 @@ const store: Bench = async (emit, { progress, args }) => {
       if (!wants(`postgres-${callers}`)) continue
       if (server) await postgres(emit, server, callers, progress)
       else emit({ case: `postgres-${callers}`, skipped: 'no PostgreSQL server is installed' })
-    }
-    if (wants('journal')) {
-      await sqliteGrowth(emit, folder, progress)
-      if (server) await postgresGrowth(emit, server, progress)
-      else emit({ case: 'postgres-journal', skipped: 'no PostgreSQL server is installed' })
     }
   } finally {
     await server?.stop()

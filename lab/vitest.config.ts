@@ -11,6 +11,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     passWithNoTests: true,
     maxWorkers: 2,
+    // Tests that say so wait for leases side by side.
+    maxConcurrency: 40,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

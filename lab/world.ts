@@ -39,8 +39,8 @@ export interface World extends AsyncDisposable {
   link(vantage: string, state: LinkState): Promise<void>
   /** The network of the first vantage. */
   proberLink(state: LinkState): Promise<void>
-  /** Has this file removed with the world, however it ends. */
-  leaves(file: string): void
+  /** Has this file or folder removed with the world, however it ends. */
+  leaves(path: string): void
   /** Ends every process of the world and removes it. Twice is harmless. */
   destroy(): Promise<void>
 }
@@ -142,7 +142,7 @@ export async function makeWorld(): Promise<World> {
     addVantage,
     link: async (vantage, state) => linkOf(vantage).set(state),
     proberLink: (state) => linkOf('prober').set(state),
-    leaves: (file) => void guardian.stdin?.write(`file ${file}\n`),
+    leaves: (path) => void guardian.stdin?.write(`file ${path}\n`),
     destroy,
     [Symbol.asyncDispose]: destroy,
   }
@@ -161,7 +161,7 @@ function watchOver(): ChildProcess {
   const script = `files=; names=
     while read -r what name; do case $what in file) files="$files $name";; netns) names="$names $name";; esac; done
     for name in $names; do ip netns pids "$name" 2> /dev/null | xargs -r kill -9; ip netns delete "$name" 2> /dev/null; done
-    for name in $files; do rm -f "$name"; done`
+    for name in $files; do rm -rf "$name"; done`
   // A session of its own, so that Ctrl-C at the terminal ends the lab and not its guardian.
   const guardian = spawn('sh', ['-c', script], {
     stdio: ['pipe', 'ignore', 'ignore'],

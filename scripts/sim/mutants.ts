@@ -179,8 +179,8 @@ export const mutants: readonly Mutant[] = [
     name: 'lease-not-asked',
     breaks: 'a late leader goes on moving',
     file: 'engine/term.ts',
-    find: '    return this.#ports.clock.now() + needed < this.#leaseUntil ? this.lease.token : null\n',
-    replace: '    return needed >= 0 ? this.lease.token : null\n',
+    find: '    return !this.#stopping.signal.aborted && this.#mayCall(timeoutMs) ? this.lease.token : null\n',
+    replace: '    return this.#stopping.signal.aborted || timeoutMs < 0 ? null : this.lease.token\n',
   },
   {
     name: 'decision-without-evidence',

@@ -24,8 +24,10 @@ function runAs(): { uid?: number; gid?: number } | null {
   return Number.isInteger(uid) && Number.isInteger(gid) ? { uid, gid } : null
 }
 
-const bin = programs()
-const user = runAs()
+/** The folder of the server's programs; null: there is none. */
+export const bin = programs()
+/** Whom the server runs as; null: nobody can be it. */
+export const user = runAs()
 export const hasPostgres = bin !== null && user !== null
 
 export interface PostgresServer extends AsyncDisposable {
@@ -33,6 +35,14 @@ export interface PostgresServer extends AsyncDisposable {
   /** A pool on the server; ended with it. */
   pool(options?: pg.PoolConfig): pg.Pool
   stop(): Promise<void>
+}
+
+/** A pool on a server, as a host has it. */
+export function poolOn(options: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({ host: '127.0.0.1', user: 'postgres', database: 'postgres', max: 20, ...options })
+  // A pool tells when an idle connection of its is cut; nobody needs to know.
+  pool.on('error', () => {})
+  return pool
 }
 
 /** A server of its own on loopback and a free port, its data in a folder that is removed with it. Not durable, unless it is asked for. */
@@ -60,9 +70,7 @@ export async function startPostgres({ durable = false }: { readonly durable?: bo
   process.once('exit', kill)
   const pools: pg.Pool[] = []
   const pool = (options: pg.PoolConfig = {}): pg.Pool => {
-    const one = new pg.Pool({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres', max: 20, ...options })
-    // A pool tells when an idle connection of its is cut; nobody needs to know.
-    one.on('error', () => {})
+    const one = poolOn({ port, ...options })
     pools.push(one)
     return one
   }

@@ -157,6 +157,7 @@ export class Engine implements Pintail {
         new Promise<null>((resolve) => this.#stopping.signal.addEventListener('abort', () => resolve(null), { once: true })),
       ])
       if (error === null) return
+      term.lost()
       this.#state = 'standby'
       this.#bus.warn({
         code: isPintailError(error) ? error.code : 'not_leader',

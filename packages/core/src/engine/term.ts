@@ -192,6 +192,7 @@ export class Term {
       {
         forbidden,
         token,
+        outlives: (timeoutMs) => this.#mayCall(timeoutMs),
         epoch,
         counted: (id) => this.planner.recount(id),
         ended: () => this.responder.wake(),
@@ -215,11 +216,19 @@ export class Term {
     return this.#ports.clock.now() + timeoutMs + skewMs < this.#leaseUntil
   }
 
-  /** The right to act, for a call of at most `timeoutMs`. With enforced fencing the target itself refuses a late one. */
+  /** As `#outlives`, for calls of the mover: with enforced fencing the target itself refuses a late one. */
+  #mayCall(timeoutMs: number): boolean {
+    return this.#ports.mover.fencing === 'enforced' ? this.#ports.clock.now() < this.#leaseUntil : this.#outlives(timeoutMs)
+  }
+
+  /** The right to act, for a call of at most `timeoutMs`. */
   token(timeoutMs: number): Token | null {
-    if (this.#stopping.signal.aborted) return null
-    const needed = this.#ports.mover.fencing === 'enforced' ? 0 : timeoutMs + skewMs
-    return this.#ports.clock.now() + needed < this.#leaseUntil ? this.lease.token : null
+    return !this.#stopping.signal.aborted && this.#mayCall(timeoutMs) ? this.lease.token : null
+  }
+
+  /** Somebody else may act from now on: nothing more is begun, whatever the lease was good for. */
+  lost(): void {
+    this.#leaseUntil = Number.NEGATIVE_INFINITY
   }
 
   /** The lease holds from `at` on for its time. */

@@ -40,6 +40,8 @@ export interface MigratorHooks {
   forbidden(from: ServerId, reason: Migration['reason'], audience?: string | null): string | null
   /** The right to act, for calls that take at most `timeoutMs`; null: it is lost or about to end. */
   token(timeoutMs: number): Token | null
+  /** Whether a call that takes at most `timeoutMs` still ends within the right to act, also while everything stops in good order. */
+  outlives(timeoutMs: number): boolean
   /** Rises with each call that changes something. */
   epoch(): number
   /** Makes sure that it is known how many are on this server now; false: that cannot be known. */
@@ -271,12 +273,17 @@ export class Migrator {
         await this.#step(run, 'prepared')
       }
       if (run.migration.status === 'transferring') {
+        // A new leader has counted nobody: where the registry tells no load, each target would look full.
+        if (migration.status === 'transferring') await this.#hooks.counted(run.to.id)
         await this.#settleAmbiguous(run)
         await this.#transfer(run)
         if (this.#stopping.aborted || run.isLeftOpen) return
         return await this.#end(run)
       }
-      if (run.migration.status === 'completing') await this.#complete(run)
+      if (run.migration.status === 'completing') {
+        await this.#lookAtSource(run)
+        await this.#complete(run)
+      }
     } finally {
       this.#runs.delete(migration.id)
       if (isTerminal(run.migration.status)) this.#hooks.ended(run.migration)
@@ -364,6 +371,7 @@ export class Migrator {
     }
     await this.#undo(run)
     if (run.isLeftOpen) return
+    await this.#lookAtSource(run)
     if (halted?.as === 'cancel') return this.#leave(run.migration, 'cancel', halted.why, run)
     if (halted?.as === 'fail') return this.#leave(run.migration, 'fail', halted.why, run)
     if (run.moved === 0 && run.failed > 0) {
@@ -377,6 +385,11 @@ export class Migrator {
     }
     await this.#step(run, 'transferred', figures(run))
     await this.#complete(run)
+  }
+
+  /** A new leader may be done before its first check: a dead source must not be spared for the whole grace. */
+  async #lookAtSource({ from }: Run): Promise<void> {
+    if (this.#books.lives(from.id, null) === null && !this.#stopping.aborted) await this.#monitor.probeNow(from.id)
   }
 
   /** After the first revoke there is no way back: what fails here becomes a pending revoke and a warning. */
@@ -797,6 +810,8 @@ export class Migrator {
     // A call without an answer may still be on its way: the rollback's newer epoch lets the target refuse it then.
     if (clean && unclearAt === null) return failed
     if (!this.#mover.rollback) return { ...failed, residue: true }
+    // Time has passed since the move was let go: a late rollback would undo what a newer leader has done with the same key.
+    if (!this.#hooks.outlives(this.#books.policy.migration.timeoutMs)) return { end: 'open' }
     try {
       await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
       return { ...failed, rolledBack: true }

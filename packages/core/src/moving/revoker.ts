@@ -185,6 +185,8 @@ export class Revoker {
         this.pending.set(revoke.id, { ...revoke, dueAt: at + migration.backoffMs })
         return
       }
+      // Asking has taken its time: it is owed still, and whoever may act takes it back.
+      if (owed === 'take_back' && this.#token(migration.timeoutMs) === null) return
       // Under today's right to act, not under that of the leader who owed it.
       const move = { ...revoke.move, fencingToken: token, epoch: this.#epoch() }
       const untold = owed === 'take_back' ? await this.#takeBack(effect, move, revoke, call) : null

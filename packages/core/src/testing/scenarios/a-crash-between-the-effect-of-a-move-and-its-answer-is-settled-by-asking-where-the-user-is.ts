@@ -8,10 +8,9 @@ export const it = scenario(
     world.crashAt('move', 'after')
     world.kill('s1')
     await world.minutes(2)
-    assert.deepEqual(
-      world.calls.filter(({ name }) => name !== 'complete').map(({ name }) => name),
-      ['prepare', 'move', 'locate', 'verify'],
-    )
+    // Whoever takes back a grant on a dead server tries again, and asks each time.
+    const names = world.calls.map(({ name }) => name)
+    assert.deepEqual(names.slice(0, names.indexOf('complete')), ['prepare', 'move', 'locate', 'verify'])
     assert.equal(world.told('connection.moved').length, 1)
     assert.equal(world.migrations[0]?.connectionsMoved, 1)
   },

@@ -134,18 +134,23 @@ export class Judge implements Witness {
 
   // ----------------------------------------------------------------------------------------------------------- the panel
 
+  /** To be called of each call that changes something, when it starts. */
+  mayCall(process: Process, what: string): void {
+    const { now, setup, lease } = this.#world
+    // Where targets enforce fencing it is they who refuse a late call.
+    const timeoutMs = setup.panel.fencing === 'enforced' ? 0 : (setup.policy.migration?.timeoutMs ?? 20_000)
+    if (lease.holder !== this.#holders.get(process) || lease.until - now < timeoutMs)
+      this.report('I3', `${process.name} ${what} with a lease that does not outlive the call`)
+  }
+
   moveStarted(process: Process, move: Move): void {
     const world = this.#world
-    const { now, setup, lease } = world
+    const { now, setup } = world
     const { from, to, connection, key } = move
     const record = key.slice(0, key.lastIndexOf('/'))
     const migrationId = key.slice(0, key.indexOf('/'))
     const who = `${connection.id} from ${from.id} to ${to.id}`
-    // Where targets enforce fencing it is they who refuse a late call.
-    const timeoutMs = setup.panel.fencing === 'enforced' ? 0 : (setup.policy.migration?.timeoutMs ?? 20_000)
-
-    if (lease.holder !== this.#holders.get(process) || lease.until - now < timeoutMs)
-      this.report('I3', `${process.name} moves ${who} with a lease that does not outlive the call`)
+    this.mayCall(process, `moves ${who}`)
     const known = this.#keys.get(record)
     if (known !== undefined && known !== key) this.report('I4', `${who} is repeated with the key ${key} while ${known} is not undone`)
     this.#keys.set(record, key)

@@ -69,6 +69,8 @@ export interface Witness {
   listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void
   counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void
   leads(process: Process, holder: string, token: number): void
+  /** Of each call that changes something. */
+  mayCall(process: Process, what: string): void
   moveStarted(process: Process, move: Move): void
   granted(move: Move, user: TrueUser): void
   revoked(move: Move, user: TrueUser): void
@@ -465,6 +467,7 @@ export class World {
     if (has('complete'))
       mover.complete = (move) =>
         call('complete', move, async () => {
+          this.judge.mayCall(process, `takes ${move.connection.id} off ${move.from.id}`)
           await this.#latency(5, 100)
           if (this.strikes('mover.fails_complete')) throw new Error('could not revoke')
           const user = this.users.get(move.connection.id)
@@ -499,6 +502,7 @@ export class World {
     if (has('rollback'))
       mover.rollback = (move) =>
         call('rollback', move, async () => {
+          this.judge.mayCall(process, `rolls ${move.connection.id} back`)
           await this.#latency(5, 100)
           this.judge.rollbackAsked(move)
           if (this.strikes('mover.fails_rollback')) throw new Error('could not undo')
