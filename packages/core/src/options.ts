@@ -244,7 +244,7 @@ const optionsSchema = z.strictObject({
     .max(16)
     .optional(),
   notifier: port({ needs: ['deliver'] }).optional(),
-  metrics: port({ needs: ['count', 'gauge', 'observe'] }).optional(),
+  metrics: port({ needs: ['count', 'gauge', 'observe'], may: ['collecting', 'forget'] }).optional(),
   clock: port({ needs: ['now', 'setTimeout'], may: ['defer'] }).optional(),
   random: z.custom<object>((value) => typeof value === 'function', 'must be a function').optional(),
 })

@@ -11,6 +11,7 @@ import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, St
 import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
 import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import { Bus } from '../telling/bus.ts'
+import { Meter, type Metering } from '../telling/meter.ts'
 import { guarded, narrator } from '../telling/narrator.ts'
 import { callOut, collect, newId, sleep } from '../time.ts'
 import type {
@@ -43,6 +44,7 @@ export interface EngineParts extends Ports {
   readonly logger: Logger
   readonly policy: ResolvedPolicy
   readonly policyInput: PolicyInput
+  readonly metering: Metering | null
 }
 
 export class Engine implements Pintail {
@@ -59,6 +61,7 @@ export class Engine implements Pintail {
   #campaigner: Term | null = null
   #waiters: (() => void)[] = []
   #leading: Promise<void> | null = null
+  #meter: Disposable | null = null
   #renewal: Timer | null = null
   #stopped: Promise<void> | null = null
   #state: FleetStatus['state'] = 'idle'
@@ -83,6 +86,7 @@ export class Engine implements Pintail {
       narrate(event)
       if (event.seq > 0) this.#term?.told()
     })
+    if (this.#parts.metering) this.#meter = new Meter(this, this.#parts.metering)
     this.#tellMissing()
     this.#leading = this.#campaign()
   }
@@ -223,6 +227,7 @@ export class Engine implements Pintail {
     await this.#leading?.catch(() => {})
     for (const wake of this.#waiters.splice(0)) wake()
     this.#state = 'stopped'
+    this.#meter?.[Symbol.dispose]()
     this.#bus.close()
   }
 
