@@ -4,11 +4,13 @@ import type {
   Coordinates,
   DecisionRecord,
   Evacuation,
+  EvacuationId,
   GuardCode,
   Incident,
   Json,
   JsonObject,
   Migration,
+  MigrationId,
   MigrationReason,
   MigrationStatus,
   Mobility,
@@ -374,6 +376,32 @@ export interface MetricLabels {
 export type MetricName = keyof MetricLabels
 type Unlabelled = Readonly<Record<never, string>>
 type OpenStatus = Exclude<MigrationStatus, 'completed' | 'failed' | 'cancelled'>
+
+/**
+ * One call to a mover, a notifier or a registry that belongs to an evacuation, as published on the diagnostics channels
+ * `tracing:pintail.call:start` and `tracing:pintail.call:asyncEnd` (the same object). `pintail.event` has each event.
+ * `@pintail/adapters/opentelemetry` makes spans of them. What a call resolved with is never in it.
+ */
+export interface TracedCall {
+  readonly port: 'mover' | 'notifier' | 'registry'
+  /** As `move` or `prepare`. */
+  readonly method: string
+  /** Null: the evacuation is not known, or over. */
+  readonly evacuationId: EvacuationId | null
+  readonly migrationId: MigrationId | null
+  /** Holds the user's references and the servers' addresses: a subscriber keeps those to itself. */
+  readonly move: Move | null
+  readonly serverId: ServerId | null
+  /** By the engine's clock, milliseconds. */
+  readonly startedAt: number
+  endedAt: number | null
+  /** What it threw, or why it was given up; null: it has succeeded, or goes on. */
+  failure: unknown
+  /** A subscriber of the start may set it: the port gets it as `ctx.traceparent`. */
+  traceparent?: string
+  /** A subscriber of the start may set it: runs the call, once and at once, with its own context active. */
+  within?: <T>(call: () => T) => T
+}
 
 /** pino's shape; silent by default. */
 export interface Logger {

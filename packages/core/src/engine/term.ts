@@ -26,6 +26,7 @@ import type {
 } from '../ports.ts'
 import { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
+import { traced } from '../telling/tracing.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
@@ -157,7 +158,14 @@ export class Term {
       ? async (server: Server, status: ServerStatus) => {
           // No registry fences: a late leader must not overwrite what an operator has said since.
           if (!this.#outlives(statusCallMs)) throw new PintailError('aborted', 'the lease does not outlive the call')
-          await callOut(clock, statusCallMs, stopping, 'the registry', (ctx) => set(server, status, ctx))
+          const about = { port: 'registry', method: 'setServerStatus', serverId: server.id, evacuationId: null, migrationId: null } as const
+          await callOut(
+            clock,
+            statusCallMs,
+            stopping,
+            'the registry',
+            traced(clock, about, (ctx) => set(server, status, ctx)),
+          )
         }
       : null
     const homing = new Homing(
