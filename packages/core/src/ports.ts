@@ -330,7 +330,7 @@ export interface MetricLabels {
   pintail_probes_total: { readonly prober: string; readonly outcome: 'answered' | 'silent' | 'error' }
   pintail_probe_packets_total: { readonly prober: string; readonly result: 'received' | 'lost' }
   pintail_probe_rtt_seconds: { readonly prober: string }
-  pintail_registry_list_age_seconds: Unlabelled
+  pintail_registry_list_timestamp_seconds: Unlabelled
   pintail_registry_skipped_rows: Unlabelled
   // What follows from it.
   pintail_incidents_open: Unlabelled

@@ -49,7 +49,8 @@ test('an outage is told in figures: verdicts, incident, moves, migrations, calls
   expect(read('pintail_incidents_open')).toBe(1)
   expect(read('pintail_incidents_opened_total', { scope: 'all' })).toBe(1)
   const opened = fleet.events.find((event) => event.type === 'incident.opened')
-  const tookMs = (opened?.at ?? 0) - ((opened?.data as { suspectedAt?: number }).suspectedAt ?? 0)
+  if (opened?.type !== 'incident.opened') throw new Error('no incident')
+  const tookMs = opened.at - opened.data.suspectedAt
   expect(read('pintail_detection_seconds_sum')).toBeCloseTo(tookMs / 1000, 1)
   expect(read('pintail_moves_total', { outcome: 'moved' })).toBe(10)
   const created = fleet.events.filter(({ type }) => type === 'migration.created').length

@@ -175,16 +175,16 @@ export class Meter implements Disposable {
     const status = this.#engine.status()
     this.#sampledAt = this.#clock.now()
     const set = <K extends MetricName>(name: K, labels: MetricLabels[K], value: number) => this.#tell.gauge(name, labels, value)
+    const wall = (at: number): number => (this.#wallNow() - (status.at - at)) / 1000
     set('pintail_leading', {}, status.state === 'leading' ? 1 : 0)
     // Nobody has looked yet: then it stays away, or 0, and never says that all is well.
-    if (status.lastCheckAt !== null)
-      set('pintail_last_cycle_timestamp_seconds', {}, (this.#wallNow() - (status.at - status.lastCheckAt)) / 1000)
+    if (status.lastCheckAt !== null) set('pintail_last_cycle_timestamp_seconds', {}, wall(status.lastCheckAt))
     for (const verdict of Object.keys(status.counts) as VerdictKind[]) set('pintail_servers', { verdict }, status.counts[verdict])
     const healthy = status.vantages.filter((one) => one.healthy).length
     set('pintail_vantages', { state: 'healthy' }, healthy)
     set('pintail_vantages', { state: 'lost' }, status.vantages.length - healthy)
     const { listedAt, skippedRows } = status.registry
-    if (listedAt !== null) set('pintail_registry_list_age_seconds', {}, Math.max(0, status.at - listedAt) / 1000)
+    if (listedAt !== null) set('pintail_registry_list_timestamp_seconds', {}, wall(listedAt))
     set('pintail_registry_skipped_rows', {}, skippedRows)
     set('pintail_incidents_open', {}, status.incidents.length)
     set('pintail_failing_domains', {}, status.failingDomains.length)
