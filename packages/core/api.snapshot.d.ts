@@ -359,6 +359,7 @@ export { memoryMover } from "./memory/mover.js";
 export { type MemoryFleet, type MemoryRegistry, memoryRegistry } from "./memory/registry.js";
 export { type MemoryStoreOptions, memoryStore } from "./memory/store.js";
 export type { PintailOptions } from "./options.js";
+export { policyJsonSchema } from "./options.js";
 export type * from "./ports.js";
 export { allOf, anyOf, quorumOf } from "./probers/composite.js";
 export { addressOf } from "./probers/host.js";
@@ -445,6 +446,7 @@ export interface ResolvedPolicy {
 }
 export declare function resolvePolicy(code?: PolicyInput, patch?: PolicyInput): ResolvedPolicy;
 export declare function parseOptions(input: PintailOptions): ResolvedPolicy;
+export declare function policyJsonSchema(target?: "draft-7" | "draft-2020-12" | "openapi-3.0"): JsonObject;
 export declare function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject;
 
 // ─── dist/ports.d.ts
@@ -799,7 +801,7 @@ export declare function problemText(problems: readonly Problem[]): string;
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
 import type { SampleInput } from "./ports.js";
 import type { ServerRef } from "./rows.js";
-import type { DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
+import type { DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStats, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
 export type Listener<T extends EventType | "*"> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown;
 export interface MigrationFilter {
     readonly status?: readonly MigrationStatus[];
@@ -835,6 +837,11 @@ export interface PauseOptions {
     readonly reason?: string;
     readonly forMs?: number;
 }
+export interface EventPage {
+    readonly events: readonly PintailEvent[];
+    readonly oldestSeq: number;
+    readonly lastSeq: number;
+}
 export interface Pintail {
     start(): Promise<void>;
     stop(options?: {
@@ -845,6 +852,11 @@ export interface Pintail {
         readonly after?: number;
         readonly signal?: AbortSignal;
     }): AsyncIterable<PintailEvent>;
+    replay(query?: {
+        readonly after?: number;
+        readonly limit?: number;
+        readonly signal?: AbortSignal;
+    }): Promise<EventPage>;
     status(): FleetStatus;
     plan(request: PlanRequest): Promise<Plan>;
     execute(plan: Plan): Promise<Evacuation>;
@@ -867,6 +879,7 @@ export interface Pintail {
         cancel(id: string): Promise<Migration>;
         retry(id: string): Promise<Migration>;
         delete(id: string): Promise<void>;
+        stats(): Promise<MigrationStats>;
     };
     readonly evacuations: {
         list(): Promise<readonly Evacuation[]>;
@@ -889,7 +902,9 @@ export interface Pintail {
         update(patch: PolicyInput, options: {
             readonly ifVersion: number;
         }): Promise<PolicyView>;
-        reset(): Promise<PolicyView>;
+        reset(options?: {
+            readonly ifVersion?: number;
+        }): Promise<PolicyView>;
     };
 }
 
@@ -1966,6 +1981,19 @@ export interface Migration {
     readonly warnings: readonly string[];
     readonly version: number;
 }
+export interface MigrationStats {
+    readonly total: number;
+    readonly byStatus: Readonly<Record<MigrationStatus, number>>;
+    readonly successRate: number | null;
+    readonly averageDurationSeconds: number | null;
+    readonly totalSavingsEurHour: number;
+    readonly totalSavingsEurMonth: number;
+    readonly failuresByReason: Readonly<Partial<Record<MigrationReason, number>>>;
+    readonly failures: readonly {
+        readonly error: string;
+        readonly count: number;
+    }[];
+}
 export type MoveState = {
     readonly state: "pending";
 } | {
@@ -2415,7 +2443,7 @@ export {};
 
 // ─── dist/wire.d.ts
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
-import type { Migration } from "./vocabulary.js";
+import type { DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationStats, PauseScope, Plan, PolicySource, ServerReport } from "./vocabulary.js";
 export type { EventType, PintailEvent, PintailEvents } from "./events.js";
 declare const times: readonly [
     "at",
@@ -2470,3 +2498,92 @@ export interface WireMigration extends Wire<Migration> {
 export declare function toSnake<T>(value: T): Wire<T>;
 export declare function toWire<E extends PintailEvent>(event: E): WireEvent<E["type"]>;
 export declare function migrationToWire(migration: Migration): WireMigration;
+export type WireServer = Wire<ServerReport>;
+export type WireEvacuation = Wire<Evacuation>;
+export type WireIncident = Wire<Incident>;
+export type WireDecision = Wire<DecisionRecord>;
+export type WireStats = Wire<MigrationStats>;
+export type WirePause = Wire<FleetStatus["pauses"][number]>;
+export type WirePauseScope = Wire<PauseScope>;
+export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations"> {
+    readonly migrations: readonly WireMigration[];
+}
+export interface WirePage {
+    readonly total: number;
+    readonly limit: number;
+    readonly offset: number;
+}
+export interface WireMigrationPage extends WirePage {
+    readonly migrations: readonly WireMigration[];
+}
+export interface WireEvacuationPage extends WirePage {
+    readonly evacuations: readonly WireEvacuation[];
+}
+export interface WireIncidentPage extends WirePage {
+    readonly incidents: readonly WireIncident[];
+}
+export interface WireServerPage extends WirePage {
+    readonly servers: readonly WireServer[];
+    readonly state: FleetStatus["state"];
+    readonly at: string;
+    readonly counts: FleetStatus["counts"];
+    readonly last_seq: number;
+}
+export interface WireActiveMigrations {
+    readonly migration: WireMigration | null;
+    readonly migrations: readonly WireMigration[];
+}
+export interface WirePlan extends Omit<Wire<Plan>, "placements" | "basis"> {
+    readonly placements: readonly (Omit<Wire<Plan["placements"][number]>, "connections"> & {
+        readonly connections: number;
+        readonly connection_ids: readonly string[];
+    })[];
+    readonly unplaced_total: number;
+}
+export interface WirePolicy {
+    readonly policy: {
+        readonly [group: string]: unknown;
+    };
+    readonly sources: Readonly<Record<string, PolicySource>>;
+    readonly version: number;
+}
+export interface WireProblem {
+    readonly type: string;
+    readonly title: string;
+    readonly status: number;
+    readonly detail: string;
+    readonly code: string;
+    readonly remedy?: string;
+    readonly errors?: readonly {
+        readonly path: string;
+        readonly message: string;
+        readonly remedy?: string;
+    }[];
+    readonly differences?: readonly string[];
+}
+export type WireStreamWord = {
+    readonly type: "snapshot";
+    readonly seq: number;
+    readonly timestamp: string;
+    readonly data: WireStatus;
+} | {
+    readonly type: "stream.reset";
+    readonly seq: 0;
+    readonly timestamp: string;
+    readonly data: {
+        readonly reason: "cursor_too_old" | "cursor_unknown";
+        readonly after: number | null;
+        readonly oldest_seq: number;
+    };
+} | {
+    readonly type: "stream.closed";
+    readonly seq: 0;
+    readonly timestamp: string;
+    readonly data: {
+        readonly reason: "too_slow" | "shutting_down" | "expired" | "cursor_too_old" | "unavailable";
+        readonly after: number;
+    };
+};
+export type WireMessage = WireEvent | WireStreamWord;
+export declare function statusToWire(status: FleetStatus): WireStatus;
+export declare function planToWire(plan: Plan, limit?: number): WirePlan;

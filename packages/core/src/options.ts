@@ -537,6 +537,11 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
   })
 }
 
+/** The JSON Schema of a policy as code, file or patch may say it, without the rules that no schema can say. */
+export function policyJsonSchema(target: 'draft-7' | 'draft-2020-12' | 'openapi-3.0' = 'draft-7'): JsonObject {
+  return z.toJSONSchema(policySchema, { target, io: 'input', unrepresentable: 'any' }) as unknown as JsonObject
+}
+
 /** Where null is a value of its own and takes nothing back. */
 const nullable = /^(detect\.(confirm|falseEvacuationsPerMonth)|placement\.(defaultCapacity|maxArrivals)|migration\.rates\.\w+)$/
 
