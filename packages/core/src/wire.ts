@@ -138,7 +138,12 @@ export function migrationToWire(migration: Migration): WireMigration {
 // ------------------------------------------------------------------------------------------- answers of the HTTP API
 
 export type WireServer = Wire<ServerReport>
-export type WireEvacuation = Wire<Evacuation>
+/** Of long lists of users the first are named; the totals count all. */
+export interface WireEvacuation extends Wire<Evacuation> {
+  readonly unplaced_total: number
+  /** Null: everybody on the sources. */
+  readonly only_connections_total: number | null
+}
 export type WireIncident = Wire<Incident>
 export type WireDecision = Wire<DecisionRecord>
 export type WireStats = Wire<MigrationStats>
@@ -146,8 +151,9 @@ export type WirePause = Wire<FleetStatus['pauses'][number]>
 export type WirePauseScope = Wire<PauseScope>
 
 /** The whole picture; `last_seq` is the cursor of the events that come after it. */
-export interface WireStatus extends Omit<Wire<FleetStatus>, 'migrations'> {
+export interface WireStatus extends Omit<Wire<FleetStatus>, 'migrations' | 'evacuations'> {
   readonly migrations: readonly WireMigration[]
+  readonly evacuations: readonly WireEvacuation[]
 }
 
 /** One page of a listing, newest first; `total` counts all that match. */
@@ -220,7 +226,7 @@ export type WireStreamWord =
       readonly type: 'stream.reset'
       readonly seq: 0
       readonly timestamp: string
-      readonly data: { readonly reason: 'cursor_too_old' | 'cursor_unknown'; readonly after: number | null; readonly oldest_seq: number }
+      readonly data: { readonly reason: 'cursor_too_old' | 'cursor_unknown'; readonly after: number | null }
     }
   /** The last message: why the server ends the stream. Go on from `after`. */
   | {
@@ -238,7 +244,22 @@ export type WireMessage = WireEvent | WireStreamWord
 
 /** The whole picture, with migrations as seed 004's records. */
 export function statusToWire(status: FleetStatus): WireStatus {
-  return { ...toSnake({ ...status, migrations: [] }), migrations: status.migrations.map(migrationToWire) }
+  const { migrations, evacuations, ...rest } = status
+  return {
+    ...toSnake(rest),
+    migrations: migrations.map(migrationToWire),
+    evacuations: evacuations.map((evacuation) => evacuationToWire(evacuation)),
+  }
+}
+
+/** @param limit how many users are named in each of its lists */
+export function evacuationToWire(evacuation: Evacuation, limit = 50): WireEvacuation {
+  const { unplaced, onlyConnections } = evacuation
+  return {
+    ...toSnake({ ...evacuation, unplaced: unplaced.slice(0, limit), onlyConnections: onlyConnections?.slice(0, limit) ?? null }),
+    unplaced_total: unplaced.length,
+    only_connections_total: onlyConnections?.length ?? null,
+  }
 }
 
 /** @param limit how many connections are named for each placement, and how many of those that find no place */
