@@ -40,7 +40,7 @@ export const hubLimits: HubLimits = {
   flushMs: 20,
   beatMs: 15_000,
   maxAgeMs: 3_600_000,
-  graceMs: 5000,
+  graceMs: 30_000,
 }
 /** How old a snapshot may be that one more client gets; the events since then come after it. */
 const snapshotAgeMs = 1000
