@@ -6,6 +6,7 @@ import type {
   MigrationReason,
   MigrationStatus,
   Mode,
+  PintailEvents,
   UnplacedCode,
   VerdictKind,
 } from '@pintail/core'
@@ -77,6 +78,39 @@ const verdicts = all<VerdictKind>({ up: 1, suspect: 1, down: 1, unknown: 1 })
 const modes = all<Mode>({ observe: 1, suggest: 1, auto: 1 })
 const unplaced = all<UnplacedCode>({ pinned: 1, no_capacity: 1, no_candidate: 1, refused_everywhere: 1, being_moved: 1 })
 const outcomes = all<CallOutcome>({ ok: 1, rejected: 1, unavailable: 1, timeout: 1, aborted: 1, fenced: 1, conflict: 1, error: 1 })
+const warnings = all<PintailEvents['warning']['code']>({
+  aborted: 1,
+  already_started: 1,
+  conflict: 1,
+  events_lagged: 1,
+  fenced: 1,
+  guard_denied: 1,
+  illegal_transition: 1,
+  internal: 1,
+  invalid_argument: 1,
+  invalid_host: 1,
+  invalid_options: 1,
+  invalid_row: 1,
+  not_found: 1,
+  not_leader: 1,
+  not_started: 1,
+  nothing_to_move: 1,
+  plan_stale: 1,
+  policy_stale: 1,
+  prober_unavailable: 1,
+  rejected: 1,
+  stopped: 1,
+  target_full: 1,
+  timeout: 1,
+  unavailable: 1,
+  unknown_host: 1,
+  unsupported: 1,
+  listener_failed: 1,
+  sink_failed: 1,
+  capability_missing: 1,
+  registry_stale: 1,
+  advice: 1,
+})
 const scopes = ['all', 'audience'] as const
 const truths = ['true', 'false'] as const
 
@@ -242,7 +276,7 @@ export const catalogue: { readonly [K in MetricName]: MetricSpec<MetricLabels[K]
   },
   pintail_store_writable: { type: 'gauge', help: '0 while nothing can be written, and so nothing moved', labels: {} },
   pintail_journal_last_seq: { type: 'gauge', help: 'Number of the newest entry of the journal', labels: {} },
-  pintail_warnings_total: { type: 'counter', help: 'Warnings, by code', labels: { code: { open: 'the codes of `warning`, about 30' } } },
+  pintail_warnings_total: { type: 'counter', help: 'Warnings, by code', labels: { code: warnings }, zero: true },
   pintail_server_up: { type: 'gauge', help: '1 while this server is up, else 0', labels: { server_id: ids }, perServer: true },
   pintail_server_rtt_seconds: {
     type: 'gauge',

@@ -30,8 +30,7 @@ test.each(clients)('after one outage every figure is there: %s', async (_, clien
   expect(contentType).toMatch(/^text\/plain; version=/)
   const series = seriesOf(body)
   const told = new Set([...series.keys()].map((key) => key.replace(/\{.*/, '').replace(/_(bucket|sum|count)$/, '')))
-  // One of them needs a warning, and nothing was wrong.
-  expect(Object.keys(catalogue).filter((name) => !told.has(name))).toEqual(['pintail_warnings_total'])
+  expect(Object.keys(catalogue).filter((name) => !told.has(name))).toEqual([])
   expect(series.get('pintail_moves_total{outcome="moved"}')).toBe(10)
   expect(series.get('pintail_servers{verdict="down"}')).toBe(1)
   expect(series.get('pintail_leading')).toBe(1)
