@@ -87,7 +87,8 @@ export class Engine implements Pintail {
       narrate(event)
       if (event.seq > 0) this.#term?.told()
     })
-    if (this.#parts.metering) this.#meter = new Meter(this, this.#parts.metering)
+    if (this.#parts.metering)
+      this.#meter = new Meter({ bus: this.#bus, status: (withServers) => this.#status(withServers) }, this.#parts.metering)
     this.#tellMissing()
     this.#leading = this.#campaign()
   }
@@ -281,7 +282,11 @@ export class Engine implements Pintail {
   }
 
   status(): FleetStatus {
-    if (this.#term) return { ...this.#term.status(), state: this.#state }
+    return this.#status(true)
+  }
+
+  #status(withServers: boolean): FleetStatus {
+    if (this.#term) return { ...this.#term.status(withServers), state: this.#state }
     return { ...idleStatus, state: this.#state, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
   }
 

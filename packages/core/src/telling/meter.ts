@@ -1,9 +1,9 @@
 import { errorText } from '../errors.ts'
 import type { PintailEvent } from '../events.ts'
 import type { Clock, Logger, MetricLabels, MetricName, Metrics, Timer } from '../ports.ts'
-import type { Pintail } from '../surface.ts'
 import { systemClock } from '../time.ts'
 import type { FleetStatus, GuardCode, Migration, MigrationId, MigrationReason, ServerReport, VerdictKind } from '../vocabulary.ts'
+import type { Bus } from './bus.ts'
 import { type Teller, teller } from './measured.ts'
 
 /** Without a reader that says when, gauges are set this often; and never more often than the other, milliseconds. */
@@ -41,7 +41,7 @@ export function metering(metrics: Metrics, clock: Clock, logger: Logger): Meteri
  * Dispose when the engine has stopped: the last look is taken then.
  */
 export class Meter implements Disposable {
-  readonly #engine: Pick<Pintail, 'on' | 'status'>
+  readonly #status: (withServers: boolean) => FleetStatus
   readonly #metrics: Metrics
   readonly #tell: Teller
   readonly #clock: Clock
@@ -55,13 +55,13 @@ export class Meter implements Disposable {
   #sampledAt = Number.NEGATIVE_INFINITY
   #timer: Timer | null = null
 
-  constructor(engine: Pick<Pintail, 'on' | 'status'>, { metrics, tell, clock, wallNow }: Metering) {
-    this.#engine = engine
+  constructor({ bus, status }: { bus: Bus; status: (withServers: boolean) => FleetStatus }, { metrics, tell, clock, wallNow }: Metering) {
+    this.#status = status
     this.#metrics = metrics
     this.#tell = tell
     this.#clock = clock
     this.#wallNow = wallNow
-    this.#held.push(engine.on('*', (event) => this.#heard(event)))
+    this.#held.push(bus.on('*', (event) => this.#heard(event)))
     const reading = metrics.collecting?.(() => this.#sampleDue())
     if (reading) this.#held.push(reading)
     else this.#sampleLater()
@@ -154,7 +154,7 @@ export class Meter implements Disposable {
   /** Those of a former leader were created in another process. */
   #about(id: MigrationId): { readonly reason: MigrationReason; readonly savings: number | null } | undefined {
     if (!this.#known.has(id))
-      for (const one of this.#engine.status().migrations) this.#known.set(one.id, { reason: one.reason, savings: one.savingsEurHour })
+      for (const one of this.#status(false).migrations) this.#known.set(one.id, { reason: one.reason, savings: one.savingsEurHour })
     return this.#known.get(id)
   }
 
@@ -172,7 +172,8 @@ export class Meter implements Disposable {
   }
 
   #sample(): void {
-    const status = this.#engine.status()
+    const most = Math.min(mostServers, Math.max(0, Math.floor(this.#metrics.perServer ?? 0)))
+    const status = this.#status(most > 0)
     this.#sampledAt = this.#clock.now()
     const set = <K extends MetricName>(name: K, labels: MetricLabels[K], value: number) => this.#tell.gauge(name, labels, value)
     const wall = (at: number): number => (this.#wallNow() - (status.at - at)) / 1000
@@ -196,7 +197,7 @@ export class Meter implements Disposable {
     this.#sampleQueue(status.migrations)
     this.#sampleGuards(status)
     this.#sampleObservations(status)
-    this.#sampleServers(status.servers)
+    if (most > 0) this.#sampleServers(status.servers, most)
   }
 
   #sampleQueue(migrations: readonly Migration[]): void {
@@ -228,9 +229,7 @@ export class Meter implements Disposable {
     }
   }
 
-  #sampleServers(servers: readonly ServerReport[]): void {
-    const most = Math.min(mostServers, Math.max(0, Math.floor(this.#metrics.perServer ?? 0)))
-    if (most === 0) return
+  #sampleServers(servers: readonly ServerReport[], most: number): void {
     // By id, so that the same servers keep their series while others come and go.
     const those = servers.length <= most ? servers : [...servers].sort((a, b) => (a.serverId < b.serverId ? -1 : 1)).slice(0, most)
     const ids = new Set<string>(those.map(({ serverId }) => serverId))
