@@ -1,11 +1,12 @@
 import { createFleet, type Fleet, type FleetOptions } from '@pintail/core/testing'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import pintail, { type Authorize, type MetricsRegistry } from '../src/index.ts'
+import { undocumented } from './document.ts'
 
 export interface Api {
   readonly app: FastifyInstance
   readonly fleet: Fleet
-  /** One request, while virtual time goes on. */
+  /** One request, while virtual time goes on. An answer that is not as documented throws. */
   ask(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>
   /** The same with If-Match: whatever there is. */
   act(path: string, body?: unknown): Promise<Reply>
@@ -40,9 +41,9 @@ export async function api(options: ApiOptions = {}): Promise<Api> {
     ...(routePrefix !== undefined && { routePrefix }),
     ...(metricsRegistry && { metricsRegistry }),
   })
-  const ask: Api['ask'] = async (method, path, body, headers = {}) => {
+  const ask: Api['ask'] = async (method, path, payload, headers = {}) => {
     const request: InjectOptions = { method, url: `${routePrefix ?? '/pintail'}${path}`, headers }
-    const asked: Promise<LightMyRequestResponse> = app.inject({ ...request, ...(body !== undefined && { payload: body as object }) })
+    const asked: Promise<LightMyRequestResponse> = app.inject({ ...request, ...(payload !== undefined && { payload: payload as object }) })
     let isOver = false
     const over = asked.finally(() => {
       isOver = true
@@ -50,7 +51,12 @@ export async function api(options: ApiOptions = {}): Promise<Api> {
     while (!isOver) await fleet.advance(10)
     const answer = await over
     const isJson = String(answer.headers['content-type']).includes('json')
-    return { status: answer.statusCode, body: isJson ? answer.json() : answer.body, headers: answer.headers as Record<string, string> }
+    const { statusCode: status } = answer
+    const body = isJson ? answer.json() : answer.body
+    // Every answer that a test sees is held against the document.
+    const wrong = undocumented({ method, path, status, contentType: String(answer.headers['content-type']), body })
+    if (wrong !== null) throw new Error(`${method} ${path}: ${wrong}`)
+    return { status, body, headers: answer.headers as Record<string, string> }
   }
   return {
     app,

@@ -113,7 +113,7 @@ function mountRest(scope: FastifyInstance, answerAll: (request: FastifyRequest, 
       method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
       url,
       exposeHeadRoute: true,
-      config: { swaggerTransform: false } as object,
+      schema: { hide: true } as object,
       onRequest: async (request, reply) => answerAll(request, reply),
       handler: answerAll,
     })

@@ -26,7 +26,7 @@ const descriptions: Readonly<Record<number, string>> = {
   412: 'It has changed since it was read',
   413: 'The body is too large',
   415: 'JSON only',
-  422: 'The Idempotency-Key was used for another request',
+  422: 'The Idempotency-Key was used for another request, or a part of this is not built yet',
   426: 'A WebSocket only',
   428: 'If-Match is missing',
   429: 'Too many live streams',

@@ -111,7 +111,7 @@ export const policyEndpoints = [
     tag: 'policy',
     body: (target: Target) => schemaToWire(policyJsonSchema(target)) as JsonObject,
     success,
-    problems: [412, 428],
+    problems: [412, 422, 428],
     ifMatch: 'needed',
     async handle({ engine, body, ifMatch }) {
       const ifVersion = versionOf(ifMatch, engine.policy.get().version)
