@@ -67,13 +67,13 @@ test('what was told is what happened', async () => {
     expect([port, await value(`sum(pintail_call_duration_seconds_count{port="${port}",outcome="ok"})`)]).not.toEqual([port, undefined])
 })
 
-test("the example rules give seed 004's figures, and no alert that pages is firing", async () => {
+test('the example rules give the figures of seed 004, and no alert that pages is firing', async () => {
   expect((await prometheus.until('pintail:migrations:success_ratio'))[0]?.value).toBe(1)
   expect((await prometheus.until('pintail:migration_duration_seconds:mean'))[0]?.value).toBeGreaterThanOrEqual(0)
   expect(await prometheus.query('ALERTS{alertstate="firing",severity="page"}')).toEqual([])
 })
 
-test("the service's requests, and Node's own figures, are there too", async () => {
+test('requests to the service, and the use of memory and event loop, are there too', async () => {
   expect((await prometheus.until('pintail_http_request_duration_seconds_count{route="/metrics",status="200"}'))[0]?.value).toBeGreaterThan(
     1,
   )

@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest'
+import { idleStatus } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
+import type { PintailEvent } from '../events.ts'
 import type { ConnectionMover, Metrics } from '../ports.ts'
 import { createFleet, fakeClock } from '../testing/index.ts'
+import { Bus } from './bus.ts'
 import { timed } from './measured.ts'
+import { Meter, metering } from './meter.ts'
 
 /** Keeps figures as Prometheus would: counters add up, gauges have their last value, distributions a count and a sum. */
 function ledger(more: Partial<Metrics> = {}) {
@@ -96,9 +100,31 @@ test('what fails is told by how it failed', async () => {
   expect(read('pintail_moves_total', { outcome: 'failed' })).toBeGreaterThan(0)
   expect(read('pintail_move_failures_total', { permanent: 'true', rolled_back: 'false' })).toBeGreaterThan(0)
   expect(read('pintail_migrations_total', { status: 'failed', reason: 'server-down' })).toBeGreaterThan(0)
+  expect(read('pintail_migration_failures_total', { reason: 'server-down', rollback: 'none' })).toBeGreaterThan(0)
   expect(read('pintail_unplaced_total', { code: 'refused_everywhere' })).toBeGreaterThan(0)
   expect(read('pintail_call_duration_seconds_count', { port: 'mover', method: 'move', outcome: 'rejected' })).toBeGreaterThan(0)
   await fleet.stop()
+})
+
+test('savings are the sum of what completed migrations save, and may be less than nothing', () => {
+  const { metrics, read } = ledger()
+  const clock = fakeClock()
+  const bus = new Bus({ debug() {}, info() {}, warn() {}, error() {} }, () => clock.now())
+  const status = () => ({ ...idleStatus, at: clock.now() })
+  using _ = new Meter({ bus, status }, metering(metrics, clock, { debug() {}, info() {}, warn() {}, error() {} }))
+  const tell = (event: object) => bus.publish({ seq: 1, at: 0, ...event } as PintailEvent)
+  const migrate = (id: string, savingsEurHour: number | null, end: object) => {
+    tell({ type: 'migration.created', data: { id, status: 'scheduled', reason: 'cost-optimization', savingsEurHour } })
+    tell({ data: { id }, ...end })
+  }
+  const completed = (id: string) => ({ type: 'migration.completed', data: { id, durationSeconds: 2 } })
+  migrate('a', 0.5, completed('a'))
+  migrate('b', -0.75, completed('b'))
+  migrate('c', null, completed('c'))
+  migrate('d', 9, { type: 'migration.failed', data: { id: 'd', rollbackSuccess: false } })
+  migrate('e', 9, { type: 'migration.cancelled', data: { id: 'e' } })
+  expect(read('pintail_migration_savings_eur_per_hour')).toBe(-0.25)
+  expect(read('pintail_migration_failures_total', { reason: 'cost-optimization', rollback: 'incomplete' })).toBe(1)
 })
 
 test('a call that ignores its signal is told at its time-out, once', async () => {
