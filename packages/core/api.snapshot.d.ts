@@ -451,7 +451,7 @@ export declare function mergePatch(base: JsonObject, patch: PolicyInput): JsonOb
 
 // ─── dist/ports.d.ts
 import type { PintailError } from "./errors.js";
-import type { ConnectionId, Coordinates, DecisionRecord, Evacuation, Incident, Json, JsonObject, Migration, MigrationReason, Mobility, Move, MoveRecord, Needs, OperatorWord, PendingRevoke, ProbeFailure, Server, ServerId, ServerStatus, Token } from "./vocabulary.js";
+import type { ConnectionId, Coordinates, DecisionRecord, Evacuation, EvacuationId, GuardCode, Incident, Json, JsonObject, Migration, MigrationId, MigrationReason, MigrationStatus, Mobility, Mode, Move, MoveRecord, Needs, OperatorWord, PendingRevoke, ProbeFailure, Server, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
 export interface CallContext {
     readonly signal: AbortSignal;
     readonly traceparent?: string;
@@ -580,6 +580,137 @@ export interface Metrics {
     count(name: string, labels: Readonly<Record<string, string>>, by: number): void;
     gauge(name: string, labels: Readonly<Record<string, string>>, value: number): void;
     observe(name: string, labels: Readonly<Record<string, string>>, value: number): void;
+    collecting?(sample: () => void): Disposable;
+    forget?(name: string, labels: Readonly<Record<string, string>>): void;
+    readonly perServer?: number;
+}
+export type CallOutcome = "ok" | "rejected" | "unavailable" | "timeout" | "aborted" | "fenced" | "conflict" | "error";
+export interface MetricLabels {
+    pintail_leading: Unlabelled;
+    pintail_leader_changes_total: {
+        readonly change: "acquired" | "lost";
+    };
+    pintail_last_cycle_timestamp_seconds: Unlabelled;
+    pintail_servers: {
+        readonly verdict: VerdictKind;
+    };
+    pintail_verdict_changes_total: {
+        readonly verdict: VerdictKind;
+        readonly scope: "all" | "audience";
+    };
+    pintail_vantages: {
+        readonly state: "healthy" | "lost";
+    };
+    pintail_observations_total: {
+        readonly result: "taken" | "refused";
+    };
+    pintail_probes_total: {
+        readonly prober: string;
+        readonly outcome: "answered" | "silent" | "error";
+    };
+    pintail_probe_packets_total: {
+        readonly prober: string;
+        readonly result: "received" | "lost";
+    };
+    pintail_probe_rtt_seconds: {
+        readonly prober: string;
+    };
+    pintail_registry_list_timestamp_seconds: Unlabelled;
+    pintail_registry_skipped_rows: Unlabelled;
+    pintail_incidents_open: Unlabelled;
+    pintail_incidents_opened_total: {
+        readonly scope: "all" | "audience";
+    };
+    pintail_incidents_ended_total: {
+        readonly how: "recovered" | "closed";
+    };
+    pintail_detection_seconds: Unlabelled;
+    pintail_incident_duration_seconds: Unlabelled;
+    pintail_failing_domains: Unlabelled;
+    pintail_guard_denials_total: {
+        readonly guard: GuardCode;
+    };
+    pintail_guard_held_servers: {
+        readonly guard: GuardCode;
+    };
+    pintail_pauses: Unlabelled;
+    pintail_decisions_total: {
+        readonly reason: MigrationReason;
+        readonly mode: Mode;
+    };
+    pintail_evacuations_total: {
+        readonly event: "created" | "completed" | "cancelled";
+    };
+    pintail_evacuation_duration_seconds: Unlabelled;
+    pintail_migrations_total: {
+        readonly status: MigrationStatus;
+        readonly reason: MigrationReason | "unknown";
+    };
+    pintail_migrations_open: {
+        readonly status: OpenStatus;
+    };
+    pintail_migration_duration_seconds: {
+        readonly reason: MigrationReason | "unknown";
+    };
+    pintail_migration_failures_total: {
+        readonly reason: MigrationReason | "unknown";
+        readonly rollback: "done" | "incomplete" | "none";
+    };
+    pintail_migration_savings_eur_per_hour: Unlabelled;
+    pintail_moves_total: {
+        readonly outcome: "moved" | "failed" | "skipped";
+    };
+    pintail_move_failures_total: {
+        readonly permanent: "true" | "false";
+        readonly rolled_back: "true" | "false";
+    };
+    pintail_moves_open: {
+        readonly status: OpenStatus;
+    };
+    pintail_unplaced_total: {
+        readonly code: UnplacedCode;
+    };
+    pintail_undelivered_total: Unlabelled;
+    pintail_pending_revokes: Unlabelled;
+    pintail_call_duration_seconds: {
+        readonly port: string;
+        readonly method: string;
+        readonly outcome: CallOutcome;
+    };
+    pintail_store_writable: Unlabelled;
+    pintail_journal_last_seq: Unlabelled;
+    pintail_warnings_total: {
+        readonly code: string;
+    };
+    pintail_server_up: {
+        readonly server_id: string;
+    };
+    pintail_server_rtt_seconds: {
+        readonly server_id: string;
+    };
+    pintail_server_packet_loss_ratio: {
+        readonly server_id: string;
+    };
+    pintail_server_connections: {
+        readonly server_id: string;
+    };
+    pintail_servers_without_series: Unlabelled;
+}
+export type MetricName = keyof MetricLabels;
+type Unlabelled = Readonly<Record<never, string>>;
+type OpenStatus = Exclude<MigrationStatus, "completed" | "failed" | "cancelled">;
+export interface TracedCall {
+    readonly port: "mover" | "notifier" | "registry";
+    readonly method: string;
+    readonly evacuationId: EvacuationId | null;
+    readonly migrationId: MigrationId | null;
+    readonly move: Move | null;
+    readonly serverId: ServerId | null;
+    readonly startedAt: number;
+    endedAt: number | null;
+    failure: unknown;
+    traceparent?: string;
+    within?: <T>(call: () => T) => T;
 }
 export interface Logger {
     debug(data: object, message: string): void;
@@ -675,6 +806,7 @@ export interface Clock {
     defer?(callback: () => void): void;
 }
 export type Random = () => number;
+export {};
 
 // ─── dist/probers/composite.d.ts
 import type { Prober } from "../ports.js";
@@ -2499,14 +2631,18 @@ export declare function toSnake<T>(value: T): Wire<T>;
 export declare function toWire<E extends PintailEvent>(event: E): WireEvent<E["type"]>;
 export declare function migrationToWire(migration: Migration): WireMigration;
 export type WireServer = Wire<ServerReport>;
-export type WireEvacuation = Wire<Evacuation>;
+export interface WireEvacuation extends Wire<Evacuation> {
+    readonly unplaced_total: number;
+    readonly only_connections_total: number | null;
+}
 export type WireIncident = Wire<Incident>;
 export type WireDecision = Wire<DecisionRecord>;
 export type WireStats = Wire<MigrationStats>;
 export type WirePause = Wire<FleetStatus["pauses"][number]>;
 export type WirePauseScope = Wire<PauseScope>;
-export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations"> {
+export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations" | "evacuations"> {
     readonly migrations: readonly WireMigration[];
+    readonly evacuations: readonly WireEvacuation[];
 }
 export interface WirePage {
     readonly total: number;
@@ -2573,7 +2709,6 @@ export type WireStreamWord = {
     readonly data: {
         readonly reason: "cursor_too_old" | "cursor_unknown";
         readonly after: number | null;
-        readonly oldest_seq: number;
     };
 } | {
     readonly type: "stream.closed";
@@ -2586,4 +2721,5 @@ export type WireStreamWord = {
 };
 export type WireMessage = WireEvent | WireStreamWord;
 export declare function statusToWire(status: FleetStatus): WireStatus;
+export declare function evacuationToWire(evacuation: Evacuation, limit?: number): WireEvacuation;
 export declare function planToWire(plan: Plan, limit?: number): WirePlan;
