@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-// Workspace packages are taken from their sources, so that tests need no build.
-const conditions = ['@pintail/source', 'module', 'node', 'development|production']
+// Workspace packages are taken from their sources, so that tests need no build. The condition `module` is not among these:
+// what packages keep there for bundlers, node cannot always import.
+const conditions = ['@pintail/source', 'node', 'development|production']
 
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: ['@pintail/source', 'node'] } },

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compareSnapshots } from './checks/api.ts'
 import { checkAnnounced } from './checks/changesets.ts'
+import { checkClientSize } from './checks/clientSize.ts'
 import { checkDependencies, checkLineLimit, checkNoZodTypes } from './checks/core.ts'
 import { generateSnapshot, pendingChangesets, readSnapshot, snapshotPath, surfaceOf } from './checks/snapshots.ts'
 import { buildPackage } from './lib/build.ts'
@@ -55,6 +56,8 @@ async function checkPacked(one: Package): Promise<Finding> {
 const packages = publicPackages()
 const core = packages.find(({ name }) => name === '@pintail/core')
 if (!core) throw new Error('packages/core is missing')
+const client = packages.find(({ name }) => name === '@pintail/client')
+if (!client) throw new Error('packages/client is missing')
 
 const steps: Step[] = [
   {
@@ -72,6 +75,7 @@ const steps: Step[] = [
   { name: 'dependencies of core', run: () => checkDependencies({ ...core.manifest }) },
   { name: 'build', run: () => each(packages, buildPackage) },
   { name: 'package exports', needs: 'build', run: () => each(packages, checkPacked) },
+  { name: 'size of the client', needs: 'build', run: () => checkClientSize(client) },
   {
     name: 'no zod in public types',
     needs: 'build',

@@ -11,6 +11,8 @@
 // @pintail/adapters/sqlite → ./dist/sqlite/index.d.ts
 // @pintail/adapters/sqlite/worker → ./dist/sqlite/worker.d.ts
 // @pintail/adapters/postgres → ./dist/postgres/index.d.ts
+// @pintail/adapters/prometheus → ./dist/prometheus/index.d.ts
+// @pintail/adapters/opentelemetry → ./dist/opentelemetry/index.d.ts
 
 // ─── dist/fping/index.d.ts
 export { type FpingOptions, fping } from "./prober.js";
@@ -39,6 +41,18 @@ export interface JsonlLog extends LogSink, AsyncDisposable {
     close(): Promise<void>;
 }
 export declare function jsonlLog(path: string, { flush, mode }?: JsonlLogOptions): JsonlLog;
+
+// ─── dist/opentelemetry/bridge.d.ts
+import type { TracerProvider } from "@opentelemetry/api";
+export interface OpenTelemetryOptions {
+    readonly tracerProvider?: TracerProvider;
+    readonly includeUsers?: boolean;
+    readonly mostSpans?: number;
+}
+export declare function traceEvacuations(options?: OpenTelemetryOptions): Disposable;
+
+// ─── dist/opentelemetry/index.d.ts
+export { type OpenTelemetryOptions, traceEvacuations } from "./bridge.js";
 
 // ─── dist/postgres/index.d.ts
 export type { PgClient, PgPool } from "./pool.js";
@@ -208,6 +222,77 @@ export interface TlsOptions extends CertificateOptions, ExpiryOptions {
     readonly port?: number;
 }
 export declare function tls(options?: TlsOptions): Prober;
+
+// ─── dist/prometheus/catalogue.d.ts
+import type { MetricLabels, MetricName } from "@pintail/core";
+type Values<L> = {
+    readonly [K in keyof L]: readonly L[K][] | Open;
+};
+export interface Open {
+    readonly open: string;
+}
+export interface MetricSpec<L = Readonly<Record<string, string>>> {
+    readonly type: "counter" | "gauge" | "histogram";
+    readonly help: string;
+    readonly labels: Values<L>;
+    readonly buckets?: readonly number[];
+    readonly zero?: true;
+    readonly perServer?: true;
+}
+export declare const catalogue: {
+    readonly [K in MetricName]: MetricSpec<MetricLabels[K]>;
+};
+export {};
+
+// ─── dist/prometheus/index.d.ts
+export { catalogue as prometheusCatalogue, type MetricSpec, type Open } from "./catalogue.js";
+export { type PrometheusClient, type PrometheusMetrics, type PrometheusOptions, type PrometheusRegistry, prometheusMetrics, } from "./metrics.js";
+
+// ─── dist/prometheus/metrics.d.ts
+import { type Metrics } from "@pintail/core";
+type Labels = Readonly<Record<string, string>>;
+interface Config {
+    name: string;
+    help: string;
+    labelNames: string[];
+    registers: never[];
+    collect?: () => void;
+}
+export interface PrometheusClient {
+    readonly Counter: new (config: Config) => {
+        inc(labels: Labels, by: number): void;
+    };
+    readonly Gauge: new (config: Config) => {
+        set(labels: Labels, value: number): void;
+        remove(labels: Labels): void;
+    };
+    readonly Histogram: new (config: Config & {
+        buckets: number[];
+    }) => {
+        observe(labels: Labels, value: number): void;
+    };
+}
+export interface PrometheusRegistry {
+    metrics(): Promise<string>;
+    readonly contentType: string;
+    getSingleMetric(name: string): unknown;
+}
+export interface PrometheusOptions {
+    readonly client: PrometheusClient;
+    readonly registry: PrometheusRegistry;
+    readonly perServer?: number;
+}
+export interface PrometheusMetrics extends Metrics {
+    collecting(sample: () => void): Disposable;
+    forget(name: string, labels: Labels): void;
+    readonly perServer: number;
+    expose(): Promise<{
+        readonly contentType: string;
+        readonly body: string;
+    }>;
+}
+export declare function prometheusMetrics({ client, registry, perServer }: PrometheusOptions): PrometheusMetrics;
+export {};
 
 // ─── dist/sqlite/index.d.ts
 export { type SqliteMigration, sqliteMigrations } from "./schema.js";

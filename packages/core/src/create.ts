@@ -6,7 +6,9 @@ import { type PintailOptions, parseOptions } from './options.ts'
 import { allOf } from './probers/composite.ts'
 import { icmp } from './probers/icmp.ts'
 import type { Pintail } from './surface.ts'
-import { silent } from './telling/narrator.ts'
+import { counted, timed } from './telling/measured.ts'
+import { metering } from './telling/meter.ts'
+import { guarded, silent } from './telling/narrator.ts'
 import { systemClock } from './time.ts'
 
 /**
@@ -15,21 +17,25 @@ import { systemClock } from './time.ts'
  */
 export function createPintail(options: PintailOptions): Pintail {
   const policy = parseOptions(options)
-  if (options.metrics) throw unsupported('the option metrics', 'the Prometheus adapter')
   if (options.mover.granularity === 'server') throw unsupported("mover.granularity 'server'", 'whole-server movers')
-  const { registry, mover, clock = systemClock, probers = [icmp()] } = options
+  const { clock = systemClock, logger = silent } = options
+  const figures = options.metrics ? metering(options.metrics, clock, guarded(logger)) : null
+  const port = <T extends object>(name: string, one: T): T => (figures ? timed(one, name, figures.tell, clock) : one)
+  const maybe = <T extends object>(name: string, one: T | undefined): T | null => (one ? port(name, one) : null)
+  const probers = (options.probers ?? [icmp()]).map((one) => (figures ? counted(one, figures.tell) : one))
   return new Engine({
-    registry,
-    mover,
+    registry: port('registry', options.registry),
+    mover: port('mover', options.mover),
     prober: probers.length === 1 && probers[0] ? probers[0] : allOf(...probers),
     vantage: { name: options.vantage?.name ?? 'local', region: options.vantage?.region ?? null },
     observations: options.observations ?? null,
-    store: options.store ?? memoryStore(),
-    leases: options.leases ?? memoryLeases(clock),
-    guards: options.guards ?? [],
-    log: options.log ?? null,
-    notifier: options.notifier ?? null,
-    logger: options.logger ?? silent,
+    store: port('store', options.store ?? memoryStore()),
+    leases: port('leases', options.leases ?? memoryLeases(clock)),
+    guards: (options.guards ?? []).map((one) => port('guards', one)),
+    log: maybe('log', options.log),
+    notifier: maybe('notifier', options.notifier),
+    logger,
+    metering: figures,
     clock,
     random: options.random ?? Math.random,
     policy,

@@ -269,7 +269,7 @@ const optionsSchema = z.strictObject({
     .max(16)
     .optional(),
   notifier: port({ needs: ['deliver'] }).optional(),
-  metrics: port({ needs: ['count', 'gauge', 'observe'] }).optional(),
+  metrics: port({ needs: ['count', 'gauge', 'observe'], may: ['collecting', 'forget'] }).optional(),
   clock: port({ needs: ['now', 'setTimeout'], may: ['defer'] }).optional(),
   random: z.custom<object>((value) => typeof value === 'function', 'must be a function').optional(),
 })
@@ -573,6 +573,11 @@ export function parseOptions(input: PintailOptions): ResolvedPolicy {
     if (all.length > 0) throw refuse('options', all)
     return resolvePolicy(input.policy)
   })
+}
+
+/** The JSON Schema of a policy as code, file or patch may say it, without the rules that no schema can say. */
+export function policyJsonSchema(target: 'draft-7' | 'draft-2020-12' | 'openapi-3.0' = 'draft-7'): JsonObject {
+  return z.toJSONSchema(policySchema, { target, io: 'input', unrepresentable: 'any' }) as unknown as JsonObject
 }
 
 /** Where null is a value of its own and takes nothing back. */

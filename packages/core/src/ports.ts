@@ -4,12 +4,17 @@ import type {
   Coordinates,
   DecisionRecord,
   Evacuation,
+  EvacuationId,
+  GuardCode,
   Incident,
   Json,
   JsonObject,
   Migration,
+  MigrationId,
   MigrationReason,
+  MigrationStatus,
   Mobility,
+  Mode,
   Move,
   MoveRecord,
   Needs,
@@ -20,6 +25,8 @@ import type {
   ServerId,
   ServerStatus,
   Token,
+  UnplacedCode,
+  VerdictKind,
 } from './vocabulary.ts'
 
 /** The last parameter of every call to the outside: when to give up, and which trace the call belongs to. */
@@ -285,11 +292,116 @@ export interface ClientNotifier {
   deliver(move: Move, access: Json, ctx: CallContext): PromiseLike<unknown>
 }
 
-/** A small port for figures; `@pintail/adapters/prometheus` fills it. */
+/**
+ * A small port for figures; `@pintail/adapters/prometheus` fills it. Names and labels are those of `MetricLabels`; units are
+ * in the name. No label ever holds a user or an address. A throw is logged once and hurts nobody.
+ */
 export interface Metrics {
+  /** Adds `by`, at least 0, to a counter. */
   count(name: string, labels: Readonly<Record<string, string>>, by: number): void
+  /** Sets a gauge. */
   gauge(name: string, labels: Readonly<Record<string, string>>, value: number): void
+  /** One value of a distribution. */
   observe(name: string, labels: Readonly<Record<string, string>>, value: number): void
+  /**
+   * Runs `sample`, which sets the gauges, before each reading; dispose to end that. Without this method gauges are set
+   * every ten seconds while the engine runs. Sampling is bounded to once a second, however often it is asked for.
+   */
+  collecting?(sample: () => void): Disposable
+  /** Forgets one series of a gauge: its server is gone. Needed where `perServer` is more than 0. */
+  forget?(name: string, labels: Readonly<Record<string, string>>): void
+  /** How many servers at most get series of their own (`pintail_server_…`), lowest ids first; 0–10 000. Default 0. */
+  readonly perServer?: number
+}
+
+/** How a call to a port ended: by itself, or by the code of its `PintailError`; `error`: any other throw. */
+export type CallOutcome = 'ok' | 'rejected' | 'unavailable' | 'timeout' | 'aborted' | 'fenced' | 'conflict' | 'error'
+
+/** Every figure that the engine tells, and its labels. `_total` are counters. What each means: docs/metrics.md. */
+export interface MetricLabels {
+  // Who leads, and whether anybody looks.
+  pintail_leading: Unlabelled
+  pintail_leader_changes_total: { readonly change: 'acquired' | 'lost' }
+  pintail_last_cycle_timestamp_seconds: Unlabelled
+  // What is seen.
+  pintail_servers: { readonly verdict: VerdictKind }
+  pintail_verdict_changes_total: { readonly verdict: VerdictKind; readonly scope: 'all' | 'audience' }
+  pintail_vantages: { readonly state: 'healthy' | 'lost' }
+  pintail_observations_total: { readonly result: 'taken' | 'refused' }
+  pintail_probes_total: { readonly prober: string; readonly outcome: 'answered' | 'silent' | 'error' }
+  pintail_probe_packets_total: { readonly prober: string; readonly result: 'received' | 'lost' }
+  pintail_probe_rtt_seconds: { readonly prober: string }
+  pintail_registry_list_timestamp_seconds: Unlabelled
+  pintail_registry_skipped_rows: Unlabelled
+  // What follows from it.
+  pintail_incidents_open: Unlabelled
+  pintail_incidents_opened_total: { readonly scope: 'all' | 'audience' }
+  pintail_incidents_ended_total: { readonly how: 'recovered' | 'closed' }
+  pintail_detection_seconds: Unlabelled
+  pintail_incident_duration_seconds: Unlabelled
+  pintail_failing_domains: Unlabelled
+  pintail_guard_denials_total: { readonly guard: GuardCode }
+  pintail_guard_held_servers: { readonly guard: GuardCode }
+  pintail_pauses: Unlabelled
+  // What is done.
+  pintail_decisions_total: { readonly reason: MigrationReason; readonly mode: Mode }
+  pintail_evacuations_total: { readonly event: 'created' | 'completed' | 'cancelled' }
+  pintail_evacuation_duration_seconds: Unlabelled
+  pintail_migrations_total: { readonly status: MigrationStatus; readonly reason: MigrationReason | 'unknown' }
+  pintail_migrations_open: { readonly status: OpenStatus }
+  pintail_migration_duration_seconds: { readonly reason: MigrationReason | 'unknown' }
+  pintail_migration_failures_total: {
+    readonly reason: MigrationReason | 'unknown'
+    readonly rollback: 'done' | 'incomplete' | 'none'
+  }
+  pintail_migration_savings_eur_per_hour: Unlabelled
+  pintail_moves_total: { readonly outcome: 'moved' | 'failed' | 'skipped' }
+  pintail_move_failures_total: { readonly permanent: 'true' | 'false'; readonly rolled_back: 'true' | 'false' }
+  pintail_moves_open: { readonly status: OpenStatus }
+  pintail_unplaced_total: { readonly code: UnplacedCode }
+  pintail_undelivered_total: Unlabelled
+  pintail_pending_revokes: Unlabelled
+  // What it leans on.
+  pintail_call_duration_seconds: { readonly port: string; readonly method: string; readonly outcome: CallOutcome }
+  pintail_store_writable: Unlabelled
+  pintail_journal_last_seq: Unlabelled
+  pintail_warnings_total: { readonly code: string }
+  // One series a server, only where `perServer` asks for it.
+  pintail_server_up: { readonly server_id: string }
+  pintail_server_rtt_seconds: { readonly server_id: string }
+  pintail_server_packet_loss_ratio: { readonly server_id: string }
+  pintail_server_connections: { readonly server_id: string }
+  pintail_servers_without_series: Unlabelled
+}
+
+export type MetricName = keyof MetricLabels
+type Unlabelled = Readonly<Record<never, string>>
+type OpenStatus = Exclude<MigrationStatus, 'completed' | 'failed' | 'cancelled'>
+
+/**
+ * One call to a mover, a notifier or a registry that belongs to an evacuation, as published on the diagnostics channels
+ * `tracing:pintail.call:start` and `tracing:pintail.call:asyncEnd` (the same object). `pintail.event` has each event.
+ * `@pintail/adapters/opentelemetry` makes spans of them. What a call resolved with is never in it.
+ */
+export interface TracedCall {
+  readonly port: 'mover' | 'notifier' | 'registry'
+  /** As `move` or `prepare`. */
+  readonly method: string
+  /** Null: the evacuation is not known, or over. */
+  readonly evacuationId: EvacuationId | null
+  readonly migrationId: MigrationId | null
+  /** Holds the user's references and the servers' addresses: a subscriber keeps those to itself. */
+  readonly move: Move | null
+  readonly serverId: ServerId | null
+  /** By the engine's clock, milliseconds. */
+  readonly startedAt: number
+  endedAt: number | null
+  /** What it threw, or why it was given up; null: it has succeeded, or goes on. */
+  failure: unknown
+  /** A subscriber of the start may set it: the port gets it as `ctx.traceparent`. */
+  traceparent?: string
+  /** A subscriber of the start may set it: runs the call, once and at once, with its own context active. */
+  within?: <T>(call: () => T) => T
 }
 
 /** pino's shape; silent by default. */

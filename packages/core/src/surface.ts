@@ -9,6 +9,7 @@ import type {
   Incident,
   Migration,
   MigrationReason,
+  MigrationStats,
   MigrationStatus,
   Plan,
   PlanRequest,
@@ -67,6 +68,16 @@ export interface PauseOptions {
   readonly forMs?: number
 }
 
+/** One page of the journal, as `events()` would tell it. */
+export interface EventPage {
+  /** In the journal's order, without gaps; empty only at its end. */
+  readonly events: readonly PintailEvent[]
+  /** The oldest entry still kept; a cursor before the one before it has missed something. */
+  readonly oldestSeq: number
+  /** The newest entry; a cursor above it belongs to another journal. */
+  readonly lastSeq: number
+}
+
 /** The engine. Made by `createPintail`; nothing runs before `start()`. */
 export interface Pintail {
   /**
@@ -83,6 +94,12 @@ export interface Pintail {
   on<T extends EventType | '*'>(type: T, listener: Listener<T>): Disposable
   /** What has happened after the cursor, then what happens, until the signal fires or the engine stops. */
   events(options?: { readonly after?: number; readonly signal?: AbortSignal }): AsyncIterable<PintailEvent>
+  /**
+   * One page of what has happened after the cursor; without one nothing but where the journal begins and ends. For who
+   * serves many readers from one subscription; also an engine on standby answers it.
+   * @param query.limit events in the page, 1–1 000. Default 1 000
+   */
+  replay(query?: { readonly after?: number; readonly limit?: number; readonly signal?: AbortSignal }): Promise<EventPage>
   status(): FleetStatus
   /** The dry run: who would go where, and why. Changes nothing. */
   plan(request: PlanRequest): Promise<Plan>
@@ -95,6 +112,7 @@ export interface Pintail {
   execute(plan: Plan): Promise<Evacuation>
   /** From now on the server is no target. Kept across restarts, as every word of an operator. */
   cordon(server: ServerRef): Promise<void>
+  /** @throws PintailError `not_found` for what is neither cordoned nor listed */
   uncordon(server: ServerRef): Promise<void>
   /** Cordons the server and moves everybody off it. With `fingerprint`: only if the plan is still that one. */
   drain(server: ServerRef, options?: { readonly fingerprint?: string }): Promise<Evacuation>
@@ -144,6 +162,8 @@ export interface Pintail {
     retry(id: string): Promise<Migration>
     /** Terminal records only. */
     delete(id: string): Promise<void>
+    /** Seed 004's figures over all records that are kept. */
+    stats(): Promise<MigrationStats>
   }
   readonly evacuations: {
     list(): Promise<readonly Evacuation[]>
@@ -168,6 +188,7 @@ export interface Pintail {
     get(): PolicyView
     /** Stores a patch over the code's policy. @throws PintailError `policy_stale` if `ifVersion` is not the newest */
     update(patch: PolicyInput, options: { readonly ifVersion: number }): Promise<PolicyView>
-    reset(): Promise<PolicyView>
+    /** Takes the stored patch back. @throws PintailError `policy_stale` if `ifVersion` is given and not the newest */
+    reset(options?: { readonly ifVersion?: number }): Promise<PolicyView>
   }
 }

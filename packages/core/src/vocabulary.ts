@@ -327,6 +327,23 @@ export interface Migration {
   readonly version: number
 }
 
+/** Seed 004's figures over migrations. */
+export interface MigrationStats {
+  readonly total: number
+  readonly byStatus: Readonly<Record<MigrationStatus, number>>
+  /** Completed ones as a share of those that completed or failed, 0..1; null: none has. */
+  readonly successRate: number | null
+  /** From start to completion, mean of the completed ones; null: none has. */
+  readonly averageDurationSeconds: number | null
+  /** Of the completed ones that have such a figure. */
+  readonly totalSavingsEurHour: number
+  readonly totalSavingsEurMonth: number
+  /** Failed ones by what they were made for. */
+  readonly failuresByReason: Readonly<Partial<Record<MigrationReason, number>>>
+  /** Failed ones by why they failed, the most frequent twenty. */
+  readonly failures: readonly { readonly error: string; readonly count: number }[]
+}
+
 /** States own their data. `moving` and `undoing` are written before the effect, the others after it. */
 export type MoveState =
   | { readonly state: 'pending' }

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import type { EventType, PintailEvent, PintailEvents } from './events.ts'
+import { createFleet } from './testing/index.ts'
 import type { Connection, DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MoveRecord, Plan, Token } from './vocabulary.ts'
-import { migrationToWire, toSnake, toWire, type Wire, type WireEvent, type WireMigration } from './wire.ts'
+import { migrationToWire, planToWire, statusToWire, toSnake, toWire, type Wire, type WireEvent, type WireMigration } from './wire.ts'
 
 /** An id of whatever kind is wanted here. */
 const id = <T extends string>(text: string) => text as T
@@ -680,4 +681,47 @@ test('needs, places and lists of a connection', () => {
     meta: { apiKey: 1 },
   }
   expect(toSnake(connection)).toStrictEqual(wire)
+})
+
+// ------------------------------------------------------------------------------------------------- answers of the API
+
+test('the whole picture has its migrations as records of seed 004, and a cursor', async () => {
+  const fleet = await createFleet({ servers: 3, policy: { mode: 'suggest' } })
+  await fleet.advance(20_000)
+  const drained = fleet.pintail.drain('s1')
+  await fleet.advance(1000)
+  await drained
+  const status = fleet.pintail.status()
+  const wire = statusToWire(status)
+  expect(wire.migrations.map(({ server_id, from_node_id, data_sync_progress }) => [server_id, from_node_id, data_sync_progress])).toEqual(
+    status.migrations.map(() => ['s1', 's1', 0]),
+  )
+  expect(wire.migrations.length).toBeGreaterThan(0)
+  expect(wire.last_seq).toBe(fleet.events.filter(({ seq }) => seq > 0).length)
+  expect(wire.at).toBe(new Date(status.at).toISOString())
+  expect(wire.servers[0]).toMatchObject({ server_id: 's1', cordoned: true })
+  await fleet.stop()
+})
+
+test('a plan is counted, names the first of its connections, and never hands out what an adapter keeps', async () => {
+  const row = (id: string) => ({ id, meta: { key: 'of an adapter' } })
+  const fleet = await createFleet({
+    servers: [
+      { id: 'a', host: '10.0.0.1', capacity: 10 },
+      { id: 'b', host: '10.0.0.2', capacity: 3 },
+    ],
+    connections: { a: ['u1', 'u2', 'u3', 'u4', 'u5', 'u6'].map(row) },
+  })
+  await fleet.advance(20_000)
+  const planning = fleet.pintail.plan({ drain: ['a'] })
+  await fleet.advance(1000)
+  const plan = await planning
+  const wire = planToWire(plan, 2)
+  expect(wire.placements).toEqual([
+    { from_server_id: 'a', to_server_id: 'b', connections: 2, connection_ids: ['u1', 'u2'], load_before: 0, load_after: 2, capacity: 3 },
+  ])
+  expect(wire).toMatchObject({ fingerprint: plan.fingerprint, unplaced_total: 4, from_server_ids: ['a'] })
+  expect(wire.unplaced).toHaveLength(2)
+  expect(JSON.stringify(wire)).not.toContain('of an adapter')
+  await fleet.stop()
 })

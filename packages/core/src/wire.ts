@@ -3,7 +3,18 @@
  * Imports nothing of node, so that browsers use it too.
  */
 import type { EventType, PintailEvent, PintailEvents } from './events.ts'
-import type { Migration } from './vocabulary.ts'
+import type {
+  DecisionRecord,
+  Evacuation,
+  FleetStatus,
+  Incident,
+  Migration,
+  MigrationStats,
+  PauseScope,
+  Plan,
+  PolicySource,
+  ServerReport,
+} from './vocabulary.ts'
 
 export type { EventType, PintailEvent, PintailEvents } from './events.ts'
 
@@ -121,5 +132,146 @@ export function migrationToWire(migration: Migration): WireMigration {
     to_node_name: toServerName,
     player_count_at_start: migration.connectionCountAtStart,
     data_sync_progress: migration.progress,
+  }
+}
+
+// ------------------------------------------------------------------------------------------- answers of the HTTP API
+
+export type WireServer = Wire<ServerReport>
+/** Of long lists of users the first are named; the totals count all. */
+export interface WireEvacuation extends Wire<Evacuation> {
+  readonly unplaced_total: number
+  /** Null: everybody on the sources. */
+  readonly only_connections_total: number | null
+}
+export type WireIncident = Wire<Incident>
+export type WireDecision = Wire<DecisionRecord>
+export type WireStats = Wire<MigrationStats>
+export type WirePause = Wire<FleetStatus['pauses'][number]>
+export type WirePauseScope = Wire<PauseScope>
+
+/** The whole picture; `last_seq` is the cursor of the events that come after it. */
+export interface WireStatus extends Omit<Wire<FleetStatus>, 'migrations' | 'evacuations'> {
+  readonly migrations: readonly WireMigration[]
+  readonly evacuations: readonly WireEvacuation[]
+}
+
+/** One page of a listing, newest first; `total` counts all that match. */
+export interface WirePage {
+  readonly total: number
+  readonly limit: number
+  readonly offset: number
+}
+export interface WireMigrationPage extends WirePage {
+  readonly migrations: readonly WireMigration[]
+}
+export interface WireEvacuationPage extends WirePage {
+  readonly evacuations: readonly WireEvacuation[]
+}
+export interface WireIncidentPage extends WirePage {
+  readonly incidents: readonly WireIncident[]
+}
+export interface WireServerPage extends WirePage {
+  readonly servers: readonly WireServer[]
+  readonly state: FleetStatus['state']
+  readonly at: string
+  readonly counts: FleetStatus['counts']
+  readonly last_seq: number
+}
+
+export interface WireActiveMigrations {
+  /** The oldest open one. */
+  readonly migration: WireMigration | null
+  readonly migrations: readonly WireMigration[]
+}
+
+/** A plan to look at: who would go where is counted, and named up to a limit. The fingerprint is what carries it out. */
+export interface WirePlan extends Omit<Wire<Plan>, 'placements' | 'basis'> {
+  readonly placements: readonly (Omit<Wire<Plan['placements'][number]>, 'connections'> & {
+    readonly connections: number
+    /** The first of them. */
+    readonly connection_ids: readonly string[]
+  })[]
+  readonly unplaced_total: number
+}
+
+export interface WirePolicy {
+  /** As `Policy`, in snake case; names of vantages and reasons are as they were given. */
+  readonly policy: { readonly [group: string]: unknown }
+  /** Where each value comes from, by dotted path. */
+  readonly sources: Readonly<Record<string, PolicySource>>
+  readonly version: number
+}
+
+/** What is wrong with a request: RFC 9457, with a stable `type`, its last part again as `code`, and what to do about it. */
+export interface WireProblem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: string
+  readonly remedy?: string
+  /** Each thing that is wrong, and where, as a dotted path into the request. */
+  readonly errors?: readonly { readonly path: string; readonly message: string; readonly remedy?: string }[]
+  /** `plan_stale`: what has changed since. */
+  readonly differences?: readonly string[]
+}
+
+/** What a live stream says besides events. */
+export type WireStreamWord =
+  /** First of all for who comes without a cursor, and after `stream.reset`: `seq` is the cursor to go on from. */
+  | { readonly type: 'snapshot'; readonly seq: number; readonly timestamp: string; readonly data: WireStatus }
+  /** The cursor cannot be followed any more: whatever was built from it is out of date, and a snapshot comes next. */
+  | {
+      readonly type: 'stream.reset'
+      readonly seq: 0
+      readonly timestamp: string
+      readonly data: { readonly reason: 'cursor_too_old' | 'cursor_unknown'; readonly after: number | null }
+    }
+  /** The last message: why the server ends the stream. Go on from `after`. */
+  | {
+      readonly type: 'stream.closed'
+      readonly seq: 0
+      readonly timestamp: string
+      readonly data: {
+        readonly reason: 'too_slow' | 'shutting_down' | 'expired' | 'cursor_too_old' | 'unavailable'
+        readonly after: number
+      }
+    }
+
+/** Everything that can come over `GET /events` and `GET /ws`. */
+export type WireMessage = WireEvent | WireStreamWord
+
+/** The whole picture, with migrations as seed 004's records. */
+export function statusToWire(status: FleetStatus): WireStatus {
+  const { migrations, evacuations, ...rest } = status
+  return {
+    ...toSnake(rest),
+    migrations: migrations.map(migrationToWire),
+    evacuations: evacuations.map((evacuation) => evacuationToWire(evacuation)),
+  }
+}
+
+/** @param limit how many users are named in each of its lists */
+export function evacuationToWire(evacuation: Evacuation, limit = 50): WireEvacuation {
+  const { unplaced, onlyConnections } = evacuation
+  return {
+    ...toSnake({ ...evacuation, unplaced: unplaced.slice(0, limit), onlyConnections: onlyConnections?.slice(0, limit) ?? null }),
+    unplaced_total: unplaced.length,
+    only_connections_total: onlyConnections?.length ?? null,
+  }
+}
+
+/** @param limit how many connections are named for each placement, and how many of those that find no place */
+export function planToWire(plan: Plan, limit = 50): WirePlan {
+  const { placements, unplaced, basis: _, ...rest } = plan
+  return {
+    ...toSnake({ ...rest, unplaced: unplaced.slice(0, limit) }),
+    placements: placements.map(({ connections, ...place }) => ({
+      ...toSnake(place),
+      connections: connections.length,
+      connection_ids: connections.slice(0, limit).map(({ id }) => id),
+    })),
+    unplaced_total: unplaced.length,
   }
 }

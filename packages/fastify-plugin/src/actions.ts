@@ -15,12 +15,13 @@
  * | `evacuations:approve`, `evacuations:cancel` | `POST /evacuations/:id/approve` and so on |
  * | `incidents:read` | `GET /incidents` |
  * | `incidents:acknowledge`, `incidents:override-guard` | `POST /incidents/:id/acknowledge` and so on |
- * | `plan:read`, `stats:read`, `metrics:read` | `GET /plan`, `GET /stats`, `GET /metrics` |
+ * | `plan:read`, `stats:read`, `status:read`, `metrics:read` | `GET /plan`, `GET /stats`, `GET /status`, `GET /metrics` |
  * | `decisions:read` | `GET /decisions/:id` |
  * | `policy:read`, `policy:update`, `policy:reset` | `GET`, `PATCH`, `DELETE /policy` |
  * | `fleet:pause`, `fleet:resume` | `POST /pause`, `POST /resume` |
  * | `events:read` | `GET /events`, `GET /ws` |
  * | `services:read` | `GET /health/services` |
+ * | `users:reveal` | asked beside the others where an answer may name users: who may not gets pseudonyms in their place |
  *
  * `GET /health` is never asked about: a load balancer has no account.
  */
@@ -53,46 +54,5 @@ export type PintailAction =
   | 'servers:read'
   | 'services:read'
   | 'stats:read'
-
-type Endpoint = readonly [method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, action: PintailAction]
-
-/**
- * Everything under the prefix but `GET /health`.
- * @internal
- */
-export const endpoints: readonly Endpoint[] = [
-  ['GET', '/servers', 'servers:read'],
-  ['GET', '/servers/:id/migrations', 'migrations:read'],
-  ['GET', '/servers/:id/migrations/active', 'migrations:read'],
-  ['POST', '/servers/:id/cordon', 'servers:cordon'],
-  ['POST', '/servers/:id/uncordon', 'servers:cordon'],
-  ['POST', '/servers/:id/drain', 'servers:drain'],
-  ['POST', '/connections/:id/move', 'connections:move'],
-  ['GET', '/migrations', 'migrations:read'],
-  ['POST', '/migrations', 'migrations:create'],
-  ['GET', '/migrations/:id', 'migrations:read'],
-  ['DELETE', '/migrations/:id', 'migrations:delete'],
-  ['POST', '/migrations/:id/approve', 'migrations:approve'],
-  ['POST', '/migrations/:id/schedule', 'migrations:schedule'],
-  ['POST', '/migrations/:id/cancel', 'migrations:cancel'],
-  ['POST', '/migrations/:id/retry', 'migrations:retry'],
-  ['GET', '/evacuations', 'evacuations:read'],
-  ['GET', '/evacuations/:id', 'evacuations:read'],
-  ['POST', '/evacuations/:id/approve', 'evacuations:approve'],
-  ['POST', '/evacuations/:id/cancel', 'evacuations:cancel'],
-  ['GET', '/incidents', 'incidents:read'],
-  ['POST', '/incidents/:id/acknowledge', 'incidents:acknowledge'],
-  ['POST', '/incidents/:id/override-guard', 'incidents:override-guard'],
-  ['GET', '/plan', 'plan:read'],
-  ['GET', '/decisions/:id', 'decisions:read'],
-  ['GET', '/stats', 'stats:read'],
-  ['GET', '/metrics', 'metrics:read'],
-  ['GET', '/policy', 'policy:read'],
-  ['PATCH', '/policy', 'policy:update'],
-  ['DELETE', '/policy', 'policy:reset'],
-  ['POST', '/pause', 'fleet:pause'],
-  ['POST', '/resume', 'fleet:resume'],
-  ['GET', '/events', 'events:read'],
-  ['GET', '/ws', 'events:read'],
-  ['GET', '/health/services', 'services:read'],
-]
+  | 'status:read'
+  | 'users:reveal'

@@ -19,6 +19,17 @@ export interface CommonOptions {
   readonly start?: 'listen' | 'ready' | 'manual'
   /** How long moves under way may take to settle when the app closes, milliseconds, 0–600 000. Default 10 000. */
   readonly stopTimeoutMs?: number
+  /**
+   * What `GET /metrics` answers with, such as the Registry of prom-client or @prometheus-io/client that the engine's
+   * `metrics` go to. Default: none, and the route is 404.
+   */
+  readonly metricsRegistry?: MetricsRegistry
+}
+
+/** A registry of figures, structurally. */
+export interface MetricsRegistry {
+  readonly contentType: string
+  metrics(): string | Promise<string>
 }
 
 type RouteOptions =

@@ -1,6 +1,6 @@
 import { createPintail, isPintailError, type Logger, type Pintail, PintailError, type PintailOptions, type Problem } from '@pintail/core'
 import type { RegisterOptions } from 'fastify'
-import type { Authorize, CommonOptions, PintailPluginOptions } from './options.ts'
+import type { Authorize, CommonOptions, MetricsRegistry, PintailPluginOptions } from './options.ts'
 
 /** The options, after parsing: nothing is missing but what may be. */
 export interface Parsed {
@@ -13,6 +13,7 @@ export interface Parsed {
   readonly stopTimeoutMs: number
   readonly routePrefix: string | false
   readonly authorize: Authorize | undefined
+  readonly metricsRegistry: MetricsRegistry | undefined
   /** Fastify's own option, which has no effect on a plugin of this kind. */
   readonly prefix: string | undefined
 }
@@ -28,7 +29,7 @@ const starts = ['listen', 'ready', 'manual'] as const
  * @throws PintailError `invalid_options` naming every problem, the engine's and the plugin's
  */
 export function parseOptions(options: PintailPluginOptions, appLogger: Logger): Parsed {
-  const { decoratorName, start, stopTimeoutMs, routePrefix, authorize, pintail, ...others } = options
+  const { decoratorName, start, stopTimeoutMs, routePrefix, authorize, metricsRegistry, pintail, ...others } = options
   // Fastify hands its own options of register() through.
   const { prefix, logLevel: _, logSerializers: __, ...rest } = others as typeof others & RegisterOptions
   const problems = [...ownProblems(options), ...(pintail === undefined ? [] : hostMadeProblems(pintail, rest))]
@@ -45,6 +46,7 @@ export function parseOptions(options: PintailPluginOptions, appLogger: Logger): 
     stopTimeoutMs: stopTimeoutMs ?? 10_000,
     routePrefix: routePrefix ?? '/pintail',
     authorize,
+    metricsRegistry,
     prefix,
   }
 }
@@ -59,7 +61,7 @@ function make(options: PintailOptions, problems: Problem[]): Pintail | null {
   }
 }
 
-function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authorize }: Own): Problem[] {
+function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authorize, metricsRegistry }: Own): Problem[] {
   const problems: Problem[] = []
   const check = (ok: boolean, path: string, value: unknown, message: string, remedy: string): void => {
     if (value !== undefined && !ok) problems.push({ path, message, value: String(value).slice(0, 80), remedy })
@@ -79,6 +81,10 @@ function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authori
   check(mountable, 'routePrefix', routePrefix, 'must be false or a path such as /pintail', 'Begin it with / and end it without.')
   const answers = authorize === 'host' || typeof authorize === 'function'
   check(answers, 'authorize', authorize, "must be 'host' or a function", 'Give (request, action) => boolean.')
+  const { contentType, metrics } = (metricsRegistry ?? {}) as { contentType?: unknown; metrics?: unknown }
+  const reads = typeof contentType === 'string' && typeof metrics === 'function'
+  if (metricsRegistry !== undefined)
+    check(reads, 'metricsRegistry', typeof metricsRegistry, 'must have contentType and metrics()', 'Give a Registry of prom-client.')
   return problems
 }
 

@@ -2,6 +2,7 @@ import type { Pintail } from '@pintail/core'
 import pintail, { type Health } from '@pintail/fastify-plugin'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { Figures } from './figures.ts'
 import { type ServiceHealth, serviceHealth } from './health.ts'
 
 interface HttpOptions {
@@ -9,16 +10,19 @@ interface HttpOptions {
   readonly logger: Logger
   readonly mode: string
   readonly version: string
+  /** Null: none are told. */
+  readonly figures?: Figures | null
 }
 
 const prefix = '/api'
 
 /**
  * `GET /health` (200 or 503), `/health/live` (200 as long as the process answers) and `/health/ready` (the same as
- * `/health`), for anybody. The engine's routes under `/api` are mounted and closed: nobody has an account here.
+ * `/health`), and `/metrics` where there are figures, for anybody. The engine's routes under `/api` are mounted and closed: nobody has an account here.
  */
-export function createHttp({ engine, logger, ...about }: HttpOptions): FastifyInstance {
+export function createHttp({ engine, logger, figures = null, ...about }: HttpOptions): FastifyInstance {
   const app = Fastify({ logger: false, forceCloseConnections: true, requestTimeout: 10_000 })
+  figures?.mount(app)
   app.register(pintail, { pintail: engine, routePrefix: prefix, authorize: () => false })
   const health = async (): Promise<ServiceHealth> => {
     const asked = await app.inject(`${prefix}/health`)

@@ -2,6 +2,7 @@ import { type Logger as CoreLogger, createPintail, errorText, isPintailError, ty
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { tellDecisions } from './decisions.ts'
+import { createFigures } from './figures.ts'
 import { createHttp, listenRemedy } from './http.ts'
 import type { Terminal } from './io.ts'
 import { openLedger } from './ledger.ts'
@@ -28,6 +29,7 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
   if (!opened) return 1
   await using state = opened
   const { duck, registry } = connectVpnDuck(values, { logger, ledger: openLedger(values, terminal.env, logger) })
+  const figures = values.http && values.prometheus ? createFigures(values.prometheusServers) : null
   const engine = createPintail({
     registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
     mover: duck.mover,
@@ -37,12 +39,13 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     ...(state.leases && { leases: state.leases }),
     probers: [proberFor(values)],
     policy: resolved.policy,
+    ...(figures && { metrics: figures.metrics }),
   })
   // A state that remembers is asked what was under way; one that has just begun knows of no earlier run.
   const isOurs = values.resume && (state.kind === 'memory' || state.isNew) && resolved.view.policy.mode['server-down'] === 'auto'
   using _decisions = tellDecisions(engine, logger)
   using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
-  const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version() }) : null
+  const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version(), figures }) : null
   try {
     // The port first: a service that cannot be looked at should not begin to act.
     if (app && !(await listens(app, resolved, logger))) return 1
@@ -53,6 +56,7 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     await engine.stop({ timeoutMs: 0 })
     await app?.close()
     await duck.close()
+    figures?.close()
   }
 }
 

@@ -3,14 +3,16 @@ import { put } from '../books/journal.ts'
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
+import { migrationStats } from '../decide/stats.ts'
 import { errorText, isPintailError, notFound, PintailError } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { mergePatch, resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
-import type { Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
+import type { EventPage, Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import { Bus } from '../telling/bus.ts'
+import { Meter, type Metering } from '../telling/meter.ts'
 import { guarded, narrator } from '../telling/narrator.ts'
 import { callOut, collect, newId, sleep } from '../time.ts'
 import type {
@@ -44,6 +46,7 @@ export interface EngineParts extends Ports {
   readonly logger: Logger
   readonly policy: ResolvedPolicy
   readonly policyInput: PolicyInput
+  readonly metering: Metering | null
 }
 
 export class Engine implements Pintail {
@@ -60,6 +63,7 @@ export class Engine implements Pintail {
   #campaigner: Term | null = null
   #waiters: (() => void)[] = []
   #leading: Promise<void> | null = null
+  #meter: Disposable | null = null
   #renewal: Timer | null = null
   #stopped: Promise<void> | null = null
   #state: FleetStatus['state'] = 'idle'
@@ -84,6 +88,8 @@ export class Engine implements Pintail {
       narrate(event)
       if (event.seq > 0) this.#term?.told()
     })
+    if (this.#parts.metering)
+      this.#meter = new Meter({ bus: this.#bus, status: (withServers) => this.#status(withServers) }, this.#parts.metering)
     this.#tellMissing()
     this.#leading = this.#campaign()
   }
@@ -225,6 +231,7 @@ export class Engine implements Pintail {
     await this.#leading?.catch(() => {})
     for (const wake of this.#waiters.splice(0)) wake()
     this.#state = 'stopped'
+    this.#meter?.[Symbol.dispose]()
     this.#bus.close()
   }
 
@@ -264,8 +271,24 @@ export class Engine implements Pintail {
     return this.#bus.events(read, after, ends)
   }
 
+  async replay({ after, limit = 1000, signal }: Parameters<Pintail['replay']>[0] = {}): Promise<EventPage> {
+    const { store, clock } = this.#parts
+    if (after !== undefined && !(Number.isSafeInteger(after) && after >= 0))
+      throw new PintailError('invalid_argument', `after must be a whole number from 0, not ${shorten(after)}`)
+    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
+      throw new PintailError('invalid_argument', `limit must be a whole number from 1 to 1000, not ${shorten(limit)}`)
+    const query = { after: after ?? Number.MAX_SAFE_INTEGER, limit }
+    const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal
+    const { entries, oldestSeq, lastSeq } = await callOut(clock, readTimeoutMs, ends, 'the store', (ctx) => store.readJournal(query, ctx))
+    return { events: entries as unknown as readonly PintailEvent[], oldestSeq, lastSeq }
+  }
+
   status(): FleetStatus {
-    if (this.#term) return { ...this.#term.status(), state: this.#state }
+    return this.#status(true)
+  }
+
+  #status(withServers: boolean): FleetStatus {
+    if (this.#term) return { ...this.#term.status(withServers), state: this.#state }
     return { ...idleStatus, state: this.#state, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
   }
 
@@ -350,7 +373,9 @@ export class Engine implements Pintail {
 
   async uncordon(server: ServerRef): Promise<void> {
     const id = serverId(server)
-    await this.#say(await this.#leader(), null, `cordon/${id}`, {
+    const term = await this.#leader()
+    if (!term.books.isCordoned(id)) await this.#sources(term, [server])
+    await this.#say(term, null, `cordon/${id}`, {
       type: 'server.uncordoned',
       at: this.#parts.clock.now(),
       data: { serverId: id },
@@ -492,6 +517,7 @@ export class Engine implements Pintail {
       this.#deleting.add(id)
       await this.#delete(id).finally(() => this.#deleting.delete(id))
     },
+    stats: async () => migrationStats((await this.#list('migration')).map((migration) => this.#live(migration))),
   }
 
   async #delete(id: string): Promise<void> {
@@ -620,16 +646,24 @@ export class Engine implements Pintail {
     get: () => ({ ...this.#resolved, version: this.#policyVersion }),
     update: async (patch, { ifVersion }) => {
       const term = await this.#leader()
-      if (ifVersion !== this.#policyVersion)
-        throw new PintailError('policy_stale', `the policy is at version ${this.#policyVersion}, not ${ifVersion}`, {
-          remedy: 'Read it again, and decide again.',
-        })
+      this.#mustBeNewest(ifVersion)
       const word = term.books.words.get('policy')
       const merged = mergePatch(word?.kind === 'policy' ? word.patch : {}, patch)
       resolvePolicy(this.#parts.policyInput, merged as PolicyInput)
       return this.#setPatch(term, merged)
     },
-    reset: async () => this.#setPatch(await this.#leader(), {}),
+    reset: async ({ ifVersion } = {}) => {
+      const term = await this.#leader()
+      if (ifVersion !== undefined) this.#mustBeNewest(ifVersion)
+      return this.#setPatch(term, {})
+    },
+  }
+
+  #mustBeNewest(ifVersion: number): void {
+    if (ifVersion === this.#policyVersion) return
+    throw new PintailError('policy_stale', `the policy is at version ${this.#policyVersion}, not ${ifVersion}`, {
+      remedy: 'Read it again, and decide again.',
+    })
   }
 
   async #setPatch(term: Term, patch: JsonObject): Promise<PolicyView> {

@@ -27,6 +27,7 @@ import type {
 } from '../ports.ts'
 import { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
+import { traced } from '../telling/tracing.ts'
 import { Trail } from '../telling/trail.ts'
 import { callOut, collect, skewMs } from '../time.ts'
 import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
@@ -168,7 +169,14 @@ export class Term {
       ? async (server: Server, status: ServerStatus) => {
           // No registry fences: a late leader must not overwrite what an operator has said since.
           if (!this.#outlives(statusCallMs)) throw new PintailError('aborted', 'the lease does not outlive the call')
-          await callOut(clock, statusCallMs, stopping, 'the registry', (ctx) => set(server, status, ctx))
+          const about = { port: 'registry', method: 'setServerStatus', serverId: server.id, evacuationId: null, migrationId: null } as const
+          await callOut(
+            clock,
+            statusCallMs,
+            stopping,
+            'the registry',
+            traced(clock, about, (ctx) => set(server, status, ctx)),
+          )
         }
       : null
     const homing = new Homing(
@@ -327,7 +335,8 @@ export class Term {
     this.#killed.abort()
   }
 
-  status(): FleetStatus {
+  /** @param withServers false: without the reports of servers, which are most of the work in a large fleet */
+  status(withServers = true): FleetStatus {
     const { books } = this
     const now = this.#ports.clock.now()
     const counts: Record<VerdictKind, number> = { up: 0, suspect: 0, down: 0, unknown: 0 }
@@ -336,7 +345,7 @@ export class Term {
       state: 'leading',
       at: now,
       leader: { holder: this.lease.holder, token: this.lease.token, since: this.since },
-      servers: [...books.servers.values()].map((book) => this.#report(book, now)),
+      servers: withServers ? [...books.servers.values()].map((book) => this.#report(book, now)) : [],
       counts,
       vantages: this.monitor.witness.report(),
       observations: this.observations.report(),

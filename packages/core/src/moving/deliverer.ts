@@ -5,8 +5,9 @@ import { errorText } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { ClientNotifier, Clock, Random } from '../ports.ts'
 import { accessOf, withoutAccess } from '../rows.ts'
-import { callOut, sleep } from '../time.ts'
+import { sleep } from '../time.ts'
 import type { MigrationId, Move } from '../vocabulary.ts'
+import { callFor } from './calls.ts'
 
 /** Hands users their new access, beside the moves and with a bound of its own: a slow notifier slows no move. */
 export class Deliverer {
@@ -43,11 +44,12 @@ export class Deliverer {
   }
 
   async #deliver(migrationId: MigrationId, move: Move, granted: unknown): Promise<EventDraft | null> {
-    const { moveTries, timeoutMs, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
+    const { moveTries, backoffMs: first, backoffMaxMs } = this.#books.policy.migration
+    const parts = { books: this.#books, clock: this.#clock, killed: this.#killed }
     const access = accessOf(granted)
     for (let tries = 1; ; tries++) {
       try {
-        await callOut(this.#clock, timeoutMs, this.#killed, 'the notifier', (ctx) => this.#notifier.deliver(move, access, ctx))
+        await callFor(parts, ['notifier', 'deliver'], move, (ctx) => this.#notifier.deliver(move, access, ctx))
         return null
       } catch (error) {
         if (this.#killed.aborted) throw error

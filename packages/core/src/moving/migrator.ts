@@ -7,10 +7,10 @@ import { homeward, untold } from '../decide/revoke.ts'
 import { judgeCheck } from '../detect/detector.ts'
 import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
-import type { Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
+import type { CallContext, Clock, ConnectionMover, Located, Random, StoreWrite, Timer } from '../ports.ts'
 import type { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
-import { callOut, defer, each, skewMs, sleep } from '../time.ts'
+import { defer, each, skewMs, sleep } from '../time.ts'
 import type {
   ConnectionId,
   Migration,
@@ -23,6 +23,7 @@ import type {
   ServerId,
   Token,
 } from '../vocabulary.ts'
+import { callFor } from './calls.ts'
 import type { Deliverer } from './deliverer.ts'
 import type { Revoker } from './revoker.ts'
 
@@ -314,7 +315,7 @@ export class Migrator {
     // A plan that waited for its approval was made by a count of then.
     if (!(await this.#hooks.counted(run.to.id))) return { message: `the connections of ${run.to.id} could not be counted`, retry: true }
     try {
-      await this.#call('prepare', (ctx) => this.#mover.prepare?.(run.from, run.to, ctx))
+      await this.#call('prepare', run.migration, (ctx) => this.#mover.prepare?.(run.from, run.to, ctx))
       return null
     } catch (error) {
       return {
@@ -754,7 +755,7 @@ export class Migrator {
       let access: unknown = null
       const granted = { ...move, epoch: this.#hooks.epoch() }
       try {
-        access = await this.#call('move', (ctx) => this.#mover.move(granted, ctx))
+        access = await this.#call('move', granted, (ctx) => this.#mover.move(granted, ctx))
         there = true
       } catch (error) {
         if (this.#killed.aborted) return { end: 'open' }
@@ -796,7 +797,7 @@ export class Migrator {
   async #verify(move: Move): Promise<unknown> {
     if (!this.#mover.verify) return null
     try {
-      const usable = await this.#call('verify', (ctx) => this.#mover.verify?.(move, ctx))
+      const usable = await this.#call('verify', move, (ctx) => this.#mover.verify?.(move, ctx))
       return usable ? null : new PintailError('unavailable', 'not usable on the target after the move')
     } catch (error) {
       return error
@@ -813,7 +814,7 @@ export class Migrator {
     // Time has passed since the move was let go: a late rollback would undo what a newer leader has done with the same key.
     if (!this.#hooks.outlives(this.#books.policy.migration.timeoutMs)) return { end: 'open' }
     try {
-      await this.#call('rollback', (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
+      await this.#call('rollback', move, (ctx) => this.#mover.rollback?.({ ...move, epoch: this.#hooks.epoch() }, ctx))
       return { ...failed, rolledBack: true }
     } catch (undone) {
       // Its answer alone may be lost. A late one of a target that does not refuse it could still undo a new try.
@@ -882,13 +883,13 @@ export class Migrator {
 
   async #locate(move: Move): Promise<Located | null> {
     if (!this.#mover.locate) return null
-    return this.#call('locate', (ctx) => this.#mover.locate?.(move, ctx) ?? Promise.reject(new PintailError('unsupported'))).catch(
+    return this.#call('locate', move, (ctx) => this.#mover.locate?.(move, ctx) ?? Promise.reject(new PintailError('unsupported'))).catch(
       () => null,
     )
   }
 
-  #call<T>(what: string, call: (ctx: { signal: AbortSignal }) => PromiseLike<T> | T): Promise<T> {
-    return callOut(this.#clock, this.#books.policy.migration.timeoutMs, this.#killed, `the mover's ${what}`, call)
+  #call<T>(method: string, of: Move | Migration, call: (ctx: CallContext) => PromiseLike<T> | T): Promise<T> {
+    return callFor({ books: this.#books, clock: this.#clock, killed: this.#killed }, ['mover', method], of, call)
   }
 
   async #settle(run: Run, record: MoveRecord, outcome: Outcome, told: EventDraft | null = null): Promise<void> {

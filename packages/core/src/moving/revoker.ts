@@ -7,10 +7,13 @@ import type { EventDraft } from '../events.ts'
 import type { CallContext, Clock, ConnectionMover, MigrationStore, Random, StoreWrite } from '../ports.ts'
 import { callOut, each } from '../time.ts'
 import type { ConnectionId, Migration, MigrationId, Move, PendingRevoke, ServerId, Token } from '../vocabulary.ts'
+import { callFor } from './calls.ts'
 import type { Deliverer } from './deliverer.ts'
 
 /** For reading a record, milliseconds. */
 const storeCallMs = 10_000
+type CallMover = <T>(method: string, what: (ctx: CallContext) => PromiseLike<T> | T) => Promise<T>
+
 /** Revokes under way at once. */
 const atOnce = 16
 
@@ -167,11 +170,11 @@ export class Revoker {
     let write: StoreWrite
     let told: EventDraft[]
     try {
-      const call = <T>(what: (ctx: CallContext) => PromiseLike<T> | T) =>
-        callOut(this.#clock, migration.timeoutMs, this.#killed, 'the mover', what)
+      const parts = { books: this.#books, clock: this.#clock, killed: this.#killed }
+      const call: CallMover = (method, what) => callFor(parts, ['mover', method], revoke.move, what)
       // The host may have brought the user back within the grace: then the grant is his home, and no residue of ours.
       const isFresh = revoke.tries === 0 && revoke.dueAt === revoke.createdAt
-      const located = isFresh ? null : await call((ctx) => this.#mover.locate?.(revoke.move, ctx) ?? null)
+      const located = isFresh ? null : await call('locate', (ctx) => this.#mover.locate?.(revoke.move, ctx) ?? null)
       const owed = whatIsOwed(effect, located, this.#books.lives(revoke.move.from.id, revoke.move.connection.region))
       if (this.pending.get(revoke.id) !== revoke) return
       if (effect === 'rollback' && (owed === 'wait' || this.#books.claimOf(connectionId) !== null)) {
@@ -210,14 +213,14 @@ export class Revoker {
     effect: 'complete' | 'rollback',
     move: Move,
     { migrationId, wasTold }: PendingRevoke,
-    call: (what: (ctx: CallContext) => unknown) => Promise<unknown>,
+    call: CallMover,
   ): Promise<EventDraft | null> {
     const { id } = move.connection
     // Nobody is planned anew meanwhile: a call that is under way must not meet a move back to where it takes a grant.
     this.#books.takingBack.set(id, migrationId)
     try {
-      if (effect === 'complete') return await call((ctx) => this.#mover.complete?.(move, ctx)).then(() => null)
-      await call((ctx) => this.#mover.rollback?.(move, ctx))
+      if (effect === 'complete') return await call('complete', (ctx) => this.#mover.complete?.(move, ctx)).then(() => null)
+      await call('rollback', (ctx) => this.#mover.rollback?.(move, ctx))
       return wasTold && this.#deliverer ? await this.#deliverer.tell(migrationId, homeward(move), null) : null
     } finally {
       this.#books.takingBack.delete(id)

@@ -3,6 +3,7 @@ import { errorText, isPintailError, PintailError } from '../errors.ts'
 import type { EventType, PintailEvent, PintailEvents } from '../events.ts'
 import type { JournalPage, Logger } from '../ports.ts'
 import type { Listener } from '../surface.ts'
+import { publish } from './tracing.ts'
 
 /** How many events a slow reader of `events()` may lie behind before it is told so. */
 const mostBehind = 10_000
@@ -39,6 +40,7 @@ export class Bus {
   }
 
   publish(event: PintailEvent): void {
+    publish(event)
     this.#emitter.emit(event.type, event.data)
     this.#emitter.emit('*', event)
     if (event.seq > 0) for (const reader of this.#readers) reader(event)

@@ -24,7 +24,7 @@ export interface Kind<T> {
 const good = <T>(value: T): Read<T> => ({ ok: true, value })
 const bad = (is: string, right: string): Read<never> => ({ ok: false, fault: { is, right } })
 
-type Unit = 'seconds' | 'milliseconds' | 'percent' | 'packets' | 'checks' | 'users' | 'port'
+type Unit = 'seconds' | 'milliseconds' | 'percent' | 'packets' | 'checks' | 'users' | 'servers' | 'port'
 
 interface Range {
   readonly unit: Unit

@@ -182,6 +182,13 @@ export const settings = {
     'port that /health answers on; 0 takes a free one',
   ),
   http: setting('PINTAIL_HTTP', toggle(), true, 'whether /health is served at all'),
+  prometheus: setting('PINTAIL_PROMETHEUS', toggle(), true, 'whether /metrics is served, for Prometheus'),
+  prometheusServers: setting(
+    'PINTAIL_PROMETHEUS_SERVERS',
+    number({ unit: 'servers', min: 0, max: 10_000, whole: true }),
+    0,
+    'how many servers at most have figures of their own at /metrics',
+  ),
   logLevel: setting(
     'PINTAIL_LOG_LEVEL',
     choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

@@ -1,0 +1,1 @@
+export { type OpenTelemetryOptions, traceEvacuations } from './bridge.ts'

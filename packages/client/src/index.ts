@@ -1,0 +1,5 @@
+export type * from './answers.ts'
+export { type ChangeOptions, createClient, type PintailClient, type Target } from './client.ts'
+export { ApiError, type ClientCode } from './error.ts'
+export type { CallOptions, ClientClock, ClientOptions } from './http.ts'
+export type { ClientMessage, ConnectionState, EventsOptions } from './stream.ts'

@@ -1,0 +1,50 @@
+import type { AddressInfo } from 'node:net'
+import { createFleet, type Fleet, type FleetOptions } from '@pintail/core/testing'
+import pintail, { type Authorize } from '@pintail/fastify-plugin'
+import Fastify, { type FastifyInstance } from 'fastify'
+
+export interface World {
+  readonly fleet: Fleet
+  readonly port: number
+  readonly url: string
+  /** The HTTP server ends and another one begins on the same port, over the same engine. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+/** An engine in virtual time, which goes on by itself, behind the real plugin on a real socket. */
+export async function world({ authorize = 'host', ...options }: FleetOptions & { readonly authorize?: Authorize } = {}): Promise<World> {
+  const fleet = await createFleet(options)
+  await fleet.advance(20_000)
+  const serve = async (at: number): Promise<FastifyInstance> => {
+    const app = Fastify()
+    await app.register(pintail, { pintail: fleet.pintail, authorize })
+    await app.listen({ host: '127.0.0.1', port: at })
+    return app
+  }
+  let app = await serve(0)
+  const { port } = app.server.address() as AddressInfo
+  let isOver = false
+  const pump = async (): Promise<void> => {
+    while (!isOver) {
+      await fleet.advance(10)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const pumping = pump()
+  return {
+    fleet,
+    port,
+    url: `http://127.0.0.1:${port}/pintail`,
+    async restart() {
+      await app.close()
+      app = await serve(port)
+    },
+    async close() {
+      await app.close()
+      isOver = true
+      await pumping
+      await fleet.stop()
+    },
+  }
+}
