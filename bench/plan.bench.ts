@@ -115,6 +115,7 @@ function worldOf(size: Size): PlanWorld {
     targets,
     policy,
     policyVersion: 0,
+    moveMs: null,
     regions: new Set(),
     claims: new Map(),
     digest: (value) => createHash('sha256').update(JSON.stringify(value)).digest('base64url'),

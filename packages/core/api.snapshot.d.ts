@@ -375,6 +375,7 @@ export { memoryMover } from "./memory/mover.js";
 export { type MemoryFleet, type MemoryRegistry, memoryRegistry } from "./memory/registry.js";
 export { type MemoryStoreOptions, memoryStore } from "./memory/store.js";
 export type { PintailOptions } from "./options.js";
+export { policyJsonSchema } from "./options.js";
 export type * from "./ports.js";
 export { allOf, anyOf, quorumOf } from "./probers/composite.js";
 export { addressOf } from "./probers/host.js";
@@ -385,6 +386,7 @@ export { parseHost } from "./rows.js";
 export type * from "./surface.js";
 export { systemClock } from "./time.js";
 export type * from "./vocabulary.js";
+export { cohortOf } from "./why.js";
 
 // ─── dist/memory/leases.d.ts
 import type { Clock, LeaseStore } from "../ports.js";
@@ -461,11 +463,12 @@ export interface ResolvedPolicy {
 }
 export declare function resolvePolicy(code?: PolicyInput, patch?: PolicyInput): ResolvedPolicy;
 export declare function parseOptions(input: PintailOptions): ResolvedPolicy;
+export declare function policyJsonSchema(target?: "draft-7" | "draft-2020-12" | "openapi-3.0"): JsonObject;
 export declare function mergePatch(base: JsonObject, patch: PolicyInput): JsonObject;
 
 // ─── dist/ports.d.ts
 import type { PintailError } from "./errors.js";
-import type { ConnectionId, Coordinates, DecisionRecord, Evacuation, Incident, Json, JsonObject, Migration, MigrationReason, Mobility, Move, MoveRecord, Needs, OperatorWord, PendingRevoke, ProbeFailure, Server, ServerId, ServerStatus, Token } from "./vocabulary.js";
+import type { ConnectionId, Coordinates, DecisionRecord, Evacuation, EvacuationId, GuardCode, Incident, Json, JsonObject, Migration, MigrationId, MigrationReason, MigrationStatus, Mobility, Mode, Move, MoveRecord, Needs, OperatorWord, PendingRevoke, ProbeFailure, Server, ServerId, ServerStatus, Token, UnplacedCode, VerdictKind } from "./vocabulary.js";
 export interface CallContext {
     readonly signal: AbortSignal;
     readonly traceparent?: string;
@@ -489,6 +492,7 @@ export interface ServerInput {
         readonly diskPercent?: number | null;
     } | null;
     readonly protocols?: readonly string[] | null;
+    readonly features?: readonly string[] | null;
     readonly priceEurHour?: number | null;
     readonly meta?: JsonObject | null;
 }
@@ -594,6 +598,137 @@ export interface Metrics {
     count(name: string, labels: Readonly<Record<string, string>>, by: number): void;
     gauge(name: string, labels: Readonly<Record<string, string>>, value: number): void;
     observe(name: string, labels: Readonly<Record<string, string>>, value: number): void;
+    collecting?(sample: () => void): Disposable;
+    forget?(name: string, labels: Readonly<Record<string, string>>): void;
+    readonly perServer?: number;
+}
+export type CallOutcome = "ok" | "rejected" | "unavailable" | "timeout" | "aborted" | "fenced" | "conflict" | "error";
+export interface MetricLabels {
+    pintail_leading: Unlabelled;
+    pintail_leader_changes_total: {
+        readonly change: "acquired" | "lost";
+    };
+    pintail_last_cycle_timestamp_seconds: Unlabelled;
+    pintail_servers: {
+        readonly verdict: VerdictKind;
+    };
+    pintail_verdict_changes_total: {
+        readonly verdict: VerdictKind;
+        readonly scope: "all" | "audience";
+    };
+    pintail_vantages: {
+        readonly state: "healthy" | "lost";
+    };
+    pintail_observations_total: {
+        readonly result: "taken" | "refused";
+    };
+    pintail_probes_total: {
+        readonly prober: string;
+        readonly outcome: "answered" | "silent" | "error";
+    };
+    pintail_probe_packets_total: {
+        readonly prober: string;
+        readonly result: "received" | "lost";
+    };
+    pintail_probe_rtt_seconds: {
+        readonly prober: string;
+    };
+    pintail_registry_list_timestamp_seconds: Unlabelled;
+    pintail_registry_skipped_rows: Unlabelled;
+    pintail_incidents_open: Unlabelled;
+    pintail_incidents_opened_total: {
+        readonly scope: "all" | "audience";
+    };
+    pintail_incidents_ended_total: {
+        readonly how: "recovered" | "closed";
+    };
+    pintail_detection_seconds: Unlabelled;
+    pintail_incident_duration_seconds: Unlabelled;
+    pintail_failing_domains: Unlabelled;
+    pintail_guard_denials_total: {
+        readonly guard: GuardCode;
+    };
+    pintail_guard_held_servers: {
+        readonly guard: GuardCode;
+    };
+    pintail_pauses: Unlabelled;
+    pintail_decisions_total: {
+        readonly reason: MigrationReason;
+        readonly mode: Mode;
+    };
+    pintail_evacuations_total: {
+        readonly event: "created" | "completed" | "cancelled";
+    };
+    pintail_evacuation_duration_seconds: Unlabelled;
+    pintail_migrations_total: {
+        readonly status: MigrationStatus;
+        readonly reason: MigrationReason | "unknown";
+    };
+    pintail_migrations_open: {
+        readonly status: OpenStatus;
+    };
+    pintail_migration_duration_seconds: {
+        readonly reason: MigrationReason | "unknown";
+    };
+    pintail_migration_failures_total: {
+        readonly reason: MigrationReason | "unknown";
+        readonly rollback: "done" | "incomplete" | "none";
+    };
+    pintail_migration_savings_eur_per_hour: Unlabelled;
+    pintail_moves_total: {
+        readonly outcome: "moved" | "failed" | "skipped";
+    };
+    pintail_move_failures_total: {
+        readonly permanent: "true" | "false";
+        readonly rolled_back: "true" | "false";
+    };
+    pintail_moves_open: {
+        readonly status: OpenStatus;
+    };
+    pintail_unplaced_total: {
+        readonly code: UnplacedCode;
+    };
+    pintail_undelivered_total: Unlabelled;
+    pintail_pending_revokes: Unlabelled;
+    pintail_call_duration_seconds: {
+        readonly port: string;
+        readonly method: string;
+        readonly outcome: CallOutcome;
+    };
+    pintail_store_writable: Unlabelled;
+    pintail_journal_last_seq: Unlabelled;
+    pintail_warnings_total: {
+        readonly code: string;
+    };
+    pintail_server_up: {
+        readonly server_id: string;
+    };
+    pintail_server_rtt_seconds: {
+        readonly server_id: string;
+    };
+    pintail_server_packet_loss_ratio: {
+        readonly server_id: string;
+    };
+    pintail_server_connections: {
+        readonly server_id: string;
+    };
+    pintail_servers_without_series: Unlabelled;
+}
+export type MetricName = keyof MetricLabels;
+type Unlabelled = Readonly<Record<never, string>>;
+type OpenStatus = Exclude<MigrationStatus, "completed" | "failed" | "cancelled">;
+export interface TracedCall {
+    readonly port: "mover" | "notifier" | "registry";
+    readonly method: string;
+    readonly evacuationId: EvacuationId | null;
+    readonly migrationId: MigrationId | null;
+    readonly move: Move | null;
+    readonly serverId: ServerId | null;
+    readonly startedAt: number;
+    endedAt: number | null;
+    failure: unknown;
+    traceparent?: string;
+    within?: <T>(call: () => T) => T;
 }
 export interface Logger {
     debug(data: object, message: string): void;
@@ -689,6 +824,7 @@ export interface Clock {
     defer?(callback: () => void): void;
 }
 export type Random = () => number;
+export {};
 
 // ─── dist/probers/composite.d.ts
 import type { Prober } from "../ports.js";
@@ -815,7 +951,7 @@ export declare function problemText(problems: readonly Problem[]): string;
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
 import type { SampleInput } from "./ports.js";
 import type { ServerRef } from "./rows.js";
-import type { Advice, DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
+import type { Advice, DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStats, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
 export type Listener<T extends EventType | "*"> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown;
 export interface MigrationFilter {
     readonly status?: readonly MigrationStatus[];
@@ -851,6 +987,11 @@ export interface PauseOptions {
     readonly reason?: string;
     readonly forMs?: number;
 }
+export interface EventPage {
+    readonly events: readonly PintailEvent[];
+    readonly oldestSeq: number;
+    readonly lastSeq: number;
+}
 export interface Pintail {
     start(): Promise<void>;
     stop(options?: {
@@ -861,6 +1002,11 @@ export interface Pintail {
         readonly after?: number;
         readonly signal?: AbortSignal;
     }): AsyncIterable<PintailEvent>;
+    replay(query?: {
+        readonly after?: number;
+        readonly limit?: number;
+        readonly signal?: AbortSignal;
+    }): Promise<EventPage>;
     status(): FleetStatus;
     plan(request: PlanRequest): Promise<Plan>;
     advice(): Promise<Advice>;
@@ -884,6 +1030,7 @@ export interface Pintail {
         cancel(id: string): Promise<Migration>;
         retry(id: string): Promise<Migration>;
         delete(id: string): Promise<void>;
+        stats(): Promise<MigrationStats>;
     };
     readonly evacuations: {
         list(): Promise<readonly Evacuation[]>;
@@ -906,7 +1053,9 @@ export interface Pintail {
         update(patch: PolicyInput, options: {
             readonly ifVersion: number;
         }): Promise<PolicyView>;
-        reset(): Promise<PolicyView>;
+        reset(options?: {
+            readonly ifVersion?: number;
+        }): Promise<PolicyView>;
     };
 }
 
@@ -1174,6 +1323,7 @@ export declare class Judge implements Witness {
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
+    mayCall(process: Process, what: string): void;
     moveStarted(process: Process, move: Move): void;
     executed(plan: Plan, made: readonly Migration[]): void;
     hasMovedSince(user: string, since: number, migration: string): boolean;
@@ -1606,6 +1756,7 @@ export interface Witness {
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
+    mayCall(process: Process, what: string): void;
     moveStarted(process: Process, move: Move): void;
     granted(move: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
@@ -1878,12 +2029,14 @@ export interface Server {
     readonly load: number | null;
     readonly resources: Resources;
     readonly protocols: readonly string[];
+    readonly features: readonly string[];
     readonly priceEurHour: number | null;
     readonly meta: JsonObject | null;
 }
 export type Mobility = "free" | "failure-only" | "pinned";
 export interface Needs {
     readonly protocols?: readonly string[];
+    readonly features?: readonly string[];
     readonly countries?: readonly string[];
     readonly regions?: readonly string[];
 }
@@ -1951,7 +2104,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed" | "down_for_audience" | "failing_domain";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "feature_missing" | "pinned" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed" | "down_for_audience" | "failing_domain";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1961,7 +2114,7 @@ export type Candidate = {
     readonly excluded: ExclusionCode;
     readonly message: string;
 };
-export type UnplacedCode = "pinned" | "no_capacity" | "no_candidate" | "refused_everywhere" | "being_moved";
+export type UnplacedCode = "pinned" | "no_gain" | "no_capacity" | "no_candidate" | "refused_everywhere" | "being_moved";
 export interface Unplaced {
     readonly connectionId: ConnectionId;
     readonly code: UnplacedCode;
@@ -2017,6 +2170,19 @@ export interface Migration {
     readonly residue: readonly ConnectionId[];
     readonly warnings: readonly string[];
     readonly version: number;
+}
+export interface MigrationStats {
+    readonly total: number;
+    readonly byStatus: Readonly<Record<MigrationStatus, number>>;
+    readonly successRate: number | null;
+    readonly averageDurationSeconds: number | null;
+    readonly totalSavingsEurHour: number;
+    readonly totalSavingsEurMonth: number;
+    readonly failuresByReason: Readonly<Partial<Record<MigrationReason, number>>>;
+    readonly failures: readonly {
+        readonly error: string;
+        readonly count: number;
+    }[];
 }
 export type MoveState = {
     readonly state: "pending";
@@ -2231,6 +2397,9 @@ export interface Plan {
     readonly placements: readonly PlannedMigration[];
     readonly unplaced: readonly Unplaced[];
     readonly cohorts: readonly CohortDecision[];
+    readonly schedule: PlanSchedule;
+    readonly utilisation: readonly Utilisation[];
+    readonly shortfalls: readonly Shortfall[];
     readonly coverage: Coverage;
     readonly basis: Readonly<Record<string, string>>;
 }
@@ -2241,6 +2410,32 @@ export interface PlannedMigration {
     readonly loadBefore: number;
     readonly loadAfter: number;
     readonly capacity: number | null;
+}
+export interface PlannedWave {
+    readonly startsAfterMs: number;
+    readonly endsAfterMs: number;
+    readonly connections: number;
+    readonly targets: number;
+}
+export interface PlanSchedule {
+    readonly expectedMs: number | null;
+    readonly callMs: number | null;
+    readonly waves: readonly PlannedWave[];
+}
+export interface Utilisation {
+    readonly serverId: ServerId;
+    readonly loadBefore: number | null;
+    readonly loadAfter: number | null;
+    readonly capacity: number | null;
+    readonly shareBefore: number | null;
+    readonly shareAfter: number | null;
+}
+export interface Shortfall {
+    readonly places: number;
+    readonly needs: Needs;
+    readonly notOn: readonly ServerId[];
+    readonly onlyOn: ServerId | null;
+    readonly message: string;
 }
 export type DetectPreset = "default" | "seed-budget" | "seed";
 export interface ConfirmPolicy {
@@ -2309,6 +2504,8 @@ export interface PlacementPolicy {
     readonly maxArrivals: number | null;
     readonly hostHeadroom: number;
     readonly resourceLimits: ResourceLimits;
+    readonly regionCoordinates: Readonly<Record<string, Coordinates>>;
+    readonly minGain: number;
     readonly weights: RankingWeights;
 }
 export interface Rate {
@@ -2509,9 +2706,16 @@ export interface FleetStatus {
 }
 export {};
 
+// ─── dist/why.d.ts
+import type { ConnectionInput } from "./ports.js";
+import type { CohortDecision, Connection } from "./vocabulary.js";
+export declare function cohortOf(made: {
+    readonly cohorts: readonly CohortDecision[];
+}, user: Connection | ConnectionInput): CohortDecision | null;
+
 // ─── dist/wire.d.ts
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
-import type { Migration } from "./vocabulary.js";
+import type { DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationStats, PauseScope, Plan, PolicySource, ServerReport } from "./vocabulary.js";
 export type { EventType, PintailEvent, PintailEvents } from "./events.js";
 declare const times: readonly [
     "at",
@@ -2566,3 +2770,96 @@ export interface WireMigration extends Wire<Migration> {
 export declare function toSnake<T>(value: T): Wire<T>;
 export declare function toWire<E extends PintailEvent>(event: E): WireEvent<E["type"]>;
 export declare function migrationToWire(migration: Migration): WireMigration;
+export type WireServer = Wire<ServerReport>;
+export interface WireEvacuation extends Wire<Evacuation> {
+    readonly unplaced_total: number;
+    readonly only_connections_total: number | null;
+}
+export type WireIncident = Wire<Incident>;
+export type WireDecision = Wire<DecisionRecord>;
+export type WireStats = Wire<MigrationStats>;
+export type WirePause = Wire<FleetStatus["pauses"][number]>;
+export type WirePauseScope = Wire<PauseScope>;
+export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations" | "evacuations"> {
+    readonly migrations: readonly WireMigration[];
+    readonly evacuations: readonly WireEvacuation[];
+}
+export interface WirePage {
+    readonly total: number;
+    readonly limit: number;
+    readonly offset: number;
+}
+export interface WireMigrationPage extends WirePage {
+    readonly migrations: readonly WireMigration[];
+}
+export interface WireEvacuationPage extends WirePage {
+    readonly evacuations: readonly WireEvacuation[];
+}
+export interface WireIncidentPage extends WirePage {
+    readonly incidents: readonly WireIncident[];
+}
+export interface WireServerPage extends WirePage {
+    readonly servers: readonly WireServer[];
+    readonly state: FleetStatus["state"];
+    readonly at: string;
+    readonly counts: FleetStatus["counts"];
+    readonly last_seq: number;
+}
+export interface WireActiveMigrations {
+    readonly migration: WireMigration | null;
+    readonly migrations: readonly WireMigration[];
+}
+export interface WirePlan extends Omit<Wire<Plan>, "placements" | "basis"> {
+    readonly placements: readonly (Omit<Wire<Plan["placements"][number]>, "connections"> & {
+        readonly connections: number;
+        readonly connection_ids: readonly string[];
+    })[];
+    readonly unplaced_total: number;
+}
+export interface WirePolicy {
+    readonly policy: {
+        readonly [group: string]: unknown;
+    };
+    readonly sources: Readonly<Record<string, PolicySource>>;
+    readonly version: number;
+}
+export interface WireProblem {
+    readonly type: string;
+    readonly title: string;
+    readonly status: number;
+    readonly detail: string;
+    readonly code: string;
+    readonly remedy?: string;
+    readonly errors?: readonly {
+        readonly path: string;
+        readonly message: string;
+        readonly remedy?: string;
+    }[];
+    readonly differences?: readonly string[];
+}
+export type WireStreamWord = {
+    readonly type: "snapshot";
+    readonly seq: number;
+    readonly timestamp: string;
+    readonly data: WireStatus;
+} | {
+    readonly type: "stream.reset";
+    readonly seq: 0;
+    readonly timestamp: string;
+    readonly data: {
+        readonly reason: "cursor_too_old" | "cursor_unknown";
+        readonly after: number | null;
+    };
+} | {
+    readonly type: "stream.closed";
+    readonly seq: 0;
+    readonly timestamp: string;
+    readonly data: {
+        readonly reason: "too_slow" | "shutting_down" | "expired" | "cursor_too_old" | "unavailable";
+        readonly after: number;
+    };
+};
+export type WireMessage = WireEvent | WireStreamWord;
+export declare function statusToWire(status: FleetStatus): WireStatus;
+export declare function evacuationToWire(evacuation: Evacuation, limit?: number): WireEvacuation;
+export declare function planToWire(plan: Plan, limit?: number): WirePlan;
