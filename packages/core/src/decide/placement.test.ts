@@ -266,6 +266,7 @@ test('a ranking names every server: contributions, or the reason of its exclusio
     meanLoad: 3,
     reason: 'server-down' as const,
     latencies: new Latencies(targets, new Set(['de']), {}),
+    kinds: new Map(),
   }
   const candidates = rank(cohort, targets, context)
   expect(candidates.map(({ serverId }) => serverId)).toEqual(['good', 'cordoned', 'full'])

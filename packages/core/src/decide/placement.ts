@@ -175,6 +175,7 @@ export function contextOf(
     maxPrice: others.reduce((most, { server }) => Math.max(most, known(server.priceEurHour)), 0),
     meanLoad: loads.length === 0 ? 0 : loads.reduce((sum, load) => sum + load, 0) / loads.length,
     latencies: new Latencies(input.targets, regions, input.policy.regionCoordinates),
+    kinds: new Map(),
   }
 }
 
