@@ -369,6 +369,7 @@ export { parseHost } from "./rows.js";
 export type * from "./surface.js";
 export { systemClock } from "./time.js";
 export type * from "./vocabulary.js";
+export { cohortOf } from "./why.js";
 
 // ─── dist/memory/leases.d.ts
 import type { Clock, LeaseStore } from "../ports.js";
@@ -473,6 +474,7 @@ export interface ServerInput {
         readonly diskPercent?: number | null;
     } | null;
     readonly protocols?: readonly string[] | null;
+    readonly features?: readonly string[] | null;
     readonly priceEurHour?: number | null;
     readonly meta?: JsonObject | null;
 }
@@ -1826,12 +1828,14 @@ export interface Server {
     readonly load: number | null;
     readonly resources: Resources;
     readonly protocols: readonly string[];
+    readonly features: readonly string[];
     readonly priceEurHour: number | null;
     readonly meta: JsonObject | null;
 }
 export type Mobility = "free" | "failure-only" | "pinned";
 export interface Needs {
     readonly protocols?: readonly string[];
+    readonly features?: readonly string[];
     readonly countries?: readonly string[];
     readonly regions?: readonly string[];
 }
@@ -1899,7 +1903,7 @@ export interface Contribution {
     readonly weight: number;
     readonly note: string;
 }
-export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed" | "down_for_audience" | "failing_domain";
+export type ExclusionCode = "is_source" | "not_asked_for" | "not_online" | "maintenance" | "cordoned" | "down" | "suspect" | "unknown" | "damped" | "protocol_missing" | "feature_missing" | "pinned" | "country_not_allowed" | "region_not_allowed" | "full" | "capacity_unknown" | "load_unknown" | "refused_before" | "overloaded" | "not_listed" | "down_for_audience" | "failing_domain";
 export type Candidate = {
     readonly serverId: ServerId;
     readonly score: number;
@@ -1909,7 +1913,7 @@ export type Candidate = {
     readonly excluded: ExclusionCode;
     readonly message: string;
 };
-export type UnplacedCode = "pinned" | "no_capacity" | "no_candidate" | "refused_everywhere" | "being_moved";
+export type UnplacedCode = "pinned" | "no_gain" | "no_capacity" | "no_candidate" | "refused_everywhere" | "being_moved";
 export interface Unplaced {
     readonly connectionId: ConnectionId;
     readonly code: UnplacedCode;
@@ -2179,6 +2183,9 @@ export interface Plan {
     readonly placements: readonly PlannedMigration[];
     readonly unplaced: readonly Unplaced[];
     readonly cohorts: readonly CohortDecision[];
+    readonly schedule: PlanSchedule;
+    readonly utilisation: readonly Utilisation[];
+    readonly shortfalls: readonly Shortfall[];
     readonly coverage: Coverage;
     readonly basis: Readonly<Record<string, string>>;
 }
@@ -2189,6 +2196,32 @@ export interface PlannedMigration {
     readonly loadBefore: number;
     readonly loadAfter: number;
     readonly capacity: number | null;
+}
+export interface PlannedWave {
+    readonly startsAfterMs: number;
+    readonly endsAfterMs: number;
+    readonly connections: number;
+    readonly targets: number;
+}
+export interface PlanSchedule {
+    readonly expectedMs: number | null;
+    readonly callMs: number | null;
+    readonly waves: readonly PlannedWave[];
+}
+export interface Utilisation {
+    readonly serverId: ServerId;
+    readonly loadBefore: number | null;
+    readonly loadAfter: number | null;
+    readonly capacity: number | null;
+    readonly shareBefore: number | null;
+    readonly shareAfter: number | null;
+}
+export interface Shortfall {
+    readonly places: number;
+    readonly needs: Needs;
+    readonly notOn: readonly ServerId[];
+    readonly onlyOn: ServerId | null;
+    readonly message: string;
 }
 export type DetectPreset = "default" | "seed-budget" | "seed";
 export interface ConfirmPolicy {
@@ -2257,6 +2290,8 @@ export interface PlacementPolicy {
     readonly maxArrivals: number | null;
     readonly hostHeadroom: number;
     readonly resourceLimits: ResourceLimits;
+    readonly regionCoordinates: Readonly<Record<string, Coordinates>>;
+    readonly minGain: number;
     readonly weights: RankingWeights;
 }
 export interface Rate {
@@ -2412,6 +2447,13 @@ export interface FleetStatus {
     readonly lastSeq: number;
 }
 export {};
+
+// ─── dist/why.d.ts
+import type { ConnectionInput } from "./ports.js";
+import type { CohortDecision, Connection } from "./vocabulary.js";
+export declare function cohortOf(made: {
+    readonly cohorts: readonly CohortDecision[];
+}, user: Connection | ConnectionInput): CohortDecision | null;
 
 // ─── dist/wire.d.ts
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";

@@ -1,5 +1,6 @@
 import type { Cohort } from '../assign/cohorts.ts'
 import { everybodyElse } from '../detect/votes.ts'
+import type { Latencies, Reach } from '../figures/latency.ts'
 import type {
   Candidate,
   Connection,
@@ -12,7 +13,6 @@ import type {
   ServerId,
   VerdictKind,
 } from '../vocabulary.ts'
-import type { Latencies, Reach } from './latency.ts'
 
 export type { Cohort }
 

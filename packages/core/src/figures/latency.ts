@@ -21,7 +21,7 @@ const finestMs = 10
 /** Steps are doubled until servers differ in so many ways at most, so that a plan's work does not grow with the product of regions and servers. */
 const mostWays = 512
 /** From here on the factor is 0, so that no coarser step would change anything. */
-export const worstMs = 300
+const worstMs = 300
 
 /**
  * How far servers are from the users that are to be placed. In this order: what the vantages of the user's region have
