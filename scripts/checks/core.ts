@@ -11,6 +11,7 @@ export const lineLimits = {
   decide: 2000,
   detect: 1000,
   assign: 800,
+  figures: 400,
   advise: 400,
   watch: 1000,
   rounds: 1000,
@@ -28,6 +29,7 @@ export function roomOf(path: string): keyof typeof lineLimits | null {
   if (path.startsWith('decide/')) return 'decide'
   if (path.startsWith('detect/')) return 'detect'
   if (path.startsWith('assign/')) return 'assign'
+  if (path.startsWith('figures/')) return 'figures'
   if (path.startsWith('advise/')) return 'advise'
   if (path.startsWith('watch/')) return 'watch'
   if (path.startsWith('rounds/')) return 'rounds'

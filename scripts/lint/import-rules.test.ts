@@ -53,12 +53,20 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['../vocabulary.ts', './heap.ts'],
     forbidden: ['../decide/ranking.ts', '../ports.ts', '../errors.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
   },
+  'core/src/figures/latency.ts': {
+    allowed: ['../vocabulary.ts', '../assign/cohorts.ts', './distance.ts'],
+    forbidden: ['../assign/flow.ts', '../decide/ranking.ts', '../ports.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
+  },
+  'core/src/why.ts': {
+    allowed: ['./vocabulary.ts', './ports.ts', './rows.ts', './assign/cohorts.ts'],
+    forbidden: ['./assign/flow.ts', './decide/plan.ts', './engine/planner.ts', 'zod', 'node:util'],
+  },
   'core/src/advise/advice.ts': {
     allowed: ['../vocabulary.ts', '../decide/placement.ts'],
     forbidden: ['../assign/flow.ts', '../ports.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
   },
   'core/src/decide/guard.ts': {
-    allowed: ['../vocabulary.ts', '../assign/flow.ts', './quorum.ts'],
+    allowed: ['../vocabulary.ts', '../assign/flow.ts', '../figures/latency.ts', './quorum.ts'],
     forbidden: [
       '../ports.ts',
       '../errors.ts',

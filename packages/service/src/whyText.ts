@@ -4,7 +4,7 @@ import { clip, type Paint, table } from './terminal.ts'
 type Scored = Extract<Candidate, { readonly score: number }>
 type Excluded = Extract<Candidate, { readonly excluded: string }>
 
-export const factors: readonly (readonly [Factor, string])[] = [
+const factors: readonly (readonly [Factor, string])[] = [
   ['headroom', 'room'],
   ['latency', 'rtt'],
   ['stability', 'stable'],

@@ -101,7 +101,7 @@ export class Explainer {
     if (said) return said
     for (const [code] of this.#general.values()) count(code, 1)
     const worths = this.#worthsFor(cohort.sample.region)
-    const best: Weighed[] = []
+    const takers: { readonly kind: readonly Weighed[]; readonly more: number; readonly worth: number; readonly count: number }[] = []
     let accepted = 0
     for (const [index, kind] of this.#kinds.entries()) {
       const why = whys[index]
@@ -112,9 +112,14 @@ export class Explainer {
       const refused = [...cohort.refusedBy].filter((id) => this.#open.get(id)?.kind === kind).length
       count('refused_before', refused)
       accepted += kind.length - refused
-      for (const { target, worth } of kind.slice(0, keptCandidates + refused))
-        if (!cohort.refusedBy.has(target.server.id)) best.push({ target, worth: worth + (worths[index] as number) })
+      const first = kind.find(({ target }) => !cohort.refusedBy.has(target.server.id))
+      const more = worths[index] as number
+      if (first) takers.push({ kind, more, worth: first.worth + more, count: keptCandidates + refused })
     }
+    // Whoever is among the best is of one of the kinds whose best are.
+    const best = mostWorth(takers).flatMap(({ kind, more, count: most }) =>
+      kind.slice(0, most).flatMap(({ target, worth }) => (cohort.refusedBy.has(target.server.id) ? [] : [{ target, worth: worth + more }])),
+    )
     const scored = mostWorth(best)
       .map(({ target }) => this.#score(cohort, target))
       .sort(better)
@@ -159,7 +164,7 @@ interface Weighed {
 }
 
 /** All that may be among the best: to say in full what thousands of candidates are worth would take longer than to place. */
-function mostWorth(best: Weighed[]): Weighed[] {
+function mostWorth<T extends { readonly worth: number }>(best: readonly T[]): readonly T[] {
   if (best.length <= keptCandidates) return best
   const least = best.map(({ worth }) => worth).sort((a, b) => b - a)[keptCandidates - 1] as number
   return best.filter(({ worth }) => worth >= least - 1e-6)

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { Latencies } from '../figures/latency.ts'
 import { resolvePolicy } from '../options.ts'
 import { parseConnection, parseServer } from '../rows.ts'
 import type { Connection, ConnectionId, MigrationReason, PlacementPolicy, Server, ServerId } from '../vocabulary.ts'
-import { Latencies } from './latency.ts'
 import { type PlacementInput, place as placePieces, roomOf } from './placement.ts'
 import { rank, type Target } from './ranking.ts'
 
@@ -266,6 +266,7 @@ test('a ranking names every server: contributions, or the reason of its exclusio
     meanLoad: 3,
     reason: 'server-down' as const,
     latencies: new Latencies(targets, new Set(['de']), {}),
+    kinds: new Map(),
   }
   const candidates = rank(cohort, targets, context)
   expect(candidates.map(({ serverId }) => serverId)).toEqual(['good', 'cordoned', 'full'])

@@ -1,5 +1,7 @@
 import { type Grouped, groupCohorts } from '../assign/cohorts.ts'
 import { inOrder } from '../assign/order.ts'
+import { Latencies } from '../figures/latency.ts'
+import { type Stranded, shortfallsOf } from '../figures/shortfall.ts'
 import type {
   CohortDecision,
   Connection,
@@ -12,7 +14,6 @@ import type {
   UnplacedCode,
 } from '../vocabulary.ts'
 import { Explainer, type Explanation } from './explain.ts'
-import { Latencies } from './latency.ts'
 import {
   type Cohort,
   compareIds,
@@ -25,7 +26,6 @@ import {
   type Target,
 } from './ranking.ts'
 import { type Portion, routes, type Seat } from './routes.ts'
-import { type Stranded, shortfallsOf } from './shortfall.ts'
 
 export interface PlacementInput {
   readonly sources: readonly ServerId[]
@@ -175,6 +175,7 @@ export function contextOf(
     maxPrice: others.reduce((most, { server }) => Math.max(most, known(server.priceEurHour)), 0),
     meanLoad: loads.length === 0 ? 0 : loads.reduce((sum, load) => sum + load, 0) / loads.length,
     latencies: new Latencies(input.targets, regions, input.policy.regionCoordinates),
+    kinds: new Map(),
   }
 }
 

@@ -1,4 +1,5 @@
 import { audienceOf } from '../detect/votes.ts'
+import { scheduleOf } from '../figures/schedule.ts'
 import type {
   Connection,
   ConnectionId,
@@ -15,7 +16,6 @@ import type {
 } from '../vocabulary.ts'
 import { place } from './placement.ts'
 import { compareIds, type Target } from './ranking.ts'
-import { scheduleOf } from './schedule.ts'
 
 /** Who goes where. */
 export type Assignments = ReadonlyMap<ConnectionId, ServerId>

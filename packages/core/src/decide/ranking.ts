@@ -1,5 +1,6 @@
 import type { Cohort } from '../assign/cohorts.ts'
 import { everybodyElse } from '../detect/votes.ts'
+import type { Latencies, Reach } from '../figures/latency.ts'
 import type {
   Candidate,
   Connection,
@@ -12,7 +13,6 @@ import type {
   ServerId,
   VerdictKind,
 } from '../vocabulary.ts'
-import type { Latencies, Reach } from './latency.ts'
 
 export type { Cohort }
 
@@ -52,6 +52,8 @@ export interface RankingContext {
   /** Mean load of the targets, for those without a capacity. */
   readonly meanLoad: number
   readonly latencies: Latencies
+  /** What `kindOf` has said already. */
+  readonly kinds: Map<ServerId, string>
 }
 
 /** Hard rules: why this server is no target for anybody; null: it may be one. */
@@ -118,11 +120,15 @@ export function excludePinned({ sample }: Pick<Cohort, 'sample'>, { reason }: Pi
  * Servers with the same text are the same to `excludeForCohort`, in their region, and in what of their latency depends on the
  * user: whatever these look at belongs into it.
  */
-export function kindOf(target: Target, { latencies }: Pick<RankingContext, 'latencies'>): string {
-  const { protocols, features, country, region } = target.server
+export function kindOf(target: Target, { latencies, kinds }: Pick<RankingContext, 'latencies' | 'kinds'>): string {
+  const { id, protocols, features, country, region } = target.server
+  const known = kinds.get(id)
+  if (known !== undefined) return known
   const audiences = [...(target.unfitFor ?? [])].sort(([a], [b]) => compareIds(a, b))
-  const words = (list: readonly string[]) => [...new Set(list)].sort()
-  return JSON.stringify([region, country, words(protocols), words(features), audiences, latencies.keyOf(target)])
+  const words = (list: readonly string[]) => (list.length > 1 ? [...new Set(list)].sort() : list)
+  const kind = JSON.stringify([region, country, words(protocols), words(features), audiences, latencies.keyOf(target)])
+  kinds.set(id, kind)
+  return kind
 }
 
 /** The same for cohorts that no server tells apart. */

@@ -187,8 +187,15 @@ function classesOf(
   for (const some of needs) {
     const { cohort } = rows[some[0] as number] as Row
     const { refusedBy } = cohort
-    const ways = [...kinds.keys()].flatMap((at) => (accepts(cohort, kinds[at] as Kind) ? [{ at, cost: costOf(cohort, at) }] : []))
-    const key = JSON.stringify([ways.map(({ at, cost }) => [at, cost]), [...refusedBy].sort()])
+    const plain = { ...cohort, refusedBy: nobody }
+    const ways: { at: number; cost: number }[] = []
+    let key = JSON.stringify([...refusedBy].sort())
+    for (const [at, { sample }] of kinds.entries()) {
+      if (excludeForCohort(plain, sample) !== null) continue
+      const cost = costOf(cohort, at)
+      ways.push({ at, cost })
+      key += `,${at}:${cost}`
+    }
     const known = found.get(key)
     if (known) for (const row of some) known.members.push(row)
     else found.set(key, { members: [...some], refusedBy, ways })

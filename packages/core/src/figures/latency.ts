@@ -21,7 +21,7 @@ const finestMs = 10
 /** Steps are doubled until servers differ in so many ways at most, so that a plan's work does not grow with the product of regions and servers. */
 const mostWays = 512
 /** From here on the factor is 0, so that no coarser step would change anything. */
-export const worstMs = 300
+const worstMs = 300
 
 /**
  * How far servers are from the users that are to be placed. In this order: what the vantages of the user's region have
@@ -30,8 +30,8 @@ export const worstMs = 300
 export class Latencies {
   readonly stepMs: number
   readonly #places: ReadonlyMap<string, Coordinates>
-  /** Of servers that are not as far from everybody: how far from each region, in steps. */
-  readonly #keys = new Map<ServerId, string>()
+  /** Servers that are not as far from everybody: the same number for those that are as far from each region, in steps. */
+  readonly #keys = new Map<ServerId, number>()
 
   /**
    * @param regions of the users to be placed; null: of some it is not known
@@ -41,19 +41,30 @@ export class Latencies {
     this.#places = placesOf(targets, regions, given)
     const list = [...regions]
     const apart = targets.filter((target) => list.some((region) => region !== null && this.#isOwn(region, target)))
-    const ways = apart.map((target) => Float64Array.from(list, (region) => this.#raw(region, target) ?? Number.NaN))
+    const known = new Map<string, Float64Array>()
+    const ways = apart.map((target) => {
+      const look = () => Float64Array.from(list, (region) => this.#raw(region, target) ?? Number.NaN)
+      if (target.rttFor) return look()
+      // Servers of one city are as far from everybody.
+      const { latitude, longitude } = target.server.coordinates as Coordinates
+      const key = `${latitude} ${longitude} ${target.rttMs}`
+      const way = known.get(key) ?? look()
+      known.set(key, way)
+      return way
+    })
     let stepMs = finestMs
-    let keys = ways.map((way) => keyOf(way, stepMs))
+    let keys = keysOf(ways, stepMs)
     while (stepMs < worstMs && new Set(keys).size > mostWays) {
       stepMs *= 2
-      keys = ways.map((way) => keyOf(way, stepMs))
+      keys = keysOf(ways, stepMs)
     }
     this.stepMs = stepMs
-    for (const [index, { server }] of apart.entries()) this.#keys.set(server.id, keys[index] as string)
+    const numbers = new Map([...new Set(keys)].map((key, number) => [key, number]))
+    for (const [index, { server }] of apart.entries()) this.#keys.set(server.id, numbers.get(keys[index] as string) as number)
   }
 
   /** What tells this server's latency from others', as far as that depends on the user's region; null: it does not. */
-  keyOf({ server }: Reach): string | null {
+  keyOf({ server }: Reach): number | null {
     return this.#keys.get(server.id) ?? null
   }
 
@@ -89,7 +100,15 @@ export class Latencies {
 
 const shown = (ms: number): number => Math.round(ms * 10) / 10
 const shareOf = (ms: number): number => Math.min(1, Math.max(0, 1 - ms / worstMs))
-const keyOf = (way: Float64Array, stepMs: number): string => way.map((ms) => Math.min(worstMs, Math.round(ms / stepMs) * stepMs)).join()
+
+function keysOf(ways: readonly Float64Array[], stepMs: number): string[] {
+  const known = new Map<Float64Array, string>()
+  return ways.map((way) => {
+    const key = known.get(way) ?? way.map((ms) => Math.min(worstMs, Math.round(ms / stepMs) * stepMs)).join()
+    known.set(way, key)
+    return key
+  })
+}
 
 /** Where the regions of the users are. */
 function placesOf(

@@ -1,5 +1,5 @@
+import type { Cohort } from '../assign/cohorts.ts'
 import type { Needs, ServerId, Shortfall } from '../vocabulary.ts'
-import type { Cohort } from './ranking.ts'
 
 /** Users of a cohort who found no room. */
 export interface Stranded {
