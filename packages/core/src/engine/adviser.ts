@@ -147,7 +147,7 @@ export class Adviser {
 
   /** The dearest server that can be given back. */
   async #consolidation(history: readonly Migration[], closed: ReadonlySet<ServerId> = none): Promise<Found<advice.Consolidation> | null> {
-    const { planner, books } = this.#parts
+    const { books } = this.#parts
     const spared = this.#spared(history)
     for (const id of advice.candidates(this.#input(history, closed), spared).slice(0, mostTried)) {
       const gathered = await this.#gather(id)
