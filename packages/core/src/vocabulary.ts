@@ -910,7 +910,10 @@ export interface DailyWindow {
  * `suggest` (1) makes migrations that wait for approval, `auto` (2) begins them.
  */
 export interface AdvicePolicy {
-  /** Whether advice is made by itself, round by round. `advice()` answers also without it. Default false. */
+  /**
+   * Whether advice is made by itself, round by round. `advice()` answers also without it. None is made with a registry whose
+   * `coverage` is `active`: its lists hide some users and name others who have left. Default false.
+   */
   readonly enabled: boolean
   /** Pause between the rounds, milliseconds, 1 000–86 400 000. Default 300 000. */
   readonly intervalMs: number

@@ -417,3 +417,13 @@ test('turning advice off, or another level, takes back what waits for approval',
   expect(open(fleet)).toEqual([])
   await fleet.stop()
 })
+
+test('with a registry that lists only active users no advice is made, and one warning says why', async () => {
+  const replace: FleetOptions['replace'] = ({ registry }) => ({ registry: { ...registry, coverage: 'active' } })
+  const fleet = await world([...trio, { id: 'hot', users: 90, capacity: 100 }], {}, { replace })
+  await fleet.advance(3_600_000)
+  expect(open(fleet)).toEqual([])
+  expect(await ask(fleet, fleet.pintail.advice())).toMatchObject({ consolidation: null, rebalancing: null })
+  expect(told(fleet, 'warning').filter(({ message }) => message.includes('no advice is made'))).toHaveLength(1)
+  await fleet.stop()
+})

@@ -61,6 +61,7 @@ export class Adviser {
   #scaledAt: number
   #lastAt: number
   #round: Promise<void> | null = null
+  #isToldOff = false
 
   constructor(parts: AdviserParts, stopping: AbortSignal) {
     this.#parts = parts
@@ -83,6 +84,7 @@ export class Adviser {
     if (!enabled) this.#heat = null
     if (!enabled && this.#open().length === 0) return
     this.#lastAt = now
+    if (!this.#knowsWhoIsThere) return
     this.#round = this.#go()
       .catch((error) => this.#failed(error))
       .finally(() => {
@@ -92,6 +94,18 @@ export class Adviser {
 
   async settled(): Promise<void> {
     await this.#round
+  }
+
+  /** A list of who was active lately hides some, and names others who have left: nobody is moved for gain by that. */
+  get #knowsWhoIsThere(): boolean {
+    const { planner, bus } = this.#parts
+    if (planner.coverage === 'assigned') return true
+    if (!this.#isToldOff) {
+      const message = 'the registry lists only who was active lately: no advice is made, because nobody knows who else is there'
+      bus.warn({ code: 'capability_missing', message, remedy: 'Use a registry that lists everybody who is assigned, or turn advice off.' })
+    }
+    this.#isToldOff = true
+    return false
   }
 
   #failed(error: unknown): void {
@@ -105,6 +119,7 @@ export class Adviser {
   /** @throws PintailError `unavailable` if the registry or the store does not answer */
   async advice(): Promise<Advice> {
     const { planner, hostGuards, clock } = this.#parts
+    if (!this.#knowsWhoIsThere) return { at: clock.now(), consolidation: null, rebalancing: null }
     await Promise.all([planner.countAll(), hostGuards.ask()])
     const history = await this.#history()
     const cheaper = await this.#consolidation(history)
@@ -132,9 +147,7 @@ export class Adviser {
 
   /** The dearest server that can be given back. */
   async #consolidation(history: readonly Migration[], closed: ReadonlySet<ServerId> = none): Promise<Found<advice.Consolidation> | null> {
-    const { planner, books } = this.#parts
-    // A list of who was active lately hides the others, so nobody knows whether all of them would have a place.
-    if (planner.coverage === 'active') return null
+    const { books } = this.#parts
     const spared = this.#spared(history)
     for (const id of advice.candidates(this.#input(history, closed), spared).slice(0, mostTried)) {
       const gathered = await this.#gather(id)

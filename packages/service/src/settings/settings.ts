@@ -118,7 +118,7 @@ export const settings = {
     'PINTAIL_ADVICE',
     choice(['off', 'suggest', 'auto']),
     'off',
-    'advice of its own accord: suggest proposes to relieve a server that stays too hot, and to give back one that can be spared, and waits for an approval; auto does it (giving back only within advice.windows of the config file). The database service lists active users only, so there no server is proposed to be given back',
+    'advice of its own accord: suggest proposes to relieve a server that stays too hot, or to give back one that can be spared; auto begins it (giving back only within advice.windows of the config file). None is made while the database service lists active users only, and a warning says so',
   ),
   adviceInterval: setting(
     'PINTAIL_ADVICE_INTERVAL',

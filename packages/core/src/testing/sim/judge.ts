@@ -60,7 +60,7 @@ export class Judge implements Witness {
   moved = 0
   /** Evacuations that were made of advice. */
   advised = 0
-  /** A server list was not what is true. */
+  /** A list of servers or of connections was not what is true. */
   wasMisled = false
   /** When the last move had its effect: its place is kept until the next list. */
   lastMoveAt = 0
@@ -121,6 +121,7 @@ export class Judge implements Witness {
 
   counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void {
     this.#lastRows.set(server, new Set(rows.map(({ id }) => String(id))))
+    if (rows.length < this.#world.on(server).length) this.wasMisled = true
     const told = this.#told.get(process)?.get(server)
     if (!told || this.#world.setup.registry.tellsLoad) return
     this.#told.get(process)?.set(server, { ...told, at, load: rows.length, users: this.#lastRows.get(server) ?? new Set() })
@@ -540,7 +541,7 @@ export class Judge implements Witness {
     const rest = [...world.servers.values()].filter(({ id: other, gone, status }) => other !== from && !gone && status === 'online')
     const { region = null } = source.row
     const isNeeded = [...world.users.values()].some(({ row, gone }) => !gone && row.region === region)
-    if (region !== null && isNeeded && !rest.some(({ row }) => row.region === region))
+    if (region !== null && isNeeded && !this.wasMisled && !rest.some(({ row }) => row.region === region))
       this.report('advice', `${from} is to be given back, and is the last server of region ${region}`)
     this.#reserved(source, rest)
   }
