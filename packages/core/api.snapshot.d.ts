@@ -1152,6 +1152,7 @@ export declare class Judge implements Witness {
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
+    mayCall(process: Process, what: string): void;
     moveStarted(process: Process, move: Move): void;
     executed(plan: Plan, made: readonly Migration[]): void;
     granted({ from, to, key, reason }: Move, user: TrueUser): void;
@@ -1554,6 +1555,7 @@ export interface Witness {
     listed(process: Process, rows: readonly ServerInput[], at: number, isHonest: boolean): void;
     counted(process: Process, server: string, rows: readonly ConnectionInput[], at: number): void;
     leads(process: Process, holder: string, token: number): void;
+    mayCall(process: Process, what: string): void;
     moveStarted(process: Process, move: Move): void;
     granted(move: Move, user: TrueUser): void;
     revoked(move: Move, user: TrueUser): void;
