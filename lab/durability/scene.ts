@@ -39,8 +39,6 @@ export type Engine = ReturnType<typeof running>
 
 /** As long as the engine makes it at least; with a call of at most `timeoutMs` no lease is longer. */
 export const ttlMs = 30_000
-/** A standby asks again so often. */
-export const pollMs = ttlMs / 3
 export const timeoutMs = 5000
 export const skewMs = 1000
 
