@@ -36,7 +36,8 @@ export const mutants: readonly Mutant[] = [
     breaks: 'the old grant is taken back before the new one is made',
     file: 'moving/migrator.ts',
     find: "await this.#call('move', granted, (ctx) => this.#mover.move(",
-    replace: "await this.#mover.complete?.(move, { signal: this.#killed })\n        await this.#call('move', granted, (ctx) => this.#mover.move(",
+    replace:
+      "await this.#mover.complete?.(move, { signal: this.#killed })\n        await this.#call('move', granted, (ctx) => this.#mover.move(",
   },
   {
     name: 'token-not-carried',
