@@ -35,8 +35,9 @@ export const mutants: readonly Mutant[] = [
     name: 'revoke-before-grant',
     breaks: 'the old grant is taken back before the new one is made',
     file: 'moving/migrator.ts',
-    find: "await this.#call('move', (ctx) => this.#mover.move(",
-    replace: "await this.#mover.complete?.(move, { signal: this.#killed })\n        await this.#call('move', (ctx) => this.#mover.move(",
+    find: "await this.#call('move', granted, (ctx) => this.#mover.move(",
+    replace:
+      "await this.#mover.complete?.(move, { signal: this.#killed })\n        await this.#call('move', granted, (ctx) => this.#mover.move(",
   },
   {
     name: 'token-not-carried',
