@@ -135,7 +135,6 @@ function worldOf(size: Size): PlanWorld {
     targets,
     policy,
     policyVersion: 0,
-    moveMs: null,
     regions: new Set(),
     claims: new Map(),
     moveMs: null,

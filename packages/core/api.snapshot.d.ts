@@ -454,6 +454,7 @@ export interface PintailOptions {
     readonly guards?: readonly GuardSource[];
     readonly notifier?: ClientNotifier;
     readonly metrics?: Metrics;
+    readonly pseudonymKey?: string;
     readonly clock?: Clock;
     readonly random?: Random;
 }

@@ -1,4 +1,5 @@
 import { Engine } from './engine/pintail.ts'
+import { pseudonymsBy } from './engine/pseudonyms.ts'
 import { unsupported } from './errors.ts'
 import { memoryLeases } from './memory/leases.ts'
 import { memoryStore } from './memory/store.ts'
@@ -38,6 +39,7 @@ export function createPintail(options: PintailOptions): Pintail {
     metering: figures,
     clock,
     random: options.random ?? Math.random,
+    pseudonym: pseudonymsBy(options.pseudonymKey ?? null),
     policy,
     // A copy: what the host does to its object later is no word of anybody.
     policyInput: structuredClone(options.policy ?? {}),

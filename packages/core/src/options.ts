@@ -41,6 +41,11 @@ export interface PintailOptions {
   readonly guards?: readonly GuardSource[]
   readonly notifier?: ClientNotifier
   readonly metrics?: Metrics
+  /**
+   * A secret of 16–1 000 characters. Users whom an evacuation has left behind are named in its record until their moves are
+   * pruned (`policy.retention`); then by an HMAC under this key, `hmac:…`, or without a key as `forgotten`.
+   */
+  readonly pseudonymKey?: string
   readonly clock?: Clock
   readonly random?: Random
 }
@@ -270,6 +275,7 @@ const optionsSchema = z.strictObject({
     .optional(),
   notifier: port({ needs: ['deliver'] }).optional(),
   metrics: port({ needs: ['count', 'gauge', 'observe'], may: ['collecting', 'forget'] }).optional(),
+  pseudonymKey: z.string().min(16).max(1000).optional(),
   clock: port({ needs: ['now', 'setTimeout'], may: ['defer'] }).optional(),
   random: z.custom<object>((value) => typeof value === 'function', 'must be a function').optional(),
 })

@@ -1,4 +1,5 @@
 import { PintailError } from '@pintail/core'
+import { commitFunction } from './commitFunction.ts'
 
 export interface PostgresNames {
   /** The schema that the tables are in. Default `pintail`. Letters a–z, digits and `_`, at most 40 characters. */
@@ -14,10 +15,11 @@ export interface PostgresMigration {
   readonly sql: string
 }
 
-export type TableName = 'schema_versions' | 'state' | 'lease' | 'migrations' | 'moves' | 'records' | 'journal'
+/** Tables, and the function that commits. */
+export type TableName = 'schema_versions' | 'state' | 'lease' | 'migrations' | 'moves' | 'records' | 'journal' | 'commit_batch'
 export type Tables = { readonly [K in TableName]: string }
 
-const names: readonly TableName[] = ['schema_versions', 'state', 'lease', 'migrations', 'moves', 'records', 'journal']
+const names: readonly TableName[] = ['schema_versions', 'state', 'lease', 'migrations', 'moves', 'records', 'journal', 'commit_batch']
 
 /** Quoted and with their schema. Only names of plain characters come this far, so that none can end the quotes. */
 export function tablesOf({ schema = 'pintail', tablePrefix = '' }: PostgresNames): Tables {
@@ -38,7 +40,10 @@ const prefixed = (tablePrefix: string): string => (tablePrefix === '' ? '' : ide
 export function postgresMigrations(options: PostgresNames & { readonly environment?: string } = {}): readonly PostgresMigration[] {
   const { schema = 'pintail', tablePrefix = '', environment = 'default' } = options
   const tables = tablesOf(options)
-  return [{ version: 1, sql: first(tables, schema, prefixed(tablePrefix), literal(environment)) }]
+  return [
+    { version: 1, sql: first(tables, schema, prefixed(tablePrefix), literal(environment)) },
+    { version: 2, sql: `${commitFunction(tables)}\nINSERT INTO ${tables.schema_versions} (version) VALUES (2);\n` },
+  ]
 }
 
 /**

@@ -35,8 +35,8 @@ export function storeOf(database: Database): MigrationStore {
 async function commit(database: Database, batch: StoreBatch, { signal }: CallContext): Promise<{ lastSeq: number }> {
   const { sql, values } = commitOf(database.tables, batch, database.lockTimeout)
   try {
-    const [row] = await database.attempt<{ last_seq: string }>(signal, sql, values)
-    if (row) return { lastSeq: Number(row.last_seq) }
+    const [row] = await database.attempt<{ last_seq: string | null }>(signal, sql, values)
+    if (row?.last_seq != null) return { lastSeq: Number(row.last_seq) }
   } catch (error) {
     if (!(error instanceof StatementFailure) || error.sqlState !== '22P02' || !error.message.includes('pintail_conflict'))
       throw failure(error)

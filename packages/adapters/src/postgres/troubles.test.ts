@@ -309,6 +309,29 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     await evacuateOver(() => open())
   })
 
+  test('the tables of an earlier schema are told from the newest, and migrate() brings them there with all that is in them', async () => {
+    await pool.query('DROP SCHEMA pintail CASCADE')
+    const [first] = postgresMigrations()
+    await pool.query(first?.sql ?? '')
+    const record = JSON.stringify({ name: 'log', seq: 1, version: 3 })
+    await pool.query("INSERT INTO pintail.records (kind, id, version, record) VALUES ('cursor', 'log', 3, $1)", [record])
+    await pool.query("INSERT INTO pintail.journal VALUES (1, 5, 'one', '{}'); UPDATE pintail.state SET token = 4, batch = 2, last_seq = 1")
+    const { store, leases, migrate } = open()
+    await expect(store.commit(batch(1), ctx)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/schema 1, and this Pintail needs \d/),
+      remedy: expect.stringMatching(/migrate\(\)/),
+    })
+    await migrate()
+    expect(await store.get('cursor', 'log', ctx)).toEqual({ name: 'log', seq: 1, version: 3 })
+    await expect(store.commit({ ...batch(9), token: 3 as Token }, ctx)).rejects.toMatchObject({ code: 'fenced' })
+    expect((await leases.acquire('a', 1000, ctx))?.token).toBe(5)
+    const value = { name: 'log', seq: 2, version: 4 }
+    const next = { ...batch(1, draft('two')), token: 5 as Token, writes: [{ kind: 'cursor', id: 'log', expected: 3, value } as const] }
+    expect(await store.commit(next, ctx)).toEqual({ lastSeq: 2 })
+    expect(await told()).toEqual(['one', 'two'])
+  })
+
   test('each step of the schema notes itself', () => {
     const steps = postgresMigrations()
     expect(steps.map(({ version }) => version)).toEqual(steps.map((_, index) => index + 1))

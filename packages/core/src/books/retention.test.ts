@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { PintailError } from '../errors.ts'
+import { createPintail, memoryMover, memoryRegistry, PintailError } from '../index.ts'
 import type { MigrationStore, Pruned, PruneQuery } from '../ports.ts'
 import { createFleet, type FleetOptions } from '../testing/index.ts'
+import type { Evacuation } from '../vocabulary.ts'
 
 const hour = 3_600_000
 const day = 24 * hour
@@ -109,4 +110,45 @@ test('with journalMs null entries are kept for good', async () => {
   expect(queries.every(({ journalBefore }) => journalBefore === 0)).toBe(true)
   expect(queries.length).toBeGreaterThan(0)
   await fleet.stop()
+})
+
+test.each([
+  ['with a key by its HMAC', 'a key of thirty-two characters..', /^hmac:[0-9a-f]{32}$/],
+  ['without one not at all', undefined, /^forgotten$/],
+])(
+  'who was left behind is named while the moves are kept, and then %s',
+  async (_, pseudonymKey, pseudonym) => {
+    const fleet = await createFleet({
+      servers: 4,
+      connections: { s1: [{ id: 'stays', mobility: 'pinned' }, { id: 'goes' }] },
+      policy,
+      replace: () => (pseudonymKey ? { pseudonymKey } : {}),
+    })
+    await fleet.advance(hour / 10)
+    fleet.kill('s1')
+    await fleet.advance(hour)
+    const named = async () =>
+      (await (fleet.store.list('evacuation', {}, ctx) as PromiseLike<readonly Evacuation[]>)).flatMap(({ unplaced }) =>
+        unplaced.map(({ connectionId, code }) => [connectionId, code]),
+      )
+    expect(await named()).toEqual([['stays', 'pinned']])
+    fleet.revive('s1')
+    await fleet.advance(hour)
+    expect(await named()).toEqual([['stays', 'pinned']])
+    await fleet.advance(2.2 * day)
+    expect(await named()).toEqual([[expect.stringMatching(pseudonym), 'pinned']])
+    expect(fleet.pintail.status().state).toBe('leading')
+    const again = await fleet.crash()
+    await again.advance(2 * hour)
+    expect(await named()).toEqual([[expect.stringMatching(pseudonym), 'pinned']])
+    await again.stop()
+  },
+  60_000,
+)
+
+test('a key that is too short is refused, and not shown', () => {
+  const registry = memoryRegistry({ servers: [], connections: {} })
+  const create = () => createPintail({ registry, mover: memoryMover(registry), pseudonymKey: 'hunter2' })
+  expect(create).toThrow(expect.objectContaining({ code: 'invalid_options', message: expect.stringContaining('pseudonymKey') }))
+  expect(create).toThrow(expect.objectContaining({ message: expect.not.stringContaining('hunter2') }))
 })

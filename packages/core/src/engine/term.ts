@@ -1,5 +1,6 @@
 import { Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
 import { Journal, put } from '../books/journal.ts'
+import type { Pseudonym } from '../books/pseudonyms.ts'
 import { Retention } from '../books/retention.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { wordKey } from '../decide/records.ts'
@@ -53,6 +54,7 @@ export interface Ports {
   readonly notifier: ClientNotifier | null
   readonly clock: Clock
   readonly random: Random
+  readonly pseudonym: Pseudonym
 }
 
 /** For writing a status into the registry, milliseconds. */
@@ -280,8 +282,11 @@ export class Term {
 
   run(): void {
     this.#monitoring = this.monitor.run()
-    const { observations, store, clock } = this.#ports
-    this.#forgetting = new Retention({ store, books: this.books, bus: this.#bus, clock }, this.#stopping.signal).run()
+    const { observations, store, clock, pseudonym } = this.#ports
+    this.#forgetting = new Retention(
+      { store, books: this.books, journal: this.journal, pseudonym, bus: this.#bus, clock },
+      this.#stopping.signal,
+    ).run()
     if (observations) void this.observations.run(observations, this.#stopping.signal)
     this.#tick()
     this.#trail?.wake()
