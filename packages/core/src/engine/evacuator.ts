@@ -33,7 +33,7 @@ import type {
   Unplaced,
   UnplacedCode,
 } from '../vocabulary.ts'
-import type { HostGuards } from './hostGuards.ts'
+import type { HostGuards } from '../watch/hostGuards.ts'
 import type { Planner } from './planner.ts'
 
 /** For reading the store before an optional evacuation, milliseconds. */
