@@ -328,14 +328,21 @@ describe('plan', () => {
     const shown = text.output
     expect(shown).toMatch(/^Drain of 2.*: 40 users there; 40 would be moved\./)
     expect(shown).toMatch(/No target/)
-    expect(shown).toMatch(/^ {2}4.*: its verdict is (down|suspect)$/m)
-    expect(shown).toMatch(/^ {2}5.*: its status is offline$/m)
+    expect(shown).toMatch(/^ {2}4\b.* {2}its verdict is (down|suspect)$/m)
+    expect(shown).toMatch(/^ {2}5\b.* {2}its status is offline$/m)
+    expect(shown).toMatch(/^→ /m)
+    expect(shown).toMatch(/^How full +users +now +then +load$/m)
     expect(shown).toContain('Nothing was changed')
 
     await using json = new Service(['plan', '--drain', '2', '--json', '--config', fast], world.env())
     expect(await json.exit(), json.stderr).toBe(0)
     const made = JSON.parse(json.output)
-    expect(made).toMatchObject({ from_server_ids: ['2'], unplaced: [], changed: false })
+    expect(made).toMatchObject({ from_server_ids: ['2'], unplaced: [], shortfalls: [], changed: false })
+    expect(made.schedule).toMatchObject({ expected_ms: null, call_ms: null, waves: [{ starts_after_ms: 0, connections: 40 }] })
+    expect(made.utilisation.find(({ server_id }: { server_id: string }) => server_id === '2')).toMatchObject({
+      load_before: 40,
+      load_after: 0,
+    })
     expect(made.placements.flatMap(({ connections }: { connections: string[] }) => connections)).toHaveLength(40)
     expect(world.database.calls.filter(({ method }) => method !== 'GET')).toEqual([])
   }, 60_000)
