@@ -84,7 +84,7 @@ export interface PostgresMigration {
     readonly version: number;
     readonly sql: string;
 }
-export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "moves" | "records" | "journal";
+export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "moves" | "records" | "journal" | "commit_batch";
 export type Tables = {
     readonly [K in TableName]: string;
 };
