@@ -2499,14 +2499,18 @@ export declare function toSnake<T>(value: T): Wire<T>;
 export declare function toWire<E extends PintailEvent>(event: E): WireEvent<E["type"]>;
 export declare function migrationToWire(migration: Migration): WireMigration;
 export type WireServer = Wire<ServerReport>;
-export type WireEvacuation = Wire<Evacuation>;
+export interface WireEvacuation extends Wire<Evacuation> {
+    readonly unplaced_total: number;
+    readonly only_connections_total: number | null;
+}
 export type WireIncident = Wire<Incident>;
 export type WireDecision = Wire<DecisionRecord>;
 export type WireStats = Wire<MigrationStats>;
 export type WirePause = Wire<FleetStatus["pauses"][number]>;
 export type WirePauseScope = Wire<PauseScope>;
-export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations"> {
+export interface WireStatus extends Omit<Wire<FleetStatus>, "migrations" | "evacuations"> {
     readonly migrations: readonly WireMigration[];
+    readonly evacuations: readonly WireEvacuation[];
 }
 export interface WirePage {
     readonly total: number;
@@ -2573,7 +2577,6 @@ export type WireStreamWord = {
     readonly data: {
         readonly reason: "cursor_too_old" | "cursor_unknown";
         readonly after: number | null;
-        readonly oldest_seq: number;
     };
 } | {
     readonly type: "stream.closed";
@@ -2586,4 +2589,5 @@ export type WireStreamWord = {
 };
 export type WireMessage = WireEvent | WireStreamWord;
 export declare function statusToWire(status: FleetStatus): WireStatus;
+export declare function evacuationToWire(evacuation: Evacuation, limit?: number): WireEvacuation;
 export declare function planToWire(plan: Plan, limit?: number): WirePlan;

@@ -4,14 +4,14 @@
 // @pintail/fastify-plugin → ./dist/index.d.ts
 
 // ─── dist/actions.d.ts
-export type PintailAction = "connections:move" | "decisions:read" | "evacuations:approve" | "evacuations:cancel" | "evacuations:read" | "events:read" | "fleet:pause" | "fleet:resume" | "incidents:acknowledge" | "incidents:override-guard" | "incidents:read" | "metrics:read" | "migrations:approve" | "migrations:cancel" | "migrations:create" | "migrations:delete" | "migrations:read" | "migrations:retry" | "migrations:schedule" | "plan:read" | "policy:read" | "policy:reset" | "policy:update" | "servers:cordon" | "servers:drain" | "servers:read" | "services:read" | "stats:read";
+export type PintailAction = "connections:move" | "decisions:read" | "evacuations:approve" | "evacuations:cancel" | "evacuations:read" | "events:read" | "fleet:pause" | "fleet:resume" | "incidents:acknowledge" | "incidents:override-guard" | "incidents:read" | "metrics:read" | "migrations:approve" | "migrations:cancel" | "migrations:create" | "migrations:delete" | "migrations:read" | "migrations:retry" | "migrations:schedule" | "plan:read" | "policy:read" | "policy:reset" | "policy:update" | "servers:cordon" | "servers:drain" | "servers:read" | "services:read" | "stats:read" | "status:read" | "users:reveal";
 
 // ─── dist/index.d.ts
 import type { Pintail } from "@pintail/core";
 import type { FastifyPluginAsync } from "fastify";
 import type { PintailPluginOptions } from "./options.js";
 export type { PintailAction } from "./actions.js";
-export type { Authorize, PintailPluginOptions } from "./options.js";
+export type { Authorize, MetricsRegistry, PintailPluginOptions } from "./options.js";
 export type { Health, HealthReason } from "./routes/health.js";
 declare module "fastify" {
     interface FastifyInstance {
@@ -30,6 +30,11 @@ export interface CommonOptions {
     readonly decoratorName?: string;
     readonly start?: "listen" | "ready" | "manual";
     readonly stopTimeoutMs?: number;
+    readonly metricsRegistry?: MetricsRegistry;
+}
+export interface MetricsRegistry {
+    readonly contentType: string;
+    metrics(): string | Promise<string>;
 }
 type RouteOptions = {
     readonly routePrefix?: string;
