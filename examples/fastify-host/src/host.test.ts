@@ -119,9 +119,12 @@ test('in mode suggest nobody moves until an admin approves', async () => {
   const [evacuation] = await list()
   expect(evacuation).toMatchObject({ status: 'suggested', reason: 'server-down', from: ['1'], connections: 5 })
   expect(db.accessOn(1)).toHaveLength(5)
-  const url = `/admin/evacuations/${evacuation?.id}/approve`
-  expect((await app.inject({ method: 'POST', url, headers: asUser })).statusCode).toBe(403)
-  expect((await app.inject({ method: 'POST', url, headers: asAdmin })).statusCode).toBe(200)
+  const url = `/pintail/evacuations/${evacuation?.id}`
+  const { etag } = (await app.inject({ url, headers: asAdmin })).headers
+  const approve = (headers: Record<string, string>) =>
+    app.inject({ method: 'POST', url: `${url}/approve`, headers: { ...headers, 'if-match': String(etag) } })
+  expect((await approve(asUser)).statusCode).toBe(403)
+  expect((await approve(asAdmin)).statusCode).toBe(200)
   await eventually(() => db.accessOn(1).length === 0, 'nobody on the dead server')
 }, 30_000)
 
@@ -129,8 +132,27 @@ test("a drain through the host's own route empties a living server; errors of th
   const world = await provider()
   const { app, db } = world
   await listening(world)
-  const drain = (id: string) => app.inject({ method: 'POST', url: `/admin/servers/${id}/drain`, headers: asAdmin })
+  const drain = (id: string, why = 'new disks') =>
+    app.inject({ method: 'POST', url: `/admin/servers/${id}/drain`, headers: asAdmin, payload: { why } })
   expect((await drain('99')).statusCode).toBe(404)
+  expect((await drain('2', '')).statusCode).toBe(422)
   expect((await drain('2')).statusCode).toBe(202)
   await eventually(() => db.accessOn(2).length === 0, 'nobody on the drained server')
+}, 30_000)
+
+test('the document of the host has its own routes and those of the plugin; its headers are on both', async () => {
+  const { app } = await provider()
+  const { paths } = (await app.inject({ url: '/openapi.json', headers: asUser })).json<{ paths: Record<string, unknown> }>()
+  for (const path of ['/me/server', '/admin/servers/{id}/drain', '/pintail/migrations', '/pintail/events'])
+    expect(paths).toHaveProperty([path])
+  for (const url of ['/me/server', '/pintail/servers'])
+    expect((await app.inject({ url, headers: asUser })).headers['content-security-policy']).toContain("default-src 'self'")
+})
+
+test('a user may look, and sees of other users only pseudonyms; an admin sees who they are', async () => {
+  const world = await provider()
+  await listening(world)
+  const plan = async (headers: Record<string, string>) => (await world.app.inject({ url: '/pintail/plan?drain=1', headers })).body
+  expect(await plan(asUser)).not.toMatch(/"user-\d+"/)
+  expect(await plan(asAdmin)).toMatch(/"user-\d+"/)
 }, 30_000)

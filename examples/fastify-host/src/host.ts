@@ -1,6 +1,8 @@
+import helmet from '@fastify/helmet'
+import swagger from '@fastify/swagger'
 import { isPintailError, type PolicyInput, type Prober } from '@pintail/core'
 import pintail from '@pintail/fastify-plugin'
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { authenticate, type User } from './auth.ts'
 import type { Database } from './database.ts'
 import { createVpn } from './vpn.ts'
@@ -13,12 +15,21 @@ export interface HostOptions {
   readonly logger: NonNullable<FastifyServerOptions['logger']>
 }
 
-/** A VPN provider's backend: its own accounts, its own routes, and Pintail beside them. */
+/** A VPN provider's backend: its own accounts, document, security headers, error handler and routes, and Pintail beside them. */
 export async function createHost({ db, keys, probers, policy, logger }: HostOptions): Promise<FastifyInstance> {
   const app = Fastify({ logger })
+  await app.register(helmet)
+  await app.register(swagger, { openapi: { info: { title: 'A VPN provider', version: '1.0.0' } } })
   // Before the plugin, so that its routes are guarded too. A load balancer has no key.
   authenticate(app, { keys, open: ['/pintail/health'] })
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    if (isPintailError(error, 'not_found')) return reply.code(404).send({ error: error.message })
+    if (isPintailError(error, 'illegal_transition')) return reply.code(409).send({ error: error.message, remedy: error.remedy })
+    if (error.validation) return reply.code(422).send({ error: error.message })
+    return reply.send(error)
+  })
 
+  // These ten lines add Pintail.
   const { registry, mover } = createVpn(db)
   await app.register(pintail, {
     registry,
@@ -28,14 +39,10 @@ export async function createHost({ db, keys, probers, policy, logger }: HostOpti
     authorize: (request, action) => action.endsWith(':read') || request.user.role === 'admin',
   })
 
-  app.setErrorHandler((error, _request, reply) => {
-    if (isPintailError(error, 'not_found')) return reply.code(404).send({ error: error.message })
-    if (isPintailError(error, 'illegal_transition')) return reply.code(409).send({ error: error.message, remedy: error.remedy })
-    return reply.send(error)
-  })
-  app.get('/me/server', async ({ user }, reply) => {
-    const access = db.accessOf(user.name)
-    if (!access) return reply.code(404).send({ error: `${user.name} has no access` })
+  app.get('/openapi.json', async () => app.swagger())
+  app.get('/me/server', { schema: { querystring: { type: 'object', additionalProperties: false } } }, async (request, reply) => {
+    const access = db.accessOf(request.user.name)
+    if (!access) return reply.code(404).send({ error: `${request.user.name} has no access` })
     return { server: access.server_id }
   })
   await app.register(admin, { prefix: '/admin' })
@@ -68,11 +75,11 @@ async function admin(scope: FastifyInstance): Promise<void> {
       connections,
     })),
   )
-  scope.post<{ Params: { id: string } }>('/evacuations/:id/approve', async ({ params }) => {
-    const { status } = await scope.pintail.evacuations.approve(params.id)
-    return { status }
-  })
-  scope.post<{ Params: { id: string } }>('/servers/:id/drain', async ({ params }, reply) => {
+  // Ajv's, with a body that has to be right: who drains a server says why.
+  const body = { type: 'object', required: ['why'], additionalProperties: false, properties: { why: { type: 'string', minLength: 3 } } }
+  scope.post<{ Params: { id: string }; Body: { why: string } }>('/servers/:id/drain', { schema: { body } }, async (request, reply) => {
+    const { params } = request
+    request.log.info({ server: params.id, by: request.user.name, why: request.body.why }, 'a drain was asked for')
     const { id, status } = await scope.pintail.drain(params.id)
     return reply.code(202).send({ evacuation: id, status })
   })

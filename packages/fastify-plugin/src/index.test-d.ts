@@ -1,6 +1,6 @@
 import type { Pintail, PintailOptions } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
-import pintail, { type Authorize, type PintailAction, type PintailPluginOptions } from './index.ts'
+import pintail, { type Authorize, type MetricsRegistry, type PintailAction, type PintailPluginOptions } from './index.ts'
 
 // Checked by tsc: what a host may write, and what it is told at once.
 
@@ -38,3 +38,28 @@ const wrapped = (options: PintailPluginOptions): void => void app.register(pinta
 wrapped({ ...parts, authorize: 'host' })
 'servers:read' satisfies PintailAction
 ;((_request, action) => action === 'servers:drain') satisfies Authorize
+
+// ------------------------------------------------------------------------------------------------------ what comes out
+
+app.pintail.on('migration.completed', ({ durationSeconds, success }) => {
+  durationSeconds satisfies number
+  success satisfies true
+})
+// @ts-expect-error there is no such event
+app.pintail.on('migration.exploded', () => {})
+// Nothing is any: what is not there is told.
+// @ts-expect-error no such field
+app.pintail.status().nothing
+type IsAny<T> = 0 extends 1 & T ? true : false
+false satisfies IsAny<typeof app.pintail>
+false satisfies IsAny<Parameters<Exclude<Authorize, 'host'>>[0]>
+false satisfies IsAny<PintailPluginOptions>
+
+'users:reveal' satisfies PintailAction
+// @ts-expect-error a registry can be read
+app.register(pintail, { ...parts, authorize: 'host', metricsRegistry: {} })
+app.register(pintail, {
+  ...parts,
+  authorize: 'host',
+  metricsRegistry: { contentType: 'text/plain', metrics: async () => '' } satisfies MetricsRegistry,
+})

@@ -18,8 +18,8 @@ import {
   statusList,
 } from './schemas.ts'
 
+const turns = new WeakMap<Pintail, Turns>()
 /** Of one evacuation one change at a time: the approval of all of it and the cancelling of a part must not meet. */
-export const turns = new WeakMap<Pintail, Turns>()
 export function turnsOf(engine: Pintail): Turns {
   const found = turns.get(engine) ?? new Turns()
   turns.set(engine, found)

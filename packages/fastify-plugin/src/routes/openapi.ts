@@ -33,7 +33,10 @@ const descriptions: Readonly<Record<number, string>> = {
   503: 'The engine does not lead, or a part of it does not answer',
 }
 
-/** Statuses of problems that this endpoint may answer. */
+/**
+ * Statuses of problems that this endpoint may answer.
+ * @internal
+ */
 export function problemStatuses({ method, params, query, body, problems = [] }: Endpoint): readonly number[] {
   const all = new Set([403, 503, ...problems])
   if (params || query || method !== 'GET') all.add(400)
@@ -61,7 +64,7 @@ function headersOf({ method, ifMatch, url }: Endpoint): JsonObject | null {
 }
 
 /** The route's schema for the document of the host. */
-export function documented(endpoint: Endpoint, name: string, target: Target): JsonObject {
+function documented(endpoint: Endpoint, name: string, target: Target): JsonObject {
   const { operation, summary, tag, params, query, body, success } = endpoint
   const headers = headersOf(endpoint)
   const contentType = success.contentType ?? 'application/json'

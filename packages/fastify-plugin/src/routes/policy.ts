@@ -62,7 +62,7 @@ const schemaOf = (): JsonObject => {
   return kept
 }
 
-export function policyToWire({ policy, sources, version }: PolicyView): WirePolicy {
+function policyToWire({ policy, sources, version }: PolicyView): WirePolicy {
   const schema = schemaOf()
   const paths = Object.entries(sources).map(([path, source]) => [pathToWire(path, schema), source])
   return { policy: renamed(policy, schema, 'wire') as WirePolicy['policy'], sources: Object.fromEntries(paths), version }

@@ -67,16 +67,10 @@ const kinds: Readonly<Record<ProblemCode, Kind>> = {
   unsupported: [422, 'Not built yet'],
 }
 
-/**
- * Every code with its HTTP status.
- * @internal
- */
-export const problemCodes = Object.keys(kinds) as readonly ProblemCode[]
-
 export type ProblemText = Pick<WireProblem, 'detail' | 'remedy' | 'errors' | 'differences'>
 
 /** The body of problem details (RFC 9457). */
-export function problemOf(code: ProblemCode, text: ProblemText): WireProblem {
+function problemOf(code: ProblemCode, text: ProblemText): WireProblem {
   const [status, title] = kinds[code]
   const { detail, ...more } = text
   return { type: `urn:pintail:problem:${code}`, title, status, detail, code, ...more }

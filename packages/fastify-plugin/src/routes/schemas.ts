@@ -205,7 +205,7 @@ export const incident = z.strictObject({
   version: count,
 })
 
-export const server = z.strictObject({
+const server = z.strictObject({
   server_id: id,
   name: text,
   host: text,
