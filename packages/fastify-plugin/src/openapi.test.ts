@@ -11,6 +11,7 @@ import { api } from '../test/api.ts'
 import { endpoints } from '../test/document.ts'
 import { world } from '../test/world.ts'
 import pintail from './index.ts'
+import { problemStatuses } from './routes/openapi.ts'
 
 // Without its types: they say what request.user is in every program that has them.
 const require = createRequire(import.meta.url)
@@ -151,7 +152,8 @@ test.each([
 test('the document has every route with its parameters, its body, each of its answers, and its problems', async () => {
   const app = await host({ version: '3.1.0', transform: 'none', zodRoot: false, plugin: 'one' })
   const { ours } = await documentOf(app)
-  for (const { method, url, query, params, body, ifMatch, success, operation } of endpoints) {
+  for (const endpoint of endpoints) {
+    const { method, url, query, params, body, ifMatch, success, operation } = endpoint
     const found = ours[`/pintail${url.replace(':id', '{id}')}`]?.[method.toLowerCase()]
     if (!found) throw new Error(`${method} ${url} is not in the document`)
     expect(found.operationId).toBe(`pintail${operation[0]?.toUpperCase()}${operation.slice(1)}`)
@@ -160,7 +162,7 @@ test('the document has every route with its parameters, its body, each of its an
     if (query) expect(named('query').length).toBeGreaterThan(0)
     expect(named('header').includes('if-match')).toBe(ifMatch !== undefined)
     expect(found.requestBody !== undefined).toBe(body !== undefined)
-    expect(Object.keys(found.responses)).toContain(String(success.status))
+    expect(Object.keys(found.responses)).toEqual([success.status, ...problemStatuses(endpoint)].sort((a, b) => a - b).map(String))
     const refused = found.responses['403']?.content?.['application/problem+json']?.schema
     expect(refused).toMatchObject({ properties: { type: {}, title: {}, status: {}, detail: {}, code: {} } })
     if (success.schema) expect(found.responses[success.status]?.content?.['application/json']?.schema).toMatchObject({ type: 'object' })
