@@ -15,7 +15,7 @@ function world(options: Partial<SqliteStoresOptions>, shared?: ReturnType<typeof
   const path = join(place, 'state.db')
   const opened: SqliteStores[] = []
   const open = (): SqliteStores => {
-    const stores = sqliteStores({ path, busyTimeoutMs: 200, ...options })
+    const stores = sqliteStores({ path, ...options })
     opened.push(stores)
     return stores
   }
