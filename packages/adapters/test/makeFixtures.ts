@@ -59,7 +59,10 @@ async function postgres(file: string): Promise<void> {
       const { status, stdout, stderr } = spawnSync(join(bin ?? '', 'pg_dump'), args, { encoding: 'utf8' })
       if (status !== 0) throw new Error(`pg_dump: ${stderr}`)
       // Words of psql and remarks are no SQL, and settings are the session's own.
-      const lines = stdout.split('\n').filter((line) => line !== '' && !/^(--|\\|SET |SELECT pg_catalog\.set_config)/.test(line))
+      // Not what stands in the body of a function.
+      const preamble =
+        /^(--|\\|SELECT pg_catalog\.set_config|SET \w+(_timeout|_encoding|_strings|_bodies|option|_messages|_security|_tablespace|_method) = )/
+      const lines = stdout.split('\n').filter((line) => line !== '' && !preamble.test(line))
       writeFileSync(file, `${lines.join('\n')}\n`)
     })
   } finally {
