@@ -158,7 +158,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'pinned-users-move',
     breaks: 'pinned users are moved like all others',
-    file: 'decide/placement.ts',
+    file: 'decide/ranking.ts',
     find: "  return connection.mobility === 'pinned' || (",
     replace: '  return (',
   },
