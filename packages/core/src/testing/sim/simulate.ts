@@ -432,8 +432,12 @@ export class Simulation implements Stage, ScriptStage {
     const servers = [...world.servers.values()].filter(({ gone }) => !gone)
     // What a guard holds waits, with its places kept.
     const isHeld = status.guards.length > 0 || status.registry.stale || judge.lastMoveAt > world.now - 60_000
+    // Somebody may just have set out when the world ends.
+    const awaited = new Set<string>()
+    for (const { status: state, toServerId, createdAt } of judge.migrations.values())
+      if (!isTerminal(state) && createdAt > world.clock.now() - 60_000) awaited.add(toServerId)
     for (const { serverId, reserved } of isHeld ? [] : status.servers)
-      if (reserved > 0 && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
+      if (reserved > 0 && !awaited.has(serverId) && setup.registry.tellsLoad && world.servers.get(serverId)?.gone === false)
         judge.report('I2', `${reserved} place${reserved === 1 ? ' is' : 's are'} reserved on ${serverId} for nobody`)
     for (const { id, status: state, notBefore, createdAt } of judge.migrations.values())
       if (!isHeld && !isTerminal(state) && Math.max(notBefore ?? 0, createdAt) < world.clock.now() - 120_000)
