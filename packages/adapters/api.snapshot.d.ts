@@ -98,7 +98,7 @@ export interface PostgresMigration {
     readonly version: number;
     readonly sql: string;
 }
-export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "moves" | "records" | "journal" | "commit_batch";
+export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "moves" | "records" | "journal" | "commit_batch" | "posts";
 export type Tables = {
     readonly [K in TableName]: string;
 };
@@ -121,7 +121,7 @@ export interface PostgresStoresOptions extends PostgresNames {
     readonly clock?: Clock;
 }
 export interface PostgresStores {
-    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune">>;
+    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune" | "post" | "posts" | "find" | "sumMigrations">>;
     readonly leases: LeaseStore;
     migrate(): Promise<void>;
 }
@@ -316,7 +316,7 @@ export interface SqliteStoresOptions {
     readonly clock?: Clock;
 }
 export interface SqliteStores extends AsyncDisposable {
-    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune">>;
+    readonly store: MigrationStore & Required<Pick<MigrationStore, "prune" | "post" | "posts" | "find" | "sumMigrations">>;
     readonly leases: LeaseStore;
     open(): Promise<void>;
     close(): Promise<void>;

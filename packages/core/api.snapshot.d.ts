@@ -794,6 +794,15 @@ export interface MigrationStore {
         readonly limit: number;
     }, ctx: CallContext): PromiseLike<JournalPage>;
     prune?(query: PruneQuery, ctx: CallContext): PromiseLike<Pruned>;
+    post?(post: MemberPost, ctx: CallContext): PromiseLike<unknown>;
+    posts?(after: Readonly<Record<string, number>>, ctx: CallContext): PromiseLike<readonly MemberPost[]>;
+    find?<K extends FoundKind>(kind: K, query: RecordQuery, ctx: CallContext): PromiseLike<Found<StoreRecords[K]>>;
+    sumMigrations?(ctx: CallContext): PromiseLike<MigrationSums>;
+}
+export interface MemberPost {
+    readonly from: string;
+    readonly number: number;
+    readonly body: object;
 }
 export interface PruneQuery {
     readonly movesBefore: number;
@@ -825,6 +834,37 @@ export interface Clock {
     defer?(callback: () => void): void;
 }
 export type Random = () => number;
+export type FoundKind = "incident" | "evacuation" | "migration";
+export interface RecordQuery {
+    readonly ids?: readonly string[];
+    readonly status?: readonly string[];
+    readonly serverId?: string;
+    readonly reason?: MigrationReason;
+    readonly of?: readonly string[];
+    readonly since?: number;
+    readonly limit: number;
+    readonly offset: number;
+}
+export interface Found<T> {
+    readonly records: readonly T[];
+    readonly total: number;
+}
+export interface MigrationSums {
+    readonly groups: readonly MigrationGroup[];
+    readonly failures: readonly {
+        readonly error: string | null;
+        readonly count: number;
+    }[];
+}
+export interface MigrationGroup {
+    readonly status: MigrationStatus;
+    readonly reason: MigrationReason;
+    readonly count: number;
+    readonly timed: number;
+    readonly durationMs: number;
+    readonly savingsEurHour: number;
+    readonly savingsEurMonth: number;
+}
 export {};
 
 // ─── dist/probers/composite.d.ts
@@ -952,17 +992,48 @@ export declare function problemText(problems: readonly Problem[]): string;
 import type { EventType, PintailEvent, PintailEvents } from "./events.js";
 import type { SampleInput } from "./ports.js";
 import type { ServerRef } from "./rows.js";
-import type { Advice, DecisionRecord, Evacuation, FleetStatus, Incident, Migration, MigrationReason, MigrationStats, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
+import type { Advice, DecisionRecord, EngineHealth, Evacuation, EvacuationStatus, FleetStatus, Incident, IncidentStatus, Migration, MigrationReason, MigrationStats, MigrationStatus, Plan, PlanRequest, PolicyInput, PolicyView } from "./vocabulary.js";
 export type Listener<T extends EventType | "*"> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown;
-export interface MigrationFilter {
-    readonly status?: readonly MigrationStatus[];
-    readonly serverId?: ServerRef;
-    readonly reason?: MigrationReason;
+export interface Paging {
     readonly limit?: number;
     readonly offset?: number;
 }
+export interface MigrationFilter extends Paging {
+    readonly ids?: readonly string[];
+    readonly status?: readonly MigrationStatus[];
+    readonly open?: boolean;
+    readonly serverId?: ServerRef;
+    readonly reason?: MigrationReason;
+    readonly evacuationId?: string;
+}
+export interface EvacuationFilter extends Paging {
+    readonly ids?: readonly string[];
+    readonly status?: readonly EvacuationStatus[];
+    readonly open?: boolean;
+    readonly serverId?: ServerRef;
+    readonly reason?: MigrationReason;
+    readonly incidentId?: string;
+}
+export interface IncidentFilter extends Paging {
+    readonly ids?: readonly string[];
+    readonly status?: readonly IncidentStatus[];
+    readonly open?: boolean;
+    readonly serverId?: ServerRef;
+}
 export interface MigrationPage {
     readonly migrations: readonly Migration[];
+    readonly total: number;
+    readonly limit: number;
+    readonly offset: number;
+}
+export interface EvacuationPage {
+    readonly evacuations: readonly Evacuation[];
+    readonly total: number;
+    readonly limit: number;
+    readonly offset: number;
+}
+export interface IncidentPage {
+    readonly incidents: readonly Incident[];
     readonly total: number;
     readonly limit: number;
     readonly offset: number;
@@ -1009,6 +1080,7 @@ export interface Pintail {
         readonly signal?: AbortSignal;
     }): Promise<EventPage>;
     status(): FleetStatus;
+    health(): EngineHealth;
     plan(request: PlanRequest): Promise<Plan>;
     advice(): Promise<Advice>;
     execute(plan: Plan): Promise<Evacuation>;
@@ -1035,6 +1107,7 @@ export interface Pintail {
     };
     readonly evacuations: {
         list(): Promise<readonly Evacuation[]>;
+        page(filter?: EvacuationFilter): Promise<EvacuationPage>;
         get(id: string): Promise<Evacuation>;
         approve(id: string): Promise<Evacuation>;
         cancel(id: string): Promise<Evacuation>;
@@ -1042,6 +1115,7 @@ export interface Pintail {
     };
     readonly incidents: {
         list(): Promise<readonly Incident[]>;
+        page(filter?: IncidentFilter): Promise<IncidentPage>;
         get(id: string): Promise<Incident>;
         acknowledge(id: string): Promise<Incident>;
         overrideGuard(id: string, options?: {
@@ -1205,15 +1279,20 @@ export declare function frozen<T>(value: T): T;
 export declare function shown(error: unknown): string;
 
 // ─── dist/testing/contracts/store.d.ts
+import { type ContractRule, type KitOptions } from "./rule.js";
+import type { StoreExtra, StoreHarness } from "./storeHarness.js";
+export type { StoreExtra, StoreHarness } from "./storeHarness.js";
+export declare function migrationStoreContract(create: () => StoreHarness | PromiseLike<StoreHarness>, options?: KitOptions<StoreExtra>): ContractRule[];
+
+// ─── dist/testing/contracts/storeHarness.d.ts
 import type { MigrationStore } from "../../ports.js";
-import { type ContractRule, type KitOptions, type Troubles } from "./rule.js";
+import type { Troubles } from "./rule.js";
 export interface StoreHarness extends Troubles {
     readonly store: MigrationStore;
     another?(): MigrationStore | PromiseLike<MigrationStore>;
     restart?(): MigrationStore | PromiseLike<MigrationStore>;
 }
-export type StoreExtra = "prune" | "another" | "restart" | "goDown" | "fallSilent";
-export declare function migrationStoreContract(create: () => StoreHarness | PromiseLike<StoreHarness>, options?: KitOptions<StoreExtra>): ContractRule[];
+export type StoreExtra = "prune" | "find" | "sumMigrations" | "post" | "another" | "restart" | "goDown" | "fallSilent";
 
 // ─── dist/testing/fleet.d.ts
 import type { PintailEvent } from "../index.js";
@@ -2705,6 +2784,9 @@ export interface FleetStatus {
     readonly pendingRevokes: number;
     readonly lastSeq: number;
 }
+export interface EngineHealth extends Pick<FleetStatus, "state" | "at" | "leader" | "vantages" | "registry" | "storeTrouble" | "lastCheckAt" | "lastSeq"> {
+    readonly serverCount: number;
+}
 export {};
 
 // ─── dist/why.d.ts
@@ -2824,6 +2906,21 @@ export interface WirePolicy {
     readonly sources: Readonly<Record<string, PolicySource>>;
     readonly version: number;
 }
+export interface WireHealth {
+    readonly status: "ok" | "failing";
+    readonly state: "idle" | "standby" | "leading" | "stopping" | "stopped";
+    readonly reasons: readonly string[];
+    readonly last_check_at: string | null;
+    readonly last_check_age_seconds: number | null;
+}
+export interface WireServices {
+    readonly status: "ok" | "failing";
+    readonly services: Readonly<Record<string, {
+        readonly status: "ok" | "failing" | "unknown";
+        readonly note: string;
+        readonly since: string | null;
+    }>>;
+}
 export interface WireProblem {
     readonly type: string;
     readonly title: string;
@@ -2837,6 +2934,7 @@ export interface WireProblem {
         readonly remedy?: string;
     }[];
     readonly differences?: readonly string[];
+    readonly request_id?: string;
 }
 export type WireStreamWord = {
     readonly type: "snapshot";

@@ -16,10 +16,16 @@ const sqlOf = (file: string): string => readFileSync(join(folder, file), 'utf8')
 
 /** What each step was when it landed. A step that is new gets its line here, and a fixture by test/makeFixtures.ts. */
 const landed: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  sqlite: { 1: 'cb4d59f319a6b155ec2342689e7b211a28f81f636ff8a6cf65d4f6768de00e86' },
+  sqlite: {
+    1: 'cb4d59f319a6b155ec2342689e7b211a28f81f636ff8a6cf65d4f6768de00e86',
+    2: '65f86a534743f277cc886af65d519d539b8f41ad197d543d51c2121d4e7f041c',
+    3: '2bc49c07b5eaeadfcd8d7a4d801309ce088c548162f36c18711768d51655795e',
+  },
   postgres: {
     1: 'eacf6e82a4ea04eda65ca10d8c879cbca26efaaec71843ebab9ffcfa9c8d889c',
     2: '54bb751eb8690a8179e962ed01d71080478f5be4aa7b45f4264a0e7b0c8d39eb',
+    3: '8c7deda7c1c8828ebca27f0a7e2fab913ac790f9006a522e46fcbbd607319384',
+    4: 'd4e3daea3b278246b92c11b1c0cce76b187490cc7dbee33831bb9fbc8067548e',
   },
 }
 

@@ -26,7 +26,10 @@ export interface PintailOptions {
   readonly policy?: PolicyInput
   /** Default: `icmp()`. Several: a check passes when all of them pass. */
   readonly probers?: readonly Prober[]
-  /** Where this engine probes from. With a region it votes for the users of that region alone. Default `{ name: 'local' }`. */
+  /**
+   * Where this engine probes from. With a region it votes for the users of that region alone. Engines over one store that have one name
+   * stand in one place, and are one voice: give those in different places different names. Default `{ name: 'local' }`.
+   */
   readonly vantage?: { readonly name: string; readonly region?: string }
   /** Where the audit trail goes. Default: nowhere but the journal. */
   readonly log?: LogSink

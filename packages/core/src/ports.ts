@@ -504,6 +504,33 @@ export interface MigrationStore {
    * read by its cursor. The newest number stays known.
    */
   prune?(query: PruneQuery, ctx: CallContext): PromiseLike<Pruned>
+  /**
+   * Where engines over one store meet: leaves a post for the others, in the place of the same engine's post with the same
+   * `number`. The newest 16 of each engine are there to be read; older ones may be gone, and so may all of an engine that
+   * has posted nothing for an hour, or after a crash of the store. Posts are no part of the state: no version, no journal.
+   * Without `post` and `posts` only the leader probes.
+   */
+  post?(post: MemberPost, ctx: CallContext): PromiseLike<unknown>
+  /** The posts with a higher number than `after` says for their engine, each engine's in order; all of one that it does not name. */
+  posts?(after: Readonly<Record<string, number>>, ctx: CallContext): PromiseLike<readonly MemberPost[]>
+  /**
+   * A page of the records of a kind, newest first, and how many match in all: what lists, looks back and takeovers are made of.
+   * A store without it is asked for the whole `list` each time. A change does not alter the order. Page and total are
+   * of one moment. Wants indexes: what a page costs must not depend on how many records do not match.
+   */
+  find?<K extends FoundKind>(kind: K, query: RecordQuery, ctx: CallContext): PromiseLike<Found<StoreRecords[K]>>
+  /** Sums over all migrations that are kept, of one moment. Without it `list` is read. Wants an index that covers it. */
+  sumMigrations?(ctx: CallContext): PromiseLike<MigrationSums>
+}
+
+/** What one engine has to tell the others over the same store. */
+export interface MemberPost {
+  /** The engine, as it is named in the lease; at most 200 characters. */
+  readonly from: string
+  /** Rises by one with each post of that engine, from 1. */
+  readonly number: number
+  /** Plain JSON, as a rule some kilobytes a second for a thousand servers. */
+  readonly body: object
 }
 
 export interface PruneQuery {
@@ -557,3 +584,62 @@ export interface Clock {
 
 /** Uniform in [0, 1). */
 export type Random = () => number
+
+// ------------------------------------------------------------------------------------------------- finding in a store
+
+/** Kinds of which there may be very many, and which are looked through. */
+export type FoundKind = 'incident' | 'evacuation' | 'migration'
+
+/** What a record must be, all of it at once; what is absent narrows nothing. Texts are compared exactly. */
+export interface RecordQuery {
+  /** One of these, 1–1 000. */
+  readonly ids?: readonly string[]
+  /** In one of these states, at least one. */
+  readonly status?: readonly string[]
+  /** Migrations: source or target. Evacuations: one of the sources, or the only target. Incidents: their server. */
+  readonly serverId?: string
+  /** Incidents have none: then nothing matches. */
+  readonly reason?: MigrationReason
+  /**
+   * What belongs to one of these, 1–1 000: migrations to their evacuation, evacuations to their incident. Incidents belong
+   * to nothing: then nothing matches.
+   */
+  readonly of?: readonly string[]
+  /**
+   * Only what is not over, and what was over at this time or later, milliseconds since 1970. Migrations are over when they
+   * are completed, failed or cancelled, at `completedAt` (null: 0). Evacuations at `endedAt`, if it is not null. Incidents when they are
+   * `closed` and have no failback that is `waiting` or `running`; of these `openedAt` counts.
+   */
+  readonly since?: number
+  /** 1–1 000. */
+  readonly limit: number
+  /** How many of the newest to pass over. A page behind the last one is empty, and has the total all the same. */
+  readonly offset: number
+}
+
+export interface Found<T> {
+  /** Newest first: `list` backwards. */
+  readonly records: readonly T[]
+  /** How many match in all. */
+  readonly total: number
+}
+
+/** Sums over all migrations. A mean, a share or a total that somebody wants is made of them by the engine. */
+export interface MigrationSums {
+  /** One for each status and reason that there is a migration of, in any order. */
+  readonly groups: readonly MigrationGroup[]
+  /** Failed ones by their `errorMessage`: the most frequent twenty, the most frequent first; which of equals, does not matter. */
+  readonly failures: readonly { readonly error: string | null; readonly count: number }[]
+}
+
+/** Migrations of one status and reason. Sums are of those that have the figure: 0 if none has. */
+export interface MigrationGroup {
+  readonly status: MigrationStatus
+  readonly reason: MigrationReason
+  readonly count: number
+  /** How many have both `startedAt` and `completedAt`, and the sum of the time between, milliseconds. */
+  readonly timed: number
+  readonly durationMs: number
+  readonly savingsEurHour: number
+  readonly savingsEurMonth: number
+}

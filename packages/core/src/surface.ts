@@ -4,9 +4,12 @@ import type { ServerRef } from './rows.ts'
 import type {
   Advice,
   DecisionRecord,
+  EngineHealth,
   Evacuation,
+  EvacuationStatus,
   FleetStatus,
   Incident,
+  IncidentStatus,
   Migration,
   MigrationReason,
   MigrationStats,
@@ -20,19 +23,66 @@ import type {
 /** Gets the payload of one event type, or with `*` every event with its place in the journal. */
 export type Listener<T extends EventType | '*'> = (payload: T extends EventType ? PintailEvents[T] : PintailEvent) => unknown
 
-export interface MigrationFilter {
+/** One page of a list, newest first. */
+export interface Paging {
+  /** 1–200. Default 50. */
+  readonly limit?: number
+  /** How many of the newest to pass over. Default 0. */
+  readonly offset?: number
+}
+
+/** All of it at once; what is absent narrows nothing. */
+export interface MigrationFilter extends Paging {
+  /** At most 200. */
+  readonly ids?: readonly string[]
   readonly status?: readonly MigrationStatus[]
+  /** True: those that are not completed, failed or cancelled. False: the others. */
+  readonly open?: boolean
   /** Source or target. */
   readonly serverId?: ServerRef
   readonly reason?: MigrationReason
-  /** 1–200. Default 50. */
-  readonly limit?: number
-  /** Default 0. */
-  readonly offset?: number
+  readonly evacuationId?: string
+}
+
+export interface EvacuationFilter extends Paging {
+  /** At most 200. */
+  readonly ids?: readonly string[]
+  readonly status?: readonly EvacuationStatus[]
+  /** True: those that are suggested or running. False: the others. */
+  readonly open?: boolean
+  /** One of the sources, or the only target. */
+  readonly serverId?: ServerRef
+  readonly reason?: MigrationReason
+  readonly incidentId?: string
+}
+
+export interface IncidentFilter extends Paging {
+  /** At most 200. */
+  readonly ids?: readonly string[]
+  readonly status?: readonly IncidentStatus[]
+  /** True: those that are not closed. False: the others. */
+  readonly open?: boolean
+  readonly serverId?: ServerRef
 }
 
 export interface MigrationPage {
   readonly migrations: readonly Migration[]
+  /** How many match in all. */
+  readonly total: number
+  readonly limit: number
+  readonly offset: number
+}
+
+export interface EvacuationPage {
+  readonly evacuations: readonly Evacuation[]
+  /** How many match in all. */
+  readonly total: number
+  readonly limit: number
+  readonly offset: number
+}
+
+export interface IncidentPage {
+  readonly incidents: readonly Incident[]
   /** How many match in all. */
   readonly total: number
   readonly limit: number
@@ -101,6 +151,8 @@ export interface Pintail {
    */
   replay(query?: { readonly after?: number; readonly limit?: number; readonly signal?: AbortSignal }): Promise<EventPage>
   status(): FleetStatus
+  /** The part of `status()` that a health check asks for, often, at a cost that does not grow with the fleet. */
+  health(): EngineHealth
   /** The dry run: who would go where, and why. Changes nothing. */
   plan(request: PlanRequest): Promise<Plan>
   /**
@@ -131,6 +183,7 @@ export interface Pintail {
    */
   observe(samples: readonly SampleInput[]): Promise<void>
   readonly migrations: {
+    /** By what is kept; open ones have the figures of this moment. @throws PintailError `invalid_argument` */
     list(filter?: MigrationFilter): Promise<MigrationPage>
     get(id: string): Promise<Migration>
     /**
@@ -166,7 +219,10 @@ export interface Pintail {
     stats(): Promise<MigrationStats>
   }
   readonly evacuations: {
+    /** All that are kept, newest first: of many rather a `page`. */
     list(): Promise<readonly Evacuation[]>
+    /** By what is kept; open ones have the figures of this moment. @throws PintailError `invalid_argument` */
+    page(filter?: EvacuationFilter): Promise<EvacuationPage>
     get(id: string): Promise<Evacuation>
     /** Approves all of it that is still suggested. @throws PintailError `illegal_transition` if nothing of it is; `plan_stale` as above */
     approve(id: string): Promise<Evacuation>
@@ -175,7 +231,10 @@ export interface Pintail {
     cancelAll(): Promise<readonly Evacuation[]>
   }
   readonly incidents: {
+    /** All that are kept, newest first: of many rather a `page`. */
     list(): Promise<readonly Incident[]>
+    /** @throws PintailError `invalid_argument` */
+    page(filter?: IncidentFilter): Promise<IncidentPage>
     get(id: string): Promise<Incident>
     /** A long-dead server that is known about: it leaves the counts of the mass-failure guard. */
     acknowledge(id: string): Promise<Incident>

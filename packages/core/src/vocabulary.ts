@@ -1133,3 +1133,10 @@ export interface FleetStatus {
   /** Of the newest journal entry; hand it to `events({ after })` to go on from this picture. */
   readonly lastSeq: number
 }
+
+/** Whether the engine is well: what `FleetStatus` says of it, at a cost that does not grow with the fleet. */
+export interface EngineHealth
+  extends Pick<FleetStatus, 'state' | 'at' | 'leader' | 'vantages' | 'registry' | 'storeTrouble' | 'lastCheckAt' | 'lastSeq'> {
+  /** How many servers are watched. */
+  readonly serverCount: number
+}

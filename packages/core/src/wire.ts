@@ -86,15 +86,32 @@ export interface WireMigration extends Wire<Migration> {
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
-const snakeKey = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-const isOneOf = (names: readonly string[], key: string): boolean => names.includes(key)
 
-function wireEntry([key, value]: [string, unknown]): [string, unknown] {
-  if (isOneOf(kept, key)) return [key, value]
-  const isTime = typeof value === 'number' && (key.endsWith('At') || isOneOf(times, key))
+/** What becomes of a key, found once: a list of two hundred records has eight thousand. */
+interface WireKey {
+  readonly name: string
+  readonly isKept: boolean
+  readonly isTime: boolean
+}
+const wireKeys = new Map<string, WireKey>()
+/** Keys are ours and few; where they are a caller's they must not pile up. */
+const mostKeys = 1000
+
+function wireKeyOf(key: string): WireKey {
+  const known = wireKeys.get(key)
+  if (known) return known
+  const isKept = (kept as readonly string[]).includes(key)
+  const name = isKept ? key : key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  const made = { name, isKept, isTime: key.endsWith('At') || (times as readonly string[]).includes(key) }
+  if (wireKeys.size < mostKeys) wireKeys.set(key, made)
+  return made
+}
+
+function wireValue({ isKept, isTime }: WireKey, value: unknown): unknown {
+  if (isKept) return value
   // A time that no calendar knows is none: one odd row must not end a stream of events.
-  if (isTime) return [snakeKey(key), Math.abs(value) <= 8.64e15 ? iso(value) : null]
-  return [snakeKey(key), toSnake(value)]
+  if (isTime && typeof value === 'number') return Math.abs(value) <= 8.64e15 ? iso(value) : null
+  return typeof value === 'object' ? toSnake(value) : value
 }
 
 /** Any of our plain values with snake-case keys and ISO times; `values`, `meta` and `basis` keep their own keys. */
@@ -102,7 +119,16 @@ export function toSnake<T>(value: T): Wire<T>
 export function toSnake(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => toSnake(item))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(wireEntry))
+  const wire: Record<string, unknown> = {}
+  for (const [key, one] of Object.entries(value)) {
+    const known = wireKeyOf(key)
+    const made = wireValue(known, one)
+    // To assign this one would change what the object is made of.
+    if (known.name === '__proto__')
+      Object.defineProperty(wire, known.name, { value: made, enumerable: true, writable: true, configurable: true })
+    else wire[known.name] = made
+  }
+  return wire
 }
 
 /** One event as seed 004's clients expect it: `{ type, data, seq, timestamp }`. */
@@ -122,8 +148,7 @@ function seedKeys({ type, data }: PintailEvent, timestamp: string): object {
 /** One migration as seed 004's record. */
 export function migrationToWire(migration: Migration): WireMigration {
   const { fromServerId, fromServerName, toServerId, toServerName } = migration
-  return {
-    ...toSnake(migration),
+  return Object.assign(toSnake(migration), {
     server_id: fromServerId,
     server_name: fromServerName,
     from_node_id: fromServerId,
@@ -132,7 +157,7 @@ export function migrationToWire(migration: Migration): WireMigration {
     to_node_name: toServerName,
     player_count_at_start: migration.connectionCountAtStart,
     data_sync_progress: migration.progress,
-  }
+  })
 }
 
 // ------------------------------------------------------------------------------------------- answers of the HTTP API
@@ -203,6 +228,26 @@ export interface WirePolicy {
   readonly version: number
 }
 
+/** `GET /health`: whether somebody is watching the fleet. */
+export interface WireHealth {
+  readonly status: 'ok' | 'failing'
+  readonly state: 'idle' | 'standby' | 'leading' | 'stopping' | 'stopped'
+  /** Words, one a reason; none: it is well. */
+  readonly reasons: readonly string[]
+  /** ISO 8601. */
+  readonly last_check_at: string | null
+  /** The dead man's switch: how long ago the last check came back. */
+  readonly last_check_age_seconds: number | null
+}
+
+/** `GET /health/services`: the health of each part that the engine leans on. */
+export interface WireServices {
+  readonly status: 'ok' | 'failing'
+  readonly services: Readonly<
+    Record<string, { readonly status: 'ok' | 'failing' | 'unknown'; readonly note: string; readonly since: string | null }>
+  >
+}
+
 /** What is wrong with a request: RFC 9457, with a stable `type`, its last part again as `code`, and what to do about it. */
 export interface WireProblem {
   readonly type: string
@@ -215,6 +260,8 @@ export interface WireProblem {
   readonly errors?: readonly { readonly path: string; readonly message: string; readonly remedy?: string }[]
   /** `plan_stale`: what has changed since. */
   readonly differences?: readonly string[]
+  /** By which the log of the server knows the request. */
+  readonly request_id?: string
 }
 
 /** What a live stream says besides events. */

@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { createPintail, type LogEntry, type LogSink, memoryMover, memoryRegistry, type Prober } from '@pintail/core'
 import { logSinkContract } from '@pintail/core/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { patient } from '../../test/patient.ts'
 import { jsonlLog } from './index.ts'
 
 const ctx = { signal: new AbortController().signal }
@@ -56,7 +57,7 @@ for (const flush of ['disk', 'system'] as const) {
         dispose: () => Promise.all(sinks.map((one) => one.close())),
       }
     },
-    { without: ['fallSilent'] },
+    { without: ['fallSilent'], ...patient },
   )
   for (const rule of rules) test(`flush to ${flush}: ${rule.name}`, rule.run)
 }

@@ -2,6 +2,7 @@ import type { LeaseStore } from '@pintail/core'
 import { leaseStoreContract, migrationStoreContract } from '@pintail/core/testing'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, test } from 'vitest'
+import { patient } from '../../test/patient.ts'
 import { hasPostgres, needsPostgres, type PostgresServer, startPostgres } from '../../test/postgres.ts'
 import { type Relay, relayTo } from '../../test/relay.ts'
 import { postgresStores } from './index.ts'
@@ -44,7 +45,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
   const stores = migrationStoreContract(async () => {
     const { open, ...rest } = await fresh()
     return { store: open().store, another: () => open().store, restart: () => open().store, ...rest }
-  })
+  }, patient)
   for (const rule of stores) test(rule.name, rule.run)
 
   const leases = leaseStoreContract(async () => {
@@ -58,7 +59,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
       restart: () => open().leases,
       ...rest,
     }
-  })
+  }, patient)
   for (const rule of leases) test(`lease: ${rule.name}`, rule.run)
 })
 

@@ -16,10 +16,20 @@ export interface PostgresMigration {
 }
 
 /** Tables, and the function that commits. */
-export type TableName = 'schema_versions' | 'state' | 'lease' | 'migrations' | 'moves' | 'records' | 'journal' | 'commit_batch'
+export type TableName = 'schema_versions' | 'state' | 'lease' | 'migrations' | 'moves' | 'records' | 'journal' | 'commit_batch' | 'posts'
 export type Tables = { readonly [K in TableName]: string }
 
-const names: readonly TableName[] = ['schema_versions', 'state', 'lease', 'migrations', 'moves', 'records', 'journal', 'commit_batch']
+const names: readonly TableName[] = [
+  'schema_versions',
+  'state',
+  'lease',
+  'migrations',
+  'moves',
+  'records',
+  'journal',
+  'commit_batch',
+  'posts',
+]
 
 /** Quoted and with their schema. Only names of plain characters come this far, so that none can end the quotes. */
 export function tablesOf({ schema = 'pintail', tablePrefix = '' }: PostgresNames): Tables {
@@ -43,6 +53,8 @@ export function postgresMigrations(options: PostgresNames & { readonly environme
   return [
     { version: 1, sql: first(tables, schema, prefixed(tablePrefix), literal(environment)) },
     { version: 2, sql: `${commitFunction(tables)}\nINSERT INTO ${tables.schema_versions} (version) VALUES (2);\n` },
+    { version: 3, sql: found(tables, prefixed(tablePrefix)) },
+    { version: 4, sql: posts(tables) },
   ]
 }
 
@@ -59,6 +71,21 @@ function literal(text: string): string {
     throw new PintailError('invalid_options', 'environment must have 1 to 100 characters, and no control characters')
   return `'${text.replaceAll("'", "''")}'`
 }
+
+/** Lost in a crash of the database, and not missed then: that saves its writing them twice. */
+const posts = (t: Tables): string => `
+-- What engines over these tables tell each other: the newest posts of each, in a ring.
+CREATE UNLOGGED TABLE ${t.posts} (
+  engine text NOT NULL,
+  slot integer NOT NULL,
+  number bigint NOT NULL,
+  at timestamptz NOT NULL DEFAULT now(),
+  body json NOT NULL,
+  PRIMARY KEY (engine, slot)
+) WITH (fillfactor = 50);
+
+INSERT INTO ${t.schema_versions} (version) VALUES (4);
+`
 
 const field = (column: string, name: string): string => `${column} text GENERATED ALWAYS AS (record ->> '${name}') STORED`
 const number = (column: string, type: string, name: string): string =>
@@ -165,4 +192,49 @@ CREATE TABLE ${t.journal} (
 );
 
 INSERT INTO ${t.schema_versions} (version) VALUES (1);
+`
+
+/** When a record was over, as `RecordQuery.since` says it; what is not over yet will be later than any time. */
+const overOf = {
+  migration:
+    "CASE WHEN record ->> 'status' IN ('completed', 'failed', 'cancelled') THEN coalesce((record ->> 'completedAt')::double precision, 0) ELSE 9007199254740991 END",
+  evacuation: "coalesce((record ->> 'endedAt')::double precision, 9007199254740991)",
+  incident:
+    "CASE WHEN record ->> 'status' = 'closed' AND coalesce(record -> 'failback' ->> 'state', '') NOT IN ('waiting', 'running') THEN (record ->> 'openedAt')::double precision ELSE 9007199254740991 END",
+}
+
+/** An index is in the schema of its table. */
+const indexOf = (table: string, index: string): string => `${table.slice(0, table.indexOf('.'))}."${index}"`
+
+const milliseconds = (column: string, expression: string): string => `${column} double precision GENERATED ALWAYS AS (${expression}) STORED`
+
+/** What a query looks for has an index, so that a page of a list costs what is in it. The columns are made by writing the tables anew. */
+const found = (t: Tables, prefix: string): string => `
+ALTER TABLE ${t.migrations}
+  ADD COLUMN ${milliseconds('over_ms', overOf.migration)},
+  ADD COLUMN ${milliseconds('duration_ms', "(record ->> 'completedAt')::double precision - (record ->> 'startedAt')::double precision")};
+DROP INDEX ${indexOf(t.migrations, `${prefix}idx_migrations_status`)};
+CREATE INDEX "${prefix}idx_migrations_status" ON ${t.migrations} (status, ord);
+CREATE INDEX "${prefix}idx_migrations_to_node_id" ON ${t.migrations} (to_node_id);
+CREATE INDEX "${prefix}idx_migrations_evacuation_id" ON ${t.migrations} (evacuation_id);
+CREATE INDEX "${prefix}idx_migrations_reason" ON ${t.migrations} (reason, ord);
+CREATE INDEX "${prefix}idx_migrations_over_ms" ON ${t.migrations} (over_ms);
+CREATE INDEX "${prefix}idx_migrations_sums" ON ${t.migrations} (status, reason) INCLUDE (duration_ms, savings_eur_hour, savings_eur_month);
+CREATE INDEX "${prefix}idx_migrations_failures" ON ${t.migrations} (ord) WHERE status = 'failed';
+
+ALTER TABLE ${t.records}
+  ADD COLUMN ${field('status', 'status')},
+  ADD COLUMN ${field('reason', 'reason')},
+  ADD COLUMN ${field('server_id', 'serverId')},
+  ADD COLUMN ${field('incident_id', 'incidentId')},
+  ADD COLUMN ${milliseconds('over_ms', `CASE kind WHEN 'evacuation' THEN ${overOf.evacuation} WHEN 'incident' THEN ${overOf.incident} END`)};
+CREATE INDEX "${prefix}idx_evacuations_status" ON ${t.records} (status) WHERE kind = 'evacuation';
+CREATE INDEX "${prefix}idx_evacuations_reason" ON ${t.records} (reason) WHERE kind = 'evacuation';
+CREATE INDEX "${prefix}idx_evacuations_incident_id" ON ${t.records} (incident_id) WHERE kind = 'evacuation';
+CREATE INDEX "${prefix}idx_evacuations_over_ms" ON ${t.records} (over_ms) WHERE kind = 'evacuation';
+CREATE INDEX "${prefix}idx_incidents_status" ON ${t.records} (status) WHERE kind = 'incident';
+CREATE INDEX "${prefix}idx_incidents_server_id" ON ${t.records} (server_id) WHERE kind = 'incident';
+CREATE INDEX "${prefix}idx_incidents_over_ms" ON ${t.records} (over_ms) WHERE kind = 'incident';
+
+INSERT INTO ${t.schema_versions} (version) VALUES (3);
 `

@@ -2,6 +2,7 @@ import {
   type CallContext,
   errorText,
   type JournalPage,
+  type MemberPost,
   type MigrationStore,
   PintailError,
   type Pruned,
@@ -12,16 +13,17 @@ import {
 } from '@pintail/core'
 import { commitOf } from './commit.ts'
 import type { Database } from './database.ts'
+import { find, sumMigrations } from './find.ts'
 import { failure, StatementFailure } from './pool.ts'
 import type { Tables } from './schema.ts'
-import { fromColumn } from './text.ts'
+import { fromColumn, toColumn } from './text.ts'
 
 /** Rows of a list that are read with one statement. */
 const pageRows = 1000
 /** Entries of the journal that are read at once at most. */
 const mostEntries = 10_000
 
-export function storeOf(database: Database): MigrationStore {
+export function storeOf(database: Database): MigrationStore & Required<Pick<MigrationStore, 'prune' | 'find' | 'sumMigrations'>> {
   return {
     name: 'postgres',
     commit: (batch, ctx) => commit(database, batch, ctx),
@@ -29,6 +31,13 @@ export function storeOf(database: Database): MigrationStore {
     list: (kind, filter, ctx) => list(database, kind, filter.migrationId, ctx),
     readJournal: (query, ctx) => readJournal(database, query, ctx),
     prune: (query, ctx) => prune(database, query, ctx),
+    post: (one, ctx) => post(database, one, ctx),
+    posts: (after, ctx) => posts(database, after, ctx),
+    find: async (kind, query, ctx) => {
+      const { rows, total } = await find(database, kind, query, ctx)
+      return { records: rows.map((row) => recordOf(kind, row)), total }
+    },
+    sumMigrations: (ctx) => sumMigrations(database, ctx),
   }
 }
 
@@ -93,7 +102,7 @@ async function* list<K extends StoreKind>(
   }
 }
 
-function recordOf<K extends StoreKind>(kind: K, { id, version, record }: Row): StoreRecords[K] {
+function recordOf<K extends StoreKind>(kind: K, { id, version, record }: Omit<Row, 'ord'>): StoreRecords[K] {
   const value = parsed<StoreRecords[K]>(record, `${kind} ${id}`)
   if (typeof value === 'object' && value !== null && value.version === Number(version)) return value
   throw unreadable(`${kind} ${id}`, 'its columns and its record differ')
@@ -139,6 +148,29 @@ async function readJournal(
     seq === null ? [] : { seq: Number(seq), at: Number(at), type, data: parsed<object>(data, `journal entry ${seq}`) },
   )
   return { entries, oldestSeq: Number(rows[0]?.oldest ?? lastSeq + 1), lastSeq }
+}
+
+/** Posts of each engine that are kept. */
+const postsKept = 16
+
+async function post(database: Database, { from, number, body }: MemberPost, { signal }: CallContext): Promise<void> {
+  const table = database.tables.posts
+  // One statement, so that a proxy that pools transactions may stand between.
+  const sql = `WITH gone AS (DELETE FROM ${table} WHERE at < now() - interval '1 hour')
+INSERT INTO ${table} AS old (engine, slot, number, body) VALUES ($1, $2, $3, $4)
+ON CONFLICT (engine, slot) DO UPDATE SET number = excluded.number, at = excluded.at, body = excluded.body
+WHERE excluded.number >= old.number`
+  await database.attempt(signal, sql, [from, number % postsKept, number, toColumn(JSON.stringify(body))]).catch((error) => {
+    throw failure(error)
+  })
+}
+
+async function posts(database: Database, after: Readonly<Record<string, number>>, { signal }: CallContext): Promise<MemberPost[]> {
+  const sql = `SELECT engine, number, body::text AS body FROM ${database.tables.posts}
+LEFT JOIN json_each_text($1::json) known ON known.key = engine
+WHERE number > coalesce(known.value::bigint, 0) ORDER BY engine, number`
+  const rows = await database.ask<{ engine: string; number: string; body: string }>(signal, sql, [JSON.stringify(after)])
+  return rows.map(({ engine, number, body }) => ({ from: engine, number: Number(number), body: JSON.parse(fromColumn(body)) as object }))
 }
 
 async function prune(database: Database, { movesBefore, journalBefore, limit }: PruneQuery, { signal }: CallContext): Promise<Pruned> {

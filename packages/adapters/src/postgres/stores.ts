@@ -18,7 +18,7 @@ export interface PostgresStoresOptions extends PostgresNames {
 }
 
 export interface PostgresStores {
-  readonly store: MigrationStore & Required<Pick<MigrationStore, 'prune'>>
+  readonly store: MigrationStore & Required<Pick<MigrationStore, 'prune' | 'post' | 'posts' | 'find' | 'sumMigrations'>>
   readonly leases: LeaseStore
   /** Makes the tables, or brings them up to date. For those who do not run `schemaSql()` with a tool of their own. */
   migrate(): Promise<void>

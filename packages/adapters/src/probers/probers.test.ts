@@ -119,7 +119,7 @@ describe('tls keeps the contract of probers', () => {
     silent: { host, port: (await silentServer()).port },
     refusing: { host, port: await closedPort() },
   })
-  for (const rule of proberContract(world, { without: ['probeMany', 'breakTool'] })) test(rule.name, rule.run)
+  for (const rule of proberContract(world, { without: ['probeMany', 'breakTool'], timeoutMs: 25_000 })) test(rule.name, rule.run)
 })
 
 describe('http keeps the contract of probers', () => {
@@ -130,7 +130,7 @@ describe('http keeps the contract of probers', () => {
     silent: { host, port: (await silentServer()).port },
     refusing: { host, port: await closedPort() },
   })
-  for (const rule of proberContract(world, { without: ['probeMany', 'breakTool'] })) test(rule.name, rule.run)
+  for (const rule of proberContract(world, { without: ['probeMany', 'breakTool'], timeoutMs: 25_000 })) test(rule.name, rule.run)
 })
 
 describe('what tls makes of a server', () => {

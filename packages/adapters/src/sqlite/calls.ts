@@ -1,5 +1,6 @@
-import { type Clock, PintailError, type Pruned, type PruneQuery, type StoreKind } from '@pintail/core'
-import type { Database, Handle } from './database.ts'
+import { type Clock, type FoundKind, PintailError, type Pruned, type PruneQuery, type RecordQuery, type StoreKind } from '@pintail/core'
+import type { Database, Handle, Row } from './database.ts'
+import { type FoundRows, find, type SumRows, sumMigrations } from './find.ts'
 
 /** One write: `record` is its JSON, null removes it; `migrationId` is that of a move. */
 export type TextWrite = readonly [
@@ -20,13 +21,6 @@ export interface TextBatch {
   readonly journal: readonly TextEntry[]
 }
 
-export interface Row {
-  readonly ord: number
-  readonly id: string
-  readonly version: number
-  readonly record: string
-}
-
 export interface JournalRows {
   readonly rows: readonly { readonly seq: number; readonly at: number; readonly type: string; readonly data: string }[]
   readonly oldestSeq: number
@@ -44,6 +38,11 @@ export interface Calls {
   page(kind: StoreKind, migrationId: string | null, after: number): readonly Row[]
   readJournal(after: number, limit: number): JournalRows
   prune(query: PruneQuery): Pruned
+  /** `body` is JSON. */
+  post(from: string, number: number, body: string): void
+  posts(after: string): readonly { readonly from: string; readonly number: number; readonly body: string }[]
+  find(kind: FoundKind, query: RecordQuery): FoundRows
+  sumMigrations(): SumRows
   acquire(holder: string, ttlMs: number): number | null
   renew(token: number, holder: string, ttlMs: number): boolean
   release(token: number, holder: string): void
@@ -64,7 +63,7 @@ interface Tools {
   readonly clock: Pick<Clock, 'now'>
 }
 
-const reads: readonly CallName[] = ['open', 'get', 'page', 'readJournal']
+const reads: readonly CallName[] = ['open', 'get', 'page', 'readJournal', 'posts', 'find', 'sumMigrations']
 export const isRead = (name: CallName): boolean => reads.includes(name)
 
 /** Asks the file in this thread. */
@@ -82,10 +81,32 @@ const calls: { readonly [N in CallName]: (tools: Tools, ...args: Parameters<Call
   page,
   readJournal,
   prune,
+  post,
+  posts: ({ handle }, after) => handle.all(newPosts, after),
+  find: ({ handle }, kind, query) => find(handle, kind, query),
+  sumMigrations: ({ handle }) => sumMigrations(handle),
   acquire,
   renew,
   release: ({ handle }, token, holder) => void handle.run('UPDATE lease SET holder = NULL WHERE token = ? AND holder = ?', token, holder),
 }
+
+// --------------------------------------------------------------------------------------------------------------- posts
+
+/** Posts of each engine that are kept, and how long those of one that is silent are, milliseconds. */
+const postsKept = 16
+const silentMs = 3_600_000
+
+function post({ handle, clock }: Tools, from: string, number: number, body: string): void {
+  const now = clock.now()
+  const changed = 'ON CONFLICT (engine, slot) DO UPDATE SET number = excluded.number, at = excluded.at, body = excluded.body'
+  const put = `INSERT INTO posts (engine, slot, number, at, body) VALUES (?, ?, ?, ?, ?) ${changed} WHERE excluded.number >= number`
+  handle.run(put, from, number % postsKept, number, now, body)
+  // The machine's clock begins anew when it starts: what seems to come from later is from before.
+  handle.run('DELETE FROM posts WHERE at NOT BETWEEN ? AND ?', now - silentMs, now + silentMs)
+}
+
+const newPosts = `SELECT engine AS "from", number, body FROM posts
+LEFT JOIN json_each(?) known ON known.key = engine WHERE number > coalesce(known.value, 0) ORDER BY engine, number`
 
 // --------------------------------------------------------------------------------------------------------------- store
 

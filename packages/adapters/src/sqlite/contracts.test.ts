@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Clock, type LeaseStore, systemClock } from '@pintail/core'
 import { leaseStoreContract, migrationStoreContract } from '@pintail/core/testing'
 import { test } from 'vitest'
+import { patient } from '../../test/patient.ts'
 import { shareWithThreads, sqliteThread } from '../../test/sqliteThread.ts'
 import { type SqliteStores, type SqliteStoresOptions, sqliteStores } from './index.ts'
 
@@ -50,7 +51,7 @@ for (const thread of threads) {
       const { open, ...rest } = world({ worker: isOwn && sqliteThread }, shared)
       return { store: open().store, ...rest, another: () => open().store, restart: () => open().store }
     },
-    { without },
+    { without, ...patient },
   )
   for (const rule of stores) test(`sqlite in ${thread}: ${rule.name}`, rule.run)
 
@@ -72,7 +73,7 @@ for (const thread of threads) {
         restart: () => open().leases,
       }
     },
-    { without },
+    { without, ...patient },
   )
   for (const rule of leases) test(`sqlite in ${thread}: ${rule.name}`, rule.run)
 }

@@ -16,6 +16,15 @@ export interface DatabaseOptions {
 /** Pause before a locked file is tried again, milliseconds: short, because who commits again and again leaves it free for less. */
 const busyPauseMs = 2
 
+/** A record as it is kept, in whichever table. */
+export interface Row {
+  /** Its place: whatever is newer has a higher one. */
+  readonly ord: number
+  readonly id: string
+  readonly version: number
+  readonly record: string
+}
+
 /** What a call works with: statements of the open file, each prepared once. */
 export interface Handle {
   all<Row>(sql: string, ...values: (string | number | null)[]): Row[]

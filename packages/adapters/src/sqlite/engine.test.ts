@@ -1,7 +1,18 @@
 // An engine whose file fails in the middle of an evacuation: a real lock, a real disk without room, a thread that hangs.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -59,6 +70,19 @@ function smallDisk(): { readonly place: string; readonly remove: () => void } | 
   rmSync(place, { recursive: true })
   return null
 }
+
+/** Page by page, because others write to the disk meanwhile, until there is no room for one more. */
+function fill(place: string, filler: string): void {
+  const page = Buffer.alloc(statfsSync(place).bsize)
+  const file = openSync(filler, 'w')
+  try {
+    while (writeSync(file, page) === page.length);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  } finally {
+    closeSync(file)
+  }
+}
 const probe = smallDisk()
 probe?.remove()
 
@@ -73,10 +97,7 @@ test.skipIf(probe === null)(
     try {
       await evacuateThrough({
         ...stores,
-        begin: () => {
-          const { bavail, bsize } = statfsSync(place)
-          writeFileSync(filler, Buffer.alloc(bavail * bsize))
-        },
+        begin: () => fill(place, filler),
         end: () => rmSync(filler),
       })
     } finally {

@@ -179,6 +179,20 @@ test.each([
   expect((await again.readJournal({ after: 0, limit: 9 }, ctx)).entries).toHaveLength(1)
 })
 
+test('whoever looks for what is open is told of a record that is no JSON, and does not pass over it', async () => {
+  const { store, close } = open()
+  const value = { id: 'i1', serverId: 's1', status: 'closed', openedAt: 1, version: 1 } as never
+  await store.commit({ ...batch(1, draft('one')), writes: [{ kind: 'incident', id: 'i1', expected: 0, value }] }, ctx)
+  const query = { since: Number.MAX_SAFE_INTEGER, limit: 10, offset: 0 }
+  expect(await store.find('incident', query, ctx)).toEqual({ records: [], total: 0 })
+  await close()
+  const db = new DatabaseSync(path)
+  db.exec('UPDATE records SET record = \'{"kind":\'')
+  db.close()
+  const found = open().store.find('incident', query, ctx)
+  await expect(found).rejects.toMatchObject({ code: 'invalid_row', message: expect.stringMatching(/incident i1/) })
+})
+
 // ------------------------------------------------------------------------------------------------------------ troubles
 
 test('a lock of another process is waited for while the event loop goes on, and then it is unavailable with nothing written', async () => {

@@ -12,6 +12,21 @@ const time = (column: string, field: string): string =>
 const field = (column: string, type: string, name: string): string =>
   `${column} ${type} GENERATED ALWAYS AS (json_extract(record, '$.${name}')) VIRTUAL`
 
+/** When a record was over, as `RecordQuery.since` says it; what is not over yet will be later than any time. */
+const overOf = {
+  migration:
+    "CASE WHEN json_extract(record, '$.status') IN ('completed', 'failed', 'cancelled') THEN coalesce(json_extract(record, '$.completedAt'), 0) ELSE 9007199254740991 END",
+  evacuation: "coalesce(json_extract(record, '$.endedAt'), 9007199254740991)",
+  incident:
+    "CASE WHEN json_extract(record, '$.status') = 'closed' AND coalesce(json_extract(record, '$.failback.state'), '') NOT IN ('waiting', 'running') THEN json_extract(record, '$.openedAt') ELSE 9007199254740991 END",
+}
+
+const milliseconds = (column: string, expression: string): string => `${column} REAL GENERATED ALWAYS AS (${expression}) VIRTUAL`
+
+/** A row that somebody has spoilt spoils no index. As long as nobody knows better it is not over: who looks for that is told. */
+const ifValid = (column: string, type: string, expression: string, otherwise = 'NULL'): string =>
+  `${column} ${type} GENERATED ALWAYS AS (CASE WHEN json_valid(record) THEN ${expression} ELSE ${otherwise} END) VIRTUAL`
+
 const notNull = (column: string): string => `${column} NOT NULL`
 
 /**
@@ -104,6 +119,52 @@ CREATE TABLE journal (
   at REAL NOT NULL,
   type TEXT NOT NULL,
   data TEXT NOT NULL
+) STRICT;
+`,
+  },
+  {
+    // What is searched by has an index, so that a page of a list costs what is in it.
+    version: 2,
+    sql: `
+ALTER TABLE migrations ADD COLUMN ${milliseconds('over_ms', overOf.migration)};
+ALTER TABLE migrations ADD COLUMN ${milliseconds('duration_ms', "json_extract(record, '$.completedAt') - json_extract(record, '$.startedAt')")};
+CREATE INDEX idx_migrations_ord ON migrations (ord);
+-- With what may be looked at beside it, so that no record is parsed for what is not wanted.
+DROP INDEX idx_migrations_server_id;
+CREATE INDEX idx_migrations_server_id ON migrations (server_id, status, reason, over_ms);
+CREATE INDEX idx_migrations_to_node_id ON migrations (to_node_id, status, reason, over_ms);
+CREATE INDEX idx_migrations_reason ON migrations (reason, status, over_ms);
+CREATE INDEX idx_migrations_over_ms ON migrations (over_ms, status, reason);
+CREATE INDEX idx_migrations_evacuation_id ON migrations (evacuation_id);
+CREATE INDEX idx_migrations_sums ON migrations (status, reason, duration_ms, savings_eur_hour, savings_eur_month);
+CREATE INDEX idx_migrations_failures ON migrations (record -> '$.errorMessage') WHERE status = 'failed';
+
+ALTER TABLE records ADD COLUMN ${ifValid('status', 'TEXT', "json_extract(record, '$.status')")};
+ALTER TABLE records ADD COLUMN ${ifValid('reason', 'TEXT', "json_extract(record, '$.reason')")};
+ALTER TABLE records ADD COLUMN ${ifValid('server_id', 'TEXT', "json_extract(record, '$.serverId')")};
+ALTER TABLE records ADD COLUMN ${ifValid('incident_id', 'TEXT', "json_extract(record, '$.incidentId')")};
+ALTER TABLE records ADD COLUMN ${ifValid('over_ms', 'REAL', `CASE kind WHEN 'evacuation' THEN ${overOf.evacuation} WHEN 'incident' THEN ${overOf.incident} END`, '9007199254740991')};
+CREATE INDEX idx_evacuations_status ON records (status, over_ms) WHERE kind = 'evacuation';
+CREATE INDEX idx_evacuations_reason ON records (reason, status, over_ms) WHERE kind = 'evacuation';
+CREATE INDEX idx_evacuations_incident_id ON records (incident_id) WHERE kind = 'evacuation';
+CREATE INDEX idx_evacuations_over_ms ON records (over_ms, status, reason) WHERE kind = 'evacuation';
+CREATE INDEX idx_incidents_status ON records (status, over_ms) WHERE kind = 'incident';
+CREATE INDEX idx_incidents_server_id ON records (server_id, status, over_ms) WHERE kind = 'incident';
+CREATE INDEX idx_incidents_over_ms ON records (over_ms, status) WHERE kind = 'incident';
+`,
+  },
+  {
+    version: 3,
+    sql: `
+-- What engines over this file tell each other: the newest posts of each, in a ring.
+CREATE TABLE posts (
+  engine TEXT NOT NULL,
+  slot INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  -- Milliseconds of the machine's steady clock.
+  at REAL NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (engine, slot)
 ) STRICT;
 `,
   },

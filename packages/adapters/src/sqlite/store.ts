@@ -1,8 +1,8 @@
 import type { CallContext, MigrationStore, StoreKind, StoreRecords, StoreWrite } from '@pintail/core'
-import { type Ask, pageRows, type Row, type TextWrite } from './calls.ts'
-import { parsed } from './database.ts'
+import { type Ask, pageRows, type TextWrite } from './calls.ts'
+import { parsed, type Row } from './database.ts'
 
-export function storeOf(ask: Ask): MigrationStore & Required<Pick<MigrationStore, 'prune'>> {
+export function storeOf(ask: Ask): MigrationStore & Required<Pick<MigrationStore, 'prune' | 'post' | 'posts' | 'find' | 'sumMigrations'>> {
   return {
     name: 'sqlite',
     commit: async ({ token, batch, writes, journal }, { signal }) => {
@@ -18,6 +18,19 @@ export function storeOf(ask: Ask): MigrationStore & Required<Pick<MigrationStore
       const { rows, ...ends } = await ask('readJournal', [after, limit], signal)
       const entries = rows.map(({ data, ...row }) => ({ ...row, data: parsed<object>(data, { what: `journal entry ${row.seq}` }) }))
       return { entries, ...ends }
+    },
+    post: async ({ from, number, body }, { signal }) => ask('post', [from, number, JSON.stringify(body)], signal),
+    posts: async (after, { signal }) => {
+      const rows = await ask('posts', [JSON.stringify(after)], signal)
+      return rows.map(({ body, ...row }) => ({ ...row, body: parsed<object>(body, { what: `post ${row.number} of ${row.from}` }) }))
+    },
+    find: async (kind, query, { signal }) => {
+      const { rows, total } = await ask('find', [kind, query], signal)
+      return { records: rows.map((row) => recordOf(kind, row)), total }
+    },
+    sumMigrations: async ({ signal }) => {
+      const { groups, failures } = await ask('sumMigrations', [], signal)
+      return { groups, failures: failures.map(({ error, count }) => ({ error: JSON.parse(error) as string | null, count })) }
     },
     prune: ({ movesBefore, journalBefore, limit }, { signal }) => ask('prune', [{ movesBefore, journalBefore, limit }], signal),
   }

@@ -24,7 +24,7 @@ export interface SqliteStoresOptions {
 }
 
 export interface SqliteStores extends AsyncDisposable {
-  readonly store: MigrationStore & Required<Pick<MigrationStore, 'prune'>>
+  readonly store: MigrationStore & Required<Pick<MigrationStore, 'prune' | 'post' | 'posts' | 'find' | 'sumMigrations'>>
   readonly leases: LeaseStore
   /** Opens the file and brings its schema up to date now, so that what is wrong with it is said now. */
   open(): Promise<void>

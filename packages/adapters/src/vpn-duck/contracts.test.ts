@@ -8,6 +8,7 @@ import {
   serverRegistryContract,
 } from '@pintail/core/testing'
 import { test } from 'vitest'
+import { patient } from '../../test/patient.ts'
 import { type Dialect, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions, type StandInUser } from './testing/index.ts'
 
@@ -52,7 +53,7 @@ for (const dialect of ['v1', 'v2'] as const) {
       ...troubles,
     }
   }
-  for (const rule of serverRegistryContract(registryWorld, { without: ['watch', 'change'] }))
+  for (const rule of serverRegistryContract(registryWorld, { without: ['watch', 'change'], ...patient }))
     test(`registry, ${dialect}: ${rule.name}`, rule.run)
 
   // Its table has these columns, and rows of moves only.
@@ -78,7 +79,7 @@ for (const dialect of ['v1', 'v2'] as const) {
       ...troubles,
     }
   }
-  for (const rule of logSinkContract(logWorld, { without: ['whole'] })) test(`log, ${dialect}: ${rule.name}`, rule.run)
+  for (const rule of logSinkContract(logWorld, { without: ['whole'], ...patient })) test(`log, ${dialect}: ${rule.name}`, rule.run)
 
   for (const clients of ['stay', 'follow'] as const) {
     const moverWorld = async (): Promise<MoverHarness> => {
@@ -100,6 +101,7 @@ for (const dialect of ['v1', 'v2'] as const) {
     // because whoever is refused has no home here at all.
     const rules = connectionMoverContract(moverWorld, {
       without: ['prepare', 'complete', 'verify', 'moveMany', 'fencing', 'grantsOf', 'refused'],
+      ...patient,
     })
     for (const rule of rules) test(`mover, ${dialect}, clients ${clients}: ${rule.name}`, rule.run)
   }

@@ -1,6 +1,7 @@
 import type { Connection, ConnectionInput, Move, Server, ServerInput } from '@pintail/core'
 import { connectionMoverContract, type MoverHarness } from '@pintail/core/testing'
 import { afterEach, expect, test } from 'vitest'
+import { patient } from '../../test/patient.ts'
 import { type VpnDuck, vpnDuck } from './index.ts'
 import { createDatabaseService, createWireGuardService, type WireGuardServiceOptions } from './testing/index.ts'
 
@@ -68,7 +69,8 @@ async function moverWorld(): Promise<MoverHarness> {
   }
 }
 
-for (const rule of connectionMoverContract(moverWorld, { without: ['verify', 'moveMany', 'fencing', 'refused'] })) test(rule.name, rule.run)
+for (const rule of connectionMoverContract(moverWorld, { without: ['verify', 'moveMany', 'fencing', 'refused'], ...patient }))
+  test(rule.name, rule.run)
 
 /** As `world`, closed after the test. */
 async function lone(more: Partial<WireGuardServiceOptions> = {}) {

@@ -5,6 +5,7 @@ import { isOpen, isTerminal } from '../decide/migration.ts'
 import { type Target, type Unfit, unfitNow } from '../decide/ranking.ts'
 import { pauseKey } from '../decide/records.ts'
 import { type DetectorState, verdictOf } from '../detect/detector.ts'
+import { type OwnVantage, Places } from '../detect/places.ts'
 import { audienceOf, everybodyElse, type Tally } from '../detect/votes.ts'
 import type { EventDraft } from '../events.ts'
 import type { StoreWrite } from '../ports.ts'
@@ -132,33 +133,25 @@ export class Books {
   /** How long a move has taken lately, as RFC 6298 smooths a round trip, milliseconds; null: none was seen. */
   moveMs: number | null = null
   policy: Policy
-  readonly #vantage: OwnVantage
+  readonly places: Places
   /** For everybody: kept up to date server by server. */
   #census: Counting | null = null
   /** For an audience: counted anew after each change. */
   readonly #censuses = new Map<string, Census>()
-  #regions: { readonly of: Policy['detect']['vantages']; readonly regions: ReadonlySet<string> } | null = null
 
   constructor(policy: Policy, vantage: OwnVantage) {
     this.policy = policy
-    this.#vantage = vantage
+    this.places = new Places(vantage)
   }
 
   /** The engine's own vantage, with the region that the policy gives it, if the options do not. */
-  get own(): { readonly name: string; readonly region: string | null } {
-    const { name, region } = this.#vantage
-    const { vantages } = this.policy.detect
-    return { name, region: region ?? (Object.hasOwn(vantages, name) ? vantages[name]?.region : null) ?? null }
+  get own(): OwnVantage {
+    return this.places.own(this.policy.detect)
   }
 
   /** Regions with a vantage of their own, healthy or not. */
   get regions(): ReadonlySet<string> {
-    const { vantages } = this.policy.detect
-    if (this.#regions?.of !== vantages) {
-      const regions = [this.own.region, ...Object.values(vantages).map(({ region }) => region)].flatMap((region) => region ?? [])
-      this.#regions = { of: vantages, regions: new Set(regions) }
-    }
-    return this.#regions.regions
+    return this.places.regions(this.policy.detect)
   }
 
   /** The audience that users of a region belong to; null: their region is not known. */
@@ -518,11 +511,6 @@ export class Books {
   openMigrations(): Migration[] {
     return [...this.migrations.values()].filter(({ status }) => !isTerminal(status))
   }
-}
-
-interface OwnVantage {
-  readonly name: string
-  readonly region: string | null
 }
 
 type Counting = { -readonly [key in keyof Census]: number }

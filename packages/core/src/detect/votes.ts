@@ -8,6 +8,23 @@ export interface Ballot extends Vote {
   /** Null: for every audience that has no vantage of its own. */
   readonly region: string | null
   readonly isOwn: boolean
+  /** Those of one place lose their network together, so that they are one voice. Default: the vantage's own name. */
+  readonly place?: string
+}
+
+/** Who says less against a server speaks for a place in which several look: the others may be cut off. */
+const mildest = ['up', 'suspect', 'down', 'unknown'] as const
+
+/** One voice for each place; our own vantage's, as long as it has a word, for ours. */
+export function voicesOf(ballots: readonly Ballot[]): Ballot[] {
+  const voices = new Map<string, Ballot>()
+  const rank = ({ isOwn, verdict }: Ballot): number => (isOwn && verdict !== 'unknown' ? -1 : mildest.indexOf(verdict))
+  for (const ballot of ballots) {
+    const place = ballot.place ?? ballot.vantage
+    const known = voices.get(place)
+    if (!known || rank(ballot) < rank(known)) voices.set(place, ballot)
+  }
+  return [...voices.values()]
 }
 
 /** What all votes mean together. */

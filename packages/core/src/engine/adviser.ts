@@ -2,10 +2,10 @@ import * as advice from '../advise/advice.ts'
 import { type AdviceReason, adviceReasons, isAdvice, leftForCost, resting, type Savings } from '../advise/history.ts'
 import { type Advised, countOf, givenNews, hasScaled, isBusy, whyOver, without } from '../advise/holds.ts'
 import type { ServerBook } from '../books/books.ts'
+import { adviceHistory } from '../books/history.ts'
 import { errorText, isPintailError, notFound, PintailError, stalePlan } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import type { Bus } from '../telling/bus.ts'
-import { callOut, collect } from '../time.ts'
 import type {
   Advice,
   ConsolidationAdvice,
@@ -21,8 +21,6 @@ import type {
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
 import type { Gathered } from './planner.ts'
 
-/** For reading history, milliseconds. */
-const callMs = 10_000
 /** The dearest servers that are looked at closely in one round; each is a list of connections and a placement. */
 const mostTried = 20
 /** Servers whose connections are listed at once. */
@@ -204,8 +202,8 @@ export class Adviser {
   }
 
   #history(): Promise<readonly Migration[]> {
-    const { store, clock } = this.#parts
-    return callOut(clock, callMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const { records, books, clock } = this.#parts
+    return adviceHistory(records, clock.now(), books.policy.migration, books.policy.advice, (id) => this.#isEmpty(id))
   }
 
   /** Servers that nobody is moved off now to save money or for balance. */

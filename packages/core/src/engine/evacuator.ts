@@ -1,6 +1,7 @@
 import { isAdvice, type Savings, sharesOf } from '../advise/history.ts'
 import { type Books, type ServerBook, verdictFor } from '../books/books.ts'
 import { type Journal, put } from '../books/journal.ts'
+import type { Records } from '../books/records.ts'
 import { massFailure, optionalReasons } from '../decide/guard.ts'
 import { goneAfter } from '../decide/incident.ts'
 import { isTerminal, onApproval, step } from '../decide/migration.ts'
@@ -10,9 +11,9 @@ import { type Asked, askedAgain, beingMoved, requestProblems, whyNobody, whyNotR
 import { held, PintailError, type Problem, underWay } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
 import { type Migrator, transitionEvents } from '../moving/migrator.ts'
-import type { Clock, MigrationStore, Random, StoreWrite } from '../ports.ts'
+import type { Clock, Random, StoreWrite } from '../ports.ts'
 import { problemText } from '../rows.ts'
-import { callOut, collect, newId } from '../time.ts'
+import { newId } from '../time.ts'
 import type {
   ConnectionId,
   DecisionId,
@@ -36,8 +37,6 @@ import type {
 import type { HostGuards } from '../watch/hostGuards.ts'
 import type { Planner } from './planner.ts'
 
-/** For reading the store before an optional evacuation, milliseconds. */
-const storeCallMs = 10_000
 /** These wait for new capacity; the others are the user's or the operator's choice. */
 const retriable: readonly UnplacedCode[] = ['no_capacity', 'no_candidate', 'being_moved']
 
@@ -56,7 +55,7 @@ export interface EvacuatorParts {
   readonly books: Books
   readonly journal: Journal
   readonly planner: Planner
-  readonly store: MigrationStore
+  readonly records: Records
   readonly hostGuards: HostGuards
   readonly clock: Clock
   readonly random: Random
@@ -76,12 +75,10 @@ export interface EvacuatorHooks {
 export class Evacuator {
   readonly #parts: EvacuatorParts
   readonly #hooks: EvacuatorHooks
-  readonly #stopping: AbortSignal
 
-  constructor(parts: EvacuatorParts, hooks: EvacuatorHooks, stopping: AbortSignal) {
+  constructor(parts: EvacuatorParts, hooks: EvacuatorHooks) {
     this.#parts = parts
     this.#hooks = hooks
-    this.#stopping = stopping
   }
 
   /**
@@ -266,8 +263,8 @@ export class Evacuator {
   /** Optional reasons leave a server alone for a while after its last migration (seed 004: 30 minutes). */
   async #askCooldown({ reason, fromServerIds }: Pick<Plan, 'reason' | 'fromServerIds'>): Promise<void> {
     if (!optionalReasons.includes(reason)) return
-    const { books, store, clock } = this.#parts
-    const migrations = await callOut(clock, storeCallMs, this.#stopping, 'the store', (ctx) => collect(store.list('migration', {}, ctx)))
+    const { books, records, clock } = this.#parts
+    const migrations = await records.all('migration', { since: clock.now() - books.policy.migration.cooldownMs })
     const last = migrations.filter(({ fromServerId, connectionsMoved }) => fromServerIds.includes(fromServerId) && connectionsMoved > 0)
     const until = Math.max(0, ...last.map(({ completedAt }) => completedAt ?? 0)) + books.policy.migration.cooldownMs
     if (until <= clock.now()) return

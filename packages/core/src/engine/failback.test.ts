@@ -350,7 +350,7 @@ async function flappingDay(failback: Partial<FailbackPolicy>, policy: PolicyInpu
   const line = (_: object, message: string) => void lines.push(message)
   const logger: Logger = { debug: () => {}, info: line, warn: line, error: line }
   const fleet = await createFleet({
-    servers: 5,
+    servers: 3,
     connections: { s1: Array.from({ length: 10 }, (_, index) => ({ id: `u${index}` })) },
     policy: { mode: 'auto', failback, ...policy },
     replace: () => ({ logger }),

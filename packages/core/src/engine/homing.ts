@@ -3,15 +3,11 @@ import { put } from '../books/journal.ts'
 import * as home from '../decide/failback.ts'
 import { adoptStep, goneAfter } from '../decide/incident.ts'
 import type { EventDraft } from '../events.ts'
-import type { CallContext, Cursor, MigrationStore, StoreWrite } from '../ports.ts'
+import type { Cursor, StoreWrite } from '../ports.ts'
 import type { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
-import { callOut, collect } from '../time.ts'
 import type { ConnectionId, Failback, Incident, IncidentId, Migration, Server, ServerId, ServerStatus } from '../vocabulary.ts'
 import type { Evacuator, EvacuatorParts } from './evacuator.ts'
-
-/** For reading history, milliseconds. */
-const callMs = 10_000
 
 export interface HomingParts extends EvacuatorParts {
   readonly monitor: Monitor
@@ -29,7 +25,6 @@ export interface HomingParts extends EvacuatorParts {
  */
 export class Homing {
   readonly #parts: HomingParts
-  readonly #stopping: AbortSignal
   /** Closed incidents whose users may still go home. */
   readonly open = new Map<IncidentId, Incident & { readonly failback: Failback }>()
   /** Since when the home has been fit to get its users back, as far as somebody has looked. */
@@ -37,9 +32,8 @@ export class Homing {
   /** Advice that was given once, also by an earlier engine. */
   readonly #advised = new Map<ServerId, Cursor>()
 
-  constructor(parts: HomingParts, stopping: AbortSignal) {
+  constructor(parts: HomingParts) {
     this.#parts = parts
-    this.#stopping = stopping
   }
 
   /** A closed incident, from now or from the store. */
@@ -49,10 +43,6 @@ export class Homing {
       this.open.delete(incident.id)
       this.#fitSince.delete(incident.id)
     }
-  }
-
-  #read<T>(call: (store: MigrationStore, ctx: CallContext) => PromiseLike<T>): Promise<T> {
-    return callOut(this.#parts.clock, callMs, this.#stopping, 'the store', (ctx) => call(this.#parts.store, ctx))
   }
 
   #home({ serverId: id, audience = null }: Incident): home.Home | null {
@@ -70,7 +60,7 @@ export class Homing {
   async attend(id: IncidentId): Promise<void> {
     const incident = this.open.get(id)
     if (!incident) return
-    const { books, clock, evacuator, forbidden } = this.#parts
+    const { books, clock, evacuator, records, forbidden } = this.#parts
     const { failback, serverId } = incident
     const policy = books.policy.failback
     const now = clock.now()
@@ -90,10 +80,10 @@ export class Homing {
       case 'keep':
         return this.#keep(incident, step.failback)
       case 'judge': {
-        const ended = await this.#read((store, ctx) => store.get('evacuation', step.batch, ctx))
+        const ended = await records.get('evacuation', step.batch)
+        const history = await records.all('migration', { of: [step.batch] })
         // It has ended in the books, and perhaps not in the store yet.
-        if (ended && ended.endedAt !== null)
-          await this.#keep(incident, home.afterBatch(failback, ended, await this.#history(), policy, clock.now()))
+        if (ended && ended.endedAt !== null) await this.#keep(incident, home.afterBatch(failback, ended, history, policy, clock.now()))
         return
       }
       case 'go':
@@ -101,10 +91,6 @@ export class Homing {
       default:
         return step satisfies never
     }
-  }
-
-  #history(): Promise<readonly Migration[]> {
-    return this.#read((store, ctx) => collect(store.list('migration', {}, ctx)))
   }
 
   async #keep(
@@ -122,7 +108,7 @@ export class Homing {
   }
 
   async #go({ failback, ...rest }: Incident & { readonly failback: Failback }): Promise<void> {
-    const { books, clock, hostGuards, evacuator, monitor, planner, forbidden } = this.#parts
+    const { books, clock, hostGuards, evacuator, monitor, planner, records, forbidden } = this.#parts
     const { failback: policy, migration: pace, placement, mode } = books.policy
     const { serverId: to } = rest
     // If it comes to nothing it is looked at again after a while: kept in mind only.
@@ -130,8 +116,8 @@ export class Homing {
     const incident = { ...rest, failback: { ...failback, nextAt } }
     this.open.set(rest.id, incident)
     await hostGuards.ask()
-    const history = await this.#history()
-    const away = await this.#away(incident, history)
+    const history = await records.all('migration', { since: clock.now() - pace.cooldownMs })
+    const away = await this.#away(incident)
     const isFree = (id: ServerId) =>
       !books.incidents.has(id) &&
       !books.isLeft(id) &&
@@ -168,21 +154,17 @@ export class Homing {
     await this.#keep(incident, next, count, made.writes, made.events)
   }
 
-  async #away({ evacuationId, serverId }: Incident, history: readonly Migration[]): Promise<Map<ConnectionId, ServerId>> {
+  async #away({ evacuationId, serverId }: Incident): Promise<Map<ConnectionId, ServerId>> {
+    const { records, clock } = this.#parts
     const read = (some: readonly Migration[]) =>
-      Promise.all(
-        some.map(async ({ id: migrationId, toServerId: to }) => {
-          const moves = await this.#read((store, ctx) => collect(store.list('move', { migrationId }, ctx)))
-          return { to, moves }
-        }),
-      )
-    const lately = this.#parts.clock.now() - home.homeOnceMs
-    const isLate = ({ completedAt }: Migration) => (completedAt ?? lately) < lately
-    const went = await read(history.filter((migration) => migration.evacuationId === evacuationId))
-    const homeward = history.filter((one) => one.reason === 'failback' && one.toServerId === serverId && !isLate(one))
-    const back = (await read(homeward)).flatMap(({ moves }) => moves)
+      Promise.all(some.map(async ({ id, toServerId: to }) => ({ to, moves: await records.movesOf(id) })))
+    const lately = clock.now() - home.homeOnceMs
+    const went = await read(await records.all('migration', { of: evacuationId === null ? [] : [evacuationId] }))
+    const back = await records.all('migration', { reason: 'failback', serverId, since: lately })
+    const homeward = back.filter((one) => one.toServerId === serverId)
+    const moves = (await read(homeward)).flatMap((one) => one.moves)
     const residue = homeward.flatMap((one) => one.residue)
-    return home.movedAway(went, back, residue, this.#parts.clock.now())
+    return home.movedAway(went, moves, residue, clock.now())
   }
 
   // --------------------------------------------------------------------------------------------------------- adoption

@@ -1,38 +1,43 @@
 import type { ServerBook } from '../books/books.ts'
 import { put } from '../books/journal.ts'
+import { pageOf } from '../books/pages.ts'
+import { Records } from '../books/records.ts'
 import { byOperator } from '../decide/failback.ts'
 import { type Call, refuseCall } from '../decide/migration.ts'
 import { idleStatus, pauseKey, wordKey } from '../decide/records.ts'
-import { migrationStats } from '../decide/stats.ts'
 import { errorText, isPintailError, notFound, PintailError } from '../errors.ts'
 import type { EventDraft, EventType, PintailEvent } from '../events.ts'
+import { Exchange } from '../members/exchange.ts'
+import { Member } from '../members/member.ts'
 import type { ResolvedPolicy } from '../options.ts'
 import { mergePatch, resolvePolicy } from '../options.ts'
 import type { JournalPage, Lease, LeaseStore, Logger, SampleInput, StoreKind, StoreRecords, StoreWrite, Timer } from '../ports.ts'
 import { parseMigrationRequest, parsePauseScope, parseStartTime, type ServerRef, serverId, shorten } from '../rows.ts'
-import type { EventPage, Listener, MigrationFilter, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
+import type { EventPage, Listener, PauseOptions, PauseTarget, Pintail } from '../surface.ts'
 import { Bus } from '../telling/bus.ts'
 import { Meter, type Metering } from '../telling/meter.ts'
 import { guarded, narrator } from '../telling/narrator.ts'
-import { callOut, collect, newId, sleep } from '../time.ts'
+import { callOut, newId, sleep } from '../time.ts'
 import type {
   Advice,
   ConnectionId,
   DecisionRecord,
+  EngineHealth,
   Evacuation,
   FleetStatus,
   Incident,
   JsonObject,
   Migration,
   MigrationId,
-  MoveRecord,
   OperatorWord,
   PauseScope,
   Plan,
   PlanRequest,
+  Policy,
   PolicyInput,
   PolicyView,
 } from '../vocabulary.ts'
+import { Warnings } from '../watch/warnings.ts'
 import { type Ports, Term } from './term.ts'
 
 /** A lease of this length bears the longest call of a mover twice, so that it can always be renewed in time. */
@@ -41,7 +46,7 @@ const leaseCallMs = 5000
 const readTimeoutMs = 30_000
 const hour = 3_600_000
 
-export interface EngineParts extends Ports {
+export interface EngineParts extends Omit<Ports, 'exchange'> {
   readonly leases: LeaseStore
   readonly logger: Logger
   readonly policy: ResolvedPolicy
@@ -50,17 +55,22 @@ export interface EngineParts extends Ports {
 }
 
 export class Engine implements Pintail {
-  readonly #parts: EngineParts
+  readonly #parts: EngineParts & Ports
   readonly #bus: Bus
+  readonly #records: Records
   readonly #holder: string
   readonly #stopping = new AbortController()
   /** Of two deletions at once one finds nothing any more. */
   readonly #deleting = new Set<string>()
   #resolved: ResolvedPolicy
   #policyVersion = 0
+  /** The patch that `#resolved` has taken, as JSON. */
+  #patch = '{}'
   #term: Term | null = null
   /** Whose lease is renewed: the term's, also before it has read what was open. */
   #campaigner: Term | null = null
+  /** While another engine leads: its share of the probing. */
+  #member: Member | null = null
   #waiters: (() => void)[] = []
   #leading: Promise<void> | null = null
   #meter: Disposable | null = null
@@ -71,10 +81,14 @@ export class Engine implements Pintail {
   #trouble: string | null = null
 
   constructor(parts: EngineParts) {
-    this.#parts = { ...parts, logger: guarded(parts.logger) }
+    const { clock, store } = parts
+    const logger = guarded(parts.logger)
     this.#resolved = parts.policy
-    this.#holder = `pintail-${newId(parts.clock.now(), parts.random)}`
-    this.#bus = new Bus(this.#parts.logger, () => parts.clock.now())
+    this.#holder = `pintail-${newId(clock.now(), parts.random)}`
+    this.#bus = new Bus(logger, () => clock.now())
+    this.#records = new Records(store, clock, readTimeoutMs, new AbortController().signal)
+    const exchange = new Exchange({ store, clock, warnings: new Warnings(this.#bus), me: this.#holder })
+    this.#parts = { ...parts, logger, exchange }
   }
 
   // -------------------------------------------------------------------------------------------------------- lifecycle
@@ -96,7 +110,7 @@ export class Engine implements Pintail {
 
   /** Says once what each missing optional method costs. */
   #tellMissing(): void {
-    const { registry, mover, logger } = this.#parts
+    const { registry, mover, store, logger } = this.#parts
     const costs = [
       registry.setServerStatus
         ? null
@@ -105,6 +119,9 @@ export class Engine implements Pintail {
       mover.verify ? null : 'mover.verify: "moved" means no more than that move() resolved (I1)',
       mover.rollback ? null : 'mover.rollback: what cannot be undone is listed as residue (I7)',
       mover.complete ? null : 'mover.complete: old grants on the source are never taken back by us',
+      store.find && store.sumMigrations
+        ? null
+        : 'store.find, store.sumMigrations: lists, figures and a new leader read everything that is kept, each time',
       mover.fencing === 'enforced'
         ? null
         : 'mover.fencing: targets do not refuse a late leader; moves start only while the lease outlives them (I3)',
@@ -121,8 +138,13 @@ export class Engine implements Pintail {
       try {
         const lease = await callOut(clock, leaseCallMs, signal, 'the lease store', (ctx) => leases.acquire(this.#holder, ttlMs, ctx))
         this.#trouble = null
-        if (lease) await this.#lead(lease, at)
-        else await sleep(clock, ttlMs / 3, signal)
+        if (lease) {
+          await this.#leave(false)
+          await this.#lead(lease, at)
+        } else {
+          this.#join()
+          await sleep(clock, ttlMs / 3, signal)
+        }
       } catch (error) {
         if (signal.aborted) return
         if (this.#trouble === null)
@@ -135,6 +157,23 @@ export class Engine implements Pintail {
         await sleep(clock, 2000, signal).catch(() => {})
       }
     }
+  }
+
+  /** Another engine leads: this one takes its share of the probing. */
+  #join(): void {
+    const { exchange, store, clock } = this.#parts
+    if (this.#member || !exchange.isOpen || this.#stopping.signal.aborted) return
+    const policy = async (signal: AbortSignal): Promise<Policy> => {
+      this.#adopt(await callOut(clock, readTimeoutMs, signal, 'the store', (ctx) => store.get('word', 'policy', ctx)))
+      return this.#resolved.policy
+    }
+    this.#member = new Member({ ...this.#parts, bus: this.#bus, me: this.#holder, policy }, this.#resolved.policy)
+  }
+
+  async #leave(isStopping: boolean): Promise<void> {
+    const member = this.#member
+    this.#member = null
+    await member?.end(isStopping)
   }
 
   async #lead(lease: Lease, acquiredAt: number): Promise<void> {
@@ -229,6 +268,7 @@ export class Engine implements Pintail {
       await this.#release(term.lease, Math.max(1, Math.min(leaseCallMs, left)))
     }
     await this.#leading?.catch(() => {})
+    await this.#leave(true)
     for (const wake of this.#waiters.splice(0)) wake()
     this.#state = 'stopped'
     this.#meter?.[Symbol.dispose]()
@@ -287,9 +327,17 @@ export class Engine implements Pintail {
     return this.#status(true)
   }
 
+  health(): EngineHealth {
+    const state = this.#state
+    if (this.#term) return { ...this.#term.health(), ...(state !== 'leading' && { state }) }
+    const { at, leader, vantages, registry, storeTrouble, lastCheckAt, lastSeq } = this.#status(false)
+    return { state, at, leader, serverCount: 0, vantages, registry, storeTrouble, lastCheckAt, lastSeq }
+  }
+
   #status(withServers: boolean): FleetStatus {
-    if (this.#term) return { ...this.#term.status(withServers), state: this.#state }
-    return { ...idleStatus, state: this.#state, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
+    const state = this.#state
+    if (this.#term) return { ...this.#term.status(withServers), ...(state !== 'leading' && { state }) }
+    return { ...idleStatus, state, leader: this.#member?.leader ?? null, at: this.#parts.clock.now(), storeTrouble: this.#trouble }
   }
 
   // ------------------------------------------------------------------------------------------------------------ plans
@@ -414,23 +462,17 @@ export class Engine implements Pintail {
     const most = 10_000
     if (!Array.isArray(samples) || samples.length > most)
       throw new PintailError('invalid_argument', `observe() takes a list of at most ${most} samples`)
+    if (this.#member) return this.#member.observe(samples)
     const { observations } = await this.#leader()
     for (const sample of samples) observations.take(sample)
   }
 
   // ---------------------------------------------------------------------------------------------------------- records
 
-  async #list<K extends StoreKind>(kind: K): Promise<readonly StoreRecords[K][]> {
-    const { store, clock } = this.#parts
-    return callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) => collect(store.list(kind, {}, ctx)))
-  }
-
   async #get<K extends StoreKind>(kind: K, id: string): Promise<StoreRecords[K]> {
-    const { store, clock } = this.#parts
     // Callers without types hand in anything, and a store need not bear it.
     if (typeof id !== 'string' || id.length === 0 || id.length > 500) throw notFound(kind, shorten(id))
-    const found = await callOut(clock, readTimeoutMs, new AbortController().signal, 'the store', (ctx) => store.get(kind, id, ctx))
-    return found ?? fail(notFound(kind, id))
+    return (await this.#records.get(kind, id)) ?? fail(notFound(kind, id))
   }
 
   /**
@@ -462,28 +504,10 @@ export class Engine implements Pintail {
     return migration
   }
 
-  #movesOf(migrationId: string): Promise<readonly MoveRecord[]> {
-    const { store, clock } = this.#parts
-    return callOut(clock, readTimeoutMs, this.#stopping.signal, 'the store', (ctx) => collect(store.list('move', { migrationId }, ctx)))
-  }
-
   readonly migrations: Pintail['migrations'] = {
-    list: async ({ status, serverId: ref, reason, limit = 50, offset = 0 }: MigrationFilter = {}) => {
-      if (!Number.isInteger(limit) || limit < 1 || limit > 200)
-        throw new PintailError('invalid_argument', `limit must be a whole number from 1 to 200, not ${limit}`)
-      if (!Number.isInteger(offset) || offset < 0)
-        throw new PintailError('invalid_argument', `offset must be a whole number from 0, not ${offset}`)
-      const id = ref === undefined ? null : serverId(ref)
-      const matching = (await this.#list('migration'))
-        .map((migration) => this.#live(migration))
-        .filter(
-          (m) =>
-            (!status || status.includes(m.status)) &&
-            (!reason || m.reason === reason) &&
-            (!id || m.fromServerId === id || m.toServerId === id),
-        )
-        .reverse()
-      return { migrations: matching.slice(offset, offset + limit), total: matching.length, limit, offset }
+    list: async (filter = {}) => {
+      const { records, ...page } = await pageOf(this.#records, 'migration', filter, (one) => this.#live(one))
+      return { migrations: records, ...page }
     },
     get: async (id) => this.#live(await this.#get('migration', id)),
     create: async (request) => {
@@ -510,14 +534,14 @@ export class Engine implements Pintail {
       const term = await this.#leader()
       const migration = this.#may(term, await this.#get('migration', id), 'retry')
       if (term.books.listedAt === 0) await term.monitor.refresh()
-      return term.evacuator.retry(migration, await this.#movesOf(id))
+      return term.evacuator.retry(migration, await this.#records.movesOf(id))
     },
     delete: async (id) => {
       if (this.#deleting.has(id)) throw notFound('migration', shorten(id))
       this.#deleting.add(id)
       await this.#delete(id).finally(() => this.#deleting.delete(id))
     },
-    stats: async () => migrationStats((await this.#list('migration')).map((migration) => this.#live(migration))),
+    stats: () => this.#records.stats(),
   }
 
   async #delete(id: string): Promise<void> {
@@ -527,7 +551,7 @@ export class Engine implements Pintail {
       throw new PintailError('illegal_transition', `migration ${id} is ${status} and its evacuation may still need it`, {
         remedy: 'Delete it when its evacuation has ended too.',
       })
-    const moves = await this.#movesOf(id)
+    const moves = await this.#records.movesOf(id)
     const writes = moves.map((move): StoreWrite => ({ kind: 'move', id: move.id, expected: move.version, value: null }))
     writes.push({ kind: 'migration', id, expected: version, value: null })
     await term.journal.commit(writes, [{ type: 'migration.deleted', at: this.#parts.clock.now(), data: { id: id as MigrationId } }])
@@ -545,7 +569,11 @@ export class Engine implements Pintail {
   }
 
   readonly evacuations: Pintail['evacuations'] = {
-    list: async () => (await this.#list('evacuation')).map((evacuation) => this.#liveEvacuation(evacuation)).reverse(),
+    list: async () => (await this.#records.list('evacuation')).map((evacuation) => this.#liveEvacuation(evacuation)).reverse(),
+    page: async (filter = {}) => {
+      const { records, ...page } = await pageOf(this.#records, 'evacuation', filter, (one) => this.#liveEvacuation(one))
+      return { evacuations: records, ...page }
+    },
     get: async (id) => this.#liveEvacuation(await this.#get('evacuation', id)),
     approve: async (id) => {
       const term = await this.#leader()
@@ -590,7 +618,11 @@ export class Engine implements Pintail {
   }
 
   readonly incidents: Pintail['incidents'] = {
-    list: async () => [...(await this.#list('incident'))].reverse(),
+    list: async () => (await this.#records.list('incident')).toReversed(),
+    page: async (filter = {}) => {
+      const { records, ...page } = await pageOf(this.#records, 'incident', filter, (one) => one)
+      return { incidents: records, ...page }
+    },
     get: (id) => this.#get('incident', id),
     acknowledge: async (id) => {
       const term = await this.#leader()
@@ -624,8 +656,18 @@ export class Engine implements Pintail {
 
   /** The stored patch over the code's policy. One that no longer fits a changed base is kept, and warned about. */
   #takePolicy(term: Term): void {
-    const word = term.books.words.get('policy')
+    this.#adopt(term.books.words.get('policy'))
+    term.books.policy = this.#resolved.policy
+    term.books.changed()
+    term.monitor.policyChanged()
+  }
+
+  #adopt(word: OperatorWord | null | undefined): void {
+    this.#policyVersion = word?.version ?? 0
     const patch = word?.kind === 'policy' ? word.patch : {}
+    const text = JSON.stringify(patch)
+    if (text === this.#patch) return
+    this.#patch = text
     try {
       this.#resolved = resolvePolicy(this.#parts.policyInput, patch as PolicyInput)
     } catch (error) {
@@ -636,10 +678,6 @@ export class Engine implements Pintail {
       })
       this.#resolved = this.#parts.policy
     }
-    this.#policyVersion = word?.version ?? 0
-    term.books.policy = this.#resolved.policy
-    term.books.changed()
-    term.monitor.policyChanged()
   }
 
   readonly policy: Pintail['policy'] = {

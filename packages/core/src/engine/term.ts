@@ -1,11 +1,15 @@
 import { Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
+import { inherited } from '../books/history.ts'
 import { Journal, put } from '../books/journal.ts'
 import type { Pseudonym } from '../books/pseudonyms.ts'
+import { Records } from '../books/records.ts'
 import { Retention } from '../books/retention.ts'
 import { isTerminal } from '../decide/migration.ts'
 import { wordKey } from '../decide/records.ts'
 import { PintailError } from '../errors.ts'
 import type { EventDraft } from '../events.ts'
+import type { Exchange } from '../members/exchange.ts'
+import { Roster } from '../members/roster.ts'
 import { Deliverer } from '../moving/deliverer.ts'
 import { Migrator, type MigratorHooks } from '../moving/migrator.ts'
 import { Revoker } from '../moving/revoker.ts'
@@ -22,18 +26,17 @@ import type {
   Prober,
   Random,
   ServerRegistry,
-  StoreKind,
-  StoreRecords,
   Timer,
 } from '../ports.ts'
 import { Monitor } from '../rounds/monitor.ts'
 import type { Bus } from '../telling/bus.ts'
 import { traced } from '../telling/tracing.ts'
 import { Trail } from '../telling/trail.ts'
-import { callOut, collect, skewMs } from '../time.ts'
-import type { FleetStatus, Policy, Server, ServerId, ServerReport, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
+import { callOut, skewMs } from '../time.ts'
+import type { EngineHealth, FleetStatus, Policy, Server, ServerStatus, Token, VerdictKind } from '../vocabulary.ts'
 import { HostGuards } from '../watch/hostGuards.ts'
 import { Observations } from '../watch/observations.ts'
+import { failingDomains, reportOf } from '../watch/report.ts'
 import { Warnings } from '../watch/warnings.ts'
 import { Adviser, type AdviserParts } from './adviser.ts'
 import { Evacuator } from './evacuator.ts'
@@ -55,11 +58,15 @@ export interface Ports {
   readonly clock: Clock
   readonly random: Random
   readonly pseudonym: Pseudonym
+  /** Where this engine meets the others over its store. */
+  readonly exchange: Exchange
 }
 
 /** For writing a status into the registry, milliseconds. */
 const statusCallMs = 10_000
 const storeTimeoutMs = 30_000
+/** For looks back while it leads, milliseconds. */
+const historyTimeoutMs = 10_000
 /** Suspects whose connections are listed at once beforehand. */
 const mostRemembered = 100
 /** A list of connections that was read within this time is not read again for one more audience, milliseconds. */
@@ -88,6 +95,7 @@ export class Term {
   readonly since: number
   readonly #ports: Ports
   readonly #trail: Trail | null
+  readonly #roster: Roster
   readonly #stopping = new AbortController()
   readonly #killed = new AbortController()
   #leaseUntil: number
@@ -96,7 +104,7 @@ export class Term {
   #timer: Timer | null = null
   readonly #bus: Bus
   #monitoring: Promise<void> = Promise.resolve()
-  #forgetting: Promise<void> = Promise.resolve()
+  #beside: readonly Promise<void>[] = []
 
   constructor(ports: Ports, policy: Policy, bus: Bus, lease: Lease, begunAt: number, lost: (error: unknown) => void) {
     const { clock, random, registry, mover } = ports
@@ -110,6 +118,8 @@ export class Term {
     this.books = new Books(policy, ports.vantage)
     this.journal = new Journal(ports.store, bus, clock, lease.token, killed, lost)
     const { books, journal } = this
+    const witness = () => this.monitor.witness
+    this.#roster = new Roster({ books, clock, lease, since: begunAt, witness, observations: () => this.observations })
     this.monitor = new Monitor(
       ports,
       books,
@@ -147,24 +157,22 @@ export class Term {
         },
       },
       stopping,
+      this.#roster,
     )
     const { monitor } = this
     this.observations = new Observations(clock, random, new Warnings(bus), monitor.witness)
     this.planner = new Planner(registry, books, bus, clock, stopping)
     this.hostGuards = new HostGuards(ports.guards, { bus, clock, stopping, changed: () => this.responder.wake() })
     const { planner, hostGuards } = this
-    const common = { books, journal, planner, store: ports.store, hostGuards, clock, random }
+    const records = new Records(ports.store, clock, historyTimeoutMs, stopping)
+    const common = { books, journal, planner, records, hostGuards, clock, random }
     const forbidden: MigratorHooks['forbidden'] = (from, reason, audience) => this.responder.forbidden(from, reason, audience)
-    this.evacuator = new Evacuator(
-      common,
-      {
-        migrator: () => this.migrator,
-        forbidden,
-        owesTo: (servers) => this.revoker.owesTo(servers),
-        wake: () => this.responder.wake(),
-      },
-      stopping,
-    )
+    this.evacuator = new Evacuator(common, {
+      migrator: () => this.migrator,
+      forbidden,
+      owesTo: (servers) => this.revoker.owesTo(servers),
+      wake: () => this.responder.wake(),
+    })
     const { evacuator } = this
     const set = registry.setServerStatus?.bind(registry)
     const setStatus = set
@@ -181,10 +189,7 @@ export class Term {
           )
         }
       : null
-    const homing = new Homing(
-      { ...common, monitor, evacuator, bus, setStatus, forbidden: (server) => forbidden(server, 'failback') },
-      stopping,
-    )
+    const homing = new Homing({ ...common, monitor, evacuator, bus, setStatus, forbidden: (server) => forbidden(server, 'failback') })
     this.homing = homing
     this.responder = new Responder({ ...common, monitor, evacuator, homing, bus, setStatus }, () => this.migrator, stopping)
     const { responder } = this
@@ -248,25 +253,19 @@ export class Term {
 
   /** Everything that was open when the last term ended. */
   async load(): Promise<void> {
-    const all = async <K extends StoreKind>(kind: K, filter: { migrationId?: string } = {}): Promise<readonly StoreRecords[K][]> =>
-      callOut(this.#ports.clock, storeTimeoutMs, this.#killed.signal, 'the store', (ctx) =>
-        collect(this.#ports.store.list(kind, filter, ctx)),
-      )
+    const { store, clock } = this.#ports
     const { books } = this
-    for (const word of await all('word')) books.words.set(wordKey(word), word)
-    const history = await all('incident')
-    for (const { serverId, audience = null, openedAt } of history) books.outage(serverId, audience, openedAt)
-    const incidents = history.filter(({ status }) => status !== 'closed')
-    for (const incident of incidents) if (incident.status === 'open') books.incidents.put(incident)
-    const open = new Set(incidents.filter(({ status }) => status === 'open').map(({ id }) => id))
-    for (const evacuation of await all('evacuation')) {
-      const watched = evacuation.status === 'completed' && evacuation.incidentId !== null && open.has(evacuation.incidentId)
-      if (evacuation.endedAt === null || watched) books.evacuations.set(evacuation.id, evacuation)
+    const records = new Records(store, clock, storeTimeoutMs, this.#killed.signal)
+    for (const word of await records.list('word')) books.words.set(wordKey(word), word)
+    const { incidents, evacuations, migrations } = await inherited(records, clock.now(), books.policy.guards.dampingHalfLifeMs)
+    for (const incident of incidents) {
+      books.outage(incident.serverId, incident.audience ?? null, incident.openedAt)
+      if (incident.status === 'open') books.incidents.put(incident)
     }
-    for (const migration of await all('migration')) {
-      if (!books.evacuations.has(migration.evacuationId)) continue
+    for (const evacuation of evacuations) books.evacuations.set(evacuation.id, evacuation)
+    for (const migration of migrations) {
       books.put(migration)
-      for (const move of await all('move', { migrationId: migration.id })) {
+      for (const move of await records.movesOf(migration.id)) {
         books.putMove(move)
         const { state } = move.state
         const open = !isTerminal(migration.status) && migration.status !== 'suggested' && ['pending', 'moving', 'undoing'].includes(state)
@@ -274,20 +273,19 @@ export class Term {
         if (state === 'moved') books.confirm(migration.toServerId, move.connection.id, move.state.at)
       }
     }
-    for (const revoke of await all('revoke')) this.revoker.take(revoke)
-    for (const cursor of await all('cursor')) this.homing.resume(cursor)
+    for (const revoke of await records.list('revoke')) this.revoker.take(revoke)
+    for (const cursor of await records.list('cursor')) this.homing.resume(cursor)
     await this.#trail?.load()
-    this.responder.resume(history)
+    this.responder.resume(incidents)
   }
 
   run(): void {
     this.#monitoring = this.monitor.run()
-    const { observations, store, clock, pseudonym } = this.#ports
-    this.#forgetting = new Retention(
-      { store, books: this.books, journal: this.journal, pseudonym, bus: this.#bus, clock },
-      this.#stopping.signal,
-    ).run()
-    if (observations) void this.observations.run(observations, this.#stopping.signal)
+    const { observations, store, clock, pseudonym, exchange } = this.#ports
+    const { signal } = this.#stopping
+    const retention = new Retention({ store, books: this.books, journal: this.journal, pseudonym, bus: this.#bus, clock }, signal)
+    this.#beside = [retention.run(), exchange.run(this.#roster, signal)]
+    if (observations) void this.observations.run(observations, signal)
     this.#tick()
     this.#trail?.wake()
   }
@@ -324,7 +322,7 @@ export class Term {
     const settle = async (): Promise<void> => {
       await Promise.allSettled([
         this.#monitoring,
-        this.#forgetting,
+        ...this.#beside,
         this.migrator.settled(),
         this.responder.settled(),
         this.revoker.settled(),
@@ -340,21 +338,38 @@ export class Term {
     this.#killed.abort()
   }
 
+  /** What costs the same whatever is watched and kept. */
+  health(): EngineHealth {
+    const { books, lease, since } = this
+    const now = this.#ports.clock.now()
+    return {
+      // Whoever is cut off from the lease store knows by his own clock when it is over.
+      ...(now < this.#leaseUntil
+        ? { state: 'leading', leader: { holder: lease.holder, token: lease.token, since } }
+        : { state: 'standby', leader: null }),
+      at: now,
+      serverCount: books.servers.size,
+      vantages: this.monitor.witness.report(),
+      registry: { listedAt: books.listedAt || null, stale: books.stale, skippedRows: books.skippedRows },
+      storeTrouble: this.journal.trouble,
+      lastCheckAt: this.monitor.lastCheckAt,
+      lastSeq: this.journal.lastSeq,
+    }
+  }
+
   /** @param withServers false: without the reports of servers, which are most of the work in a large fleet */
   status(withServers = true): FleetStatus {
     const { books } = this
-    const now = this.#ports.clock.now()
+    const { serverCount: _, ...health } = this.health()
+    const now = health.at
     const counts: Record<VerdictKind, number> = { up: 0, suspect: 0, down: 0, unknown: 0 }
     for (const book of books.servers.values()) counts[kindFor(book, null)]++
     return {
-      state: 'leading',
-      at: now,
-      leader: { holder: this.lease.holder, token: this.lease.token, since: this.since },
-      servers: withServers ? [...books.servers.values()].map((book) => this.#report(book, now)) : [],
+      ...health,
+      servers: withServers ? [...books.servers.values()].map((book) => reportOf(books, book, now)) : [],
       counts,
-      vantages: this.monitor.witness.report(),
       observations: this.observations.report(),
-      failingDomains: this.#failingDomains(),
+      failingDomains: failingDomains(books),
       incidents: books.incidents.values(),
       evacuations: [...books.evacuations.values()].flatMap((one) => (one.endedAt === null ? this.evacuator.live(one) : [])),
       migrations: books.openMigrations().map((migration) => this.migrator.live(migration)),
@@ -364,49 +379,7 @@ export class Term {
           ? { scope: word.scope, reason: word.reason, until: word.until }
           : [],
       ),
-      registry: { listedAt: books.listedAt || null, stale: books.stale, skippedRows: books.skippedRows },
-      storeTrouble: this.journal.trouble,
-      lastCheckAt: this.monitor.lastCheckAt,
       pendingRevokes: this.revoker.pending.size,
-      lastSeq: this.journal.lastSeq,
-    }
-  }
-
-  #failingDomains(): FleetStatus['failingDomains'] {
-    const domains = new Map<string, { failureDomain: string; audience: string | null; since: number; servers: ServerId[] }>()
-    for (const { failureDomain = null, audience = null, openedAt, serverId } of this.books.incidents.values()) {
-      if (failureDomain === null) continue
-      const key = JSON.stringify([failureDomain, audience])
-      const one = domains.get(key) ?? { failureDomain, audience, since: openedAt, servers: [] }
-      domains.set(key, { ...one, since: Math.max(one.since, openedAt), servers: [...one.servers, serverId] })
-    }
-    return [...domains.values()]
-  }
-
-  #report(book: ServerBook, now: number): ServerReport {
-    const { server } = book
-    const sample = book.samples.at(-1)
-    return {
-      serverId: server.id,
-      name: server.name,
-      host: server.host,
-      region: server.region,
-      status: server.status,
-      verdict: verdictFor(book, null),
-      audiences: [...(book.tally?.audiences ?? [])].map(([audience, verdict]) => ({
-        audience,
-        verdict,
-        incidentId: this.books.incidents.of(server.id, audience)?.id ?? null,
-      })),
-      samples: [...(book.views?.values() ?? [])].flatMap(({ samples }) => samples.at(-1) ?? []),
-      cordoned: this.books.isCordoned(server.id),
-      load: this.books.loadOf(book),
-      reserved: this.books.reserved(server.id),
-      capacity: this.books.capacityOf(server),
-      rttMs: book.rttMs,
-      lastSample: sample ? { ...sample } : null,
-      incidentId: this.books.incidents.of(server.id)?.id ?? null,
-      penalty: this.books.penalty(server.id, now),
     }
   }
 }

@@ -1,5 +1,6 @@
 import { PintailError } from '../errors.ts'
-import type { JournalEntry, MigrationStore, StoreKind, StoreRecords } from '../ports.ts'
+import { foundIn, sumsOf } from '../figures/found.ts'
+import type { JournalEntry, MemberPost, MigrationStore, StoreKind, StoreRecords } from '../ports.ts'
 import type { Evacuation, Migration } from '../vocabulary.ts'
 
 export interface MemoryStoreOptions {
@@ -17,6 +18,7 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
   const tables = new Map<StoreKind, Map<string, StoreRecords[StoreKind]>>()
   // Moves are asked for by their migration; a scan over all of them would grow with history.
   const movesOf = new Map<string, Set<string>>()
+  const posts = new Map<string, readonly MemberPost[]>()
   let journal: JournalEntry[] = []
   let dropped = 0
   let highest = 0
@@ -100,5 +102,21 @@ export function memoryStore({ journalLimit = 1_000_000 }: MemoryStoreOptions = {
       const heldBy = (old < 0 ? journal.length + entries : old) > unread ? (slowest?.name ?? null) : null
       return { moves, entries, more: moves === limit || entries === limit, heldBy }
     },
+    async post(post) {
+      const kept = (posts.get(post.from) ?? []).filter(({ number }) => number !== post.number)
+      // Put anew, so that the first name is that of whoever has been silent for longest.
+      posts.delete(post.from)
+      posts.set(post.from, [...kept, structuredClone(post)].slice(-postsKept))
+      for (const from of [...posts.keys()].slice(0, -membersKept)) posts.delete(from)
+    },
+    async posts(after) {
+      return [...posts].flatMap(([from, all]) => all.filter(({ number }) => number > (Object.hasOwn(after, from) ? (after[from] ?? 0) : 0)))
+    },
+    find: async (kind, query) => foundIn(kind, [...table(kind).values()], query),
+    sumMigrations: async () => sumsOf(table('migration').values()),
   }
 }
+
+/** Posts of each engine, and engines. */
+const postsKept = 16
+const membersKept = 100

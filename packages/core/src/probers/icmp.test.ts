@@ -77,7 +77,7 @@ describe.skipIf(!hasPing)('icmp keeps the contract of probers [needs: ping]', ()
     mendTool: () => setPath(environment.PATH),
   })
   // Nothing on loopback is silent to ping: the lab has that, with real faults. Ping is never refused.
-  for (const rule of proberContract(world, { without: ['silent', 'refusing', 'probeMany'] })) test(rule.name, rule.run)
+  for (const rule of proberContract(world, { without: ['silent', 'refusing', 'probeMany'], timeoutMs: 25_000 })) test(rule.name, rule.run)
 })
 
 describe('icmp with the ping of this machine', () => {

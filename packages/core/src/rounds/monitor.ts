@@ -43,6 +43,18 @@ export interface MonitorHooks {
   serverRemoved(server: Server): void
 }
 
+/** Which part of the looking is ours, where several engines share it. */
+export interface Share {
+  /** Whether anybody shares it with us now. */
+  isShared(): boolean
+  /** False: another engine looks at it at the steady pace. Suspects are everybody's. */
+  isOurs(book: ServerBook): boolean
+  /** True: it is to be looked at as closely as a suspect. */
+  isAsked(server: ServerId): boolean
+  /** Each outcome of a check, of canaries too. */
+  sampled(sample: Sample): void
+}
+
 export interface MonitorPorts {
   readonly registry: ServerRegistry
   readonly prober: Prober
@@ -91,6 +103,7 @@ export class Monitor {
   readonly #probes: Probes<SubjectCheck>
   readonly #list: ServerList
   readonly #warnings: Warnings
+  readonly #share: Share | null
   readonly #subjects = new Map<string, Subject>()
   readonly #canaries = new Set<string>()
   /** Those that are servers, so that one can be drawn. */
@@ -100,7 +113,8 @@ export class Monitor {
   #controls = 0
   #lastCheckAt: number | null = null
 
-  constructor(ports: MonitorPorts, books: Books, bus: Bus, hooks: MonitorHooks, stopped: AbortSignal) {
+  constructor(ports: MonitorPorts, books: Books, bus: Bus, hooks: MonitorHooks, stopped: AbortSignal, share: Share | null = null) {
+    this.#share = share
     this.#ports = ports
     this.#books = books
     this.#stopped = stopped
@@ -120,9 +134,10 @@ export class Monitor {
       verdictChanged: (book, previous, audience) => hooks.verdictChanged(book, previous, audience),
       vantageTurned: (turned) => hooks.vantageTurned(turned),
       answered: () => hooks.answered(),
-      hastened: ({ server }) => this.#hasten(server.id),
+      hastened: ({ server }) => this.hasten(server.id),
       wantsControl: (book) => this.askControls(book),
       cannotDecide: (regions) => this.#tooFew(regions),
+      isShared: () => this.#share?.isShared() ?? false,
     })
     const listHooks = {
       listed: () => {
@@ -221,7 +236,8 @@ export class Monitor {
       }
   }
 
-  #hasten(key: string): void {
+  /** Something has become urgent: it does not wait for the turn that it had. */
+  hasten(key: string): void {
     const subject = this.#subjects.get(key)
     if (subject) this.#wheel.schedule(subject, this.#paceOf(subject).intervalMs)
   }
@@ -229,6 +245,11 @@ export class Monitor {
   #due(subject: Subject): void {
     const { dense, packets, timeoutMs } = this.#paceOf(subject)
     const urgency = dense ? 1 : 0
+    const book = this.#books.servers.get(subject.key as ServerId)
+    if (!dense && book && this.#share && !this.#share.isOurs(book)) {
+      this.#next(subject, 0)
+      return
+    }
     // Whoever waits for its turn is due again when it has had it: a queue cannot grow beyond the fleet.
     if (subject.waiting & (1 << urgency)) return
     // A steady check is skipped while one is out; dense ones overlap, so that a time-out does not slow them down.
@@ -252,7 +273,8 @@ export class Monitor {
     const book = this.#books.servers.get(key as ServerId)
     if (!book) return paceOf(canaryState, this.#books.policy.detect)
     // What others see down is looked at as closely as what we suspect ourselves.
-    return paceOf(book.detector, this.witness.detectFor(book), { now: this.#ports.clock.now(), asked: this.witness.looksClosely(book) })
+    const asked = this.witness.looksClosely(book) || (this.#share?.isAsked(book.server.id) ?? false)
+    return paceOf(book.detector, this.witness.detectFor(book), { now: this.#ports.clock.now(), asked })
   }
 
   // ----------------------------------------------------------------------------------------------------------- probes
@@ -308,6 +330,7 @@ export class Monitor {
     // Its address changed while the packets were out: they tell of the old machine.
     if (book && (book.server.host !== target.host || book.server.port !== target.port)) return null
     this.#lastCheckAt = clock.now()
+    this.#share?.sampled(parsed.value)
     if (subject.canary) this.witness.takeCanary(subject.key, subject.canary.host, parsed.value)
     else if (book && this.#books.servers.get(book.server.id) === book) this.witness.take(book, parsed.value, control)
     return parsed.value

@@ -114,7 +114,7 @@ async function open(options: FleetOptions, world: World): Promise<Fleet> {
     if (dead) throw new PintailError('aborted', 'this engine was killed')
     return value
   }
-  const { prune } = store
+  const { prune, find, sumMigrations } = store
   const mortal: MigrationStore = {
     name: store.name,
     commit: async (batch, ctx) => alive(store).commit(batch, ctx),
@@ -122,6 +122,8 @@ async function open(options: FleetOptions, world: World): Promise<Fleet> {
     list: (kind, filter, ctx) => alive(store).list(kind, filter, ctx),
     readJournal: async (query, ctx) => alive(store).readJournal(query, ctx),
     ...(prune && { prune: async (query, ctx) => alive(prune)(query, ctx) }),
+    ...(find && { find: async (kind, query, ctx) => alive(find)(kind, query, ctx) }),
+    ...(sumMigrations && { sumMigrations: async (ctx) => alive(sumMigrations)(ctx) }),
   }
   const parts = {
     registry,

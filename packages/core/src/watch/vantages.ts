@@ -13,6 +13,7 @@ const silentFloorMs = 10_000
 interface Vantage {
   readonly name: string
   region: string | null
+  readonly place: string
   readonly adoptedAt: number
   /** When anything last came, and when a host last answered there; 0: never. */
   heardAt: number
@@ -76,7 +77,7 @@ export class Vantages {
     this.#books = books
   }
 
-  /** True where the policy names vantages elsewhere. */
+  /** True where there are vantages elsewhere: the policy names them, or other engines see for this one. */
   get any(): boolean {
     return this.#vantages.size > 0
   }
@@ -92,25 +93,28 @@ export class Vantages {
   /** Regions that have vantages, the own one included, but fewer than may decide there, with how many that is. */
   few(least: number): [region: string, many: number][] {
     const { own, regions } = this.#books
-    const all = [...this.#vantages.values(), own]
-    const counted = [...regions].map((name): [string, number] => [name, all.filter(({ region }) => region === name).length])
+    const all = [...this.#vantages.values(), { ...own, place: own.name }]
+    const places = (name: string) => new Set(all.flatMap(({ region, place }) => (region === name ? place : [])))
+    const counted = [...regions].map((name): [string, number] => [name, places(name).size])
     return counted.filter(([, many]) => many < least)
   }
 
-  /** Takes on what the policy names now. @returns whether anything is another than before */
+  /** Takes on the vantages that there are now. @returns whether anything is another than before */
   adopt(now: number): boolean {
-    const { vantages, checkIntervalMs } = this.#books.policy.detect
+    const { places, policy } = this.#books
+    const { checkIntervalMs } = policy.detect
+    const vantages = places.elsewhere(policy.detect)
     if (vantages === this.#adopted) return false
     this.#adopted = vantages
     for (const name of [...this.#vantages.keys()]) if (!Object.hasOwn(vantages, name)) this.#forget(name, true)
-    for (const [name, { region = null }] of Object.entries(vantages)) {
+    for (const [name, { region = null, place = name }] of Object.entries(vantages)) {
       if (name === this.#books.own.name) continue
       const known = this.#vantages.get(name)
       if (known) known.region = region
       else {
         const times = { adoptedAt: now, heardAt: 0, answeredAt: 0, newest: 0, usualMs: checkIntervalMs, samples: 0 }
         const state = { why: 'nothing has come from it yet', isLost: false, answers: [], canaries: new Map() }
-        this.#vantages.set(name, { name, region, ...times, ...state })
+        this.#vantages.set(name, { name, region, place, ...times, ...state })
       }
     }
     return true
@@ -205,8 +209,8 @@ export class Vantages {
   /** What each of them says of a server now; what it has not looked at for long is no word any more. */
   ballots({ views }: ServerBook, now: number): Ballot[] {
     return [...this.#vantages.values()].map((vantage): Ballot => {
-      const { name, region, why } = vantage
-      const rest = { region, isOwn: false }
+      const { name, region, place, why } = vantage
+      const rest = { region, place, isOwn: false }
       const abstains = (reason: string): Ballot => ({
         vantage: name,
         verdict: 'unknown',
@@ -222,14 +226,27 @@ export class Vantages {
     })
   }
 
-  /** How many of them have a word on this server that counts. */
+  /** How many other places than our own have a word on this server that counts. */
   looking({ views }: ServerBook, now: number): number {
-    let count = 0
+    const places = new Set<string>()
     for (const [name, { at }] of views ?? []) {
       const vantage = this.#vantages.get(name)
-      if (vantage?.why === null && now - at <= silentMs(vantage)) count++
+      if (vantage?.why === null && now - at <= silentMs(vantage)) places.add(vantage.place)
     }
-    return count
+    places.delete(this.#books.own.name)
+    return places.size
+  }
+
+  /** Whether one of them has seen this server up just now, and its word counts. */
+  sees({ views }: ServerBook, name: string, now: number): boolean {
+    const vantage = this.#vantages.get(name)
+    const view = views?.get(name)
+    return vantage?.why === null && view?.detector.verdict === 'up' && now - view.at <= silentMs(vantage)
+  }
+
+  /** Whether the word of a vantage counts at all now. */
+  isHealthy(name: string): boolean {
+    return this.#vantages.get(name)?.why === null
   }
 
   report(): VantageReport[] {

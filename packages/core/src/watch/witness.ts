@@ -1,7 +1,7 @@
 import { type Books, kindFor, type ServerBook, verdictFor } from '../books/books.ts'
 import { controlFreshMs } from '../decide/guard.ts'
 import { couldNotProbe, type DetectorState, doubt, forget, paceOf, step, verdictOf } from '../detect/detector.ts'
-import { type Ballot, count } from '../detect/votes.ts'
+import { type Ballot, count, voicesOf } from '../detect/votes.ts'
 import type { Clock } from '../ports.ts'
 import type { DetectPolicy, Sample, VantageReport, Verdict, VerdictKind } from '../vocabulary.ts'
 import type { Refusal } from './observations.ts'
@@ -14,6 +14,9 @@ const askEveryMs = 1000
 const passiveFreshMs = 60_000
 /** Our own vantage looks closely for at most so long after others have begun to see a failure that it does not, milliseconds. */
 const lookCloselyMs = 30_000
+
+/** What our own vantage has not looked at for longer it has no word on, where another engine looks; milliseconds, or twice the pace. */
+const lookedAwayMs = 10_000
 
 /** Reasons that are shared between servers. */
 const mostReasons = 1000
@@ -33,6 +36,8 @@ export interface WitnessHooks {
   cannotDecide(regions: readonly [region: string, many: number][]): void
   /** A vantage elsewhere counts again, or does not any more. */
   vantageTurned(turned: Turned): void
+  /** Whether other engines share the steady checks with us. */
+  isShared(): boolean
 }
 
 /**
@@ -84,7 +89,9 @@ export class Witness {
     if (sample.sentAt > book.detector.lastSentAt) book.control = control
     this.#judge(book, step(book.detector, sample, detect, this.#clock.now()))
     const wants = book.detector.verdict === 'suspect' || this.#unproven.has(book)
-    if (wants && detect.confirm && this.#clock.now() - book.askedAt >= askEveryMs) this.#hooks.wantsControl(book)
+    // Without fast confirmation the steady checks of others are the controls; those may be another engine's.
+    const asks = detect.confirm !== null || this.#hooks.isShared()
+    if (wants && asks && this.#clock.now() - book.askedAt >= askEveryMs) this.#hooks.wantsControl(book)
   }
 
   /** A probe that could not be made: no evidence. */
@@ -247,7 +254,10 @@ export class Witness {
 
   /** Counts the votes anew, and tells for whom that changes something. */
   #weigh(book: ServerBook, before: { readonly global: Verdict; readonly tally: ServerBook['tally'] }): void {
+    const { differSince } = book
     book.tally = this.#vantages.any ? this.#count(book) : null
+    // Told only now, because the pace goes by what is counted.
+    if (differSince === null && book.differSince !== null) this.#hooks.hastened(book)
     if (!this.#vantages.any) this.#unproven.delete(book)
     const after = verdictFor(book, null)
     const audiences = new Set([...(before.tally?.audiences.keys() ?? []), ...(book.tally?.audiences.keys() ?? [])])
@@ -269,12 +279,13 @@ export class Witness {
     const { own } = this.#books
     const now = this.#clock.now()
     book.proof = proofOf(book.detector, book.control, book.proof, controlFreshMs(detect))
-    const mine: Ballot = { ...voteOf(own.name, book.detector, book.proof), region: own.region, isOwn: true }
+    const vote = this.#hasLookedAway(book, now) ? abstention(own.name, now) : voteOf(own.name, book.detector, book.proof)
+    const mine: Ballot = { ...vote, region: own.region, isOwn: true }
     const ballots = [mine, ...this.#vantages.ballots(book, now)]
     const hasPassive = (audience: string): boolean => this.#hasPassive(book, audience)
     const said = { verdict: verdictOf(book.detector), region: own.region }
     const tally = count(
-      { ballots, own: said, regions: this.#books.regions, minVotes: detect.minAudienceVantages, hasPassive, now },
+      { ballots: voicesOf(ballots), own: said, regions: this.#books.regions, minVotes: detect.minAudienceVantages, hasPassive, now },
       book.tally,
     )
     // Where it alone decides, the responder waits for the control.
@@ -282,17 +293,35 @@ export class Witness {
     else this.#unproven.delete(book)
     const differ = mine.verdict !== 'down' && ballots.some(({ isOwn, verdict }) => !isOwn && (verdict === 'suspect' || verdict === 'down'))
     if (!differ) book.differSince = null
-    else if (book.differSince === null && detect.confirm) {
-      book.differSince = now
-      this.#hooks.hastened(book)
-    }
+    else if (detect.confirm) book.differSince ??= now
     return tally
   }
 
   /** Whether our own vantage looks at it as closely as at a suspect, because others say that it is down. */
-  looksClosely({ differSince, tally }: ServerBook): boolean {
+  looksClosely({ differSince, tally, detector }: ServerBook): boolean {
     if (differSince === null || this.#clock.now() - differSince > lookCloselyMs) return false
+    // Whoever stands where we do has no vote beside ours: it is looked at once, at least.
+    if (detector.lastSentAt < differSince) return true
     return tally?.global?.verdict === 'suspect' || [...(tally?.audiences.values() ?? [])].some(({ verdict }) => verdict === 'suspect')
+  }
+
+  /** Another engine looks at it at the steady pace, and we have not looked for long: what we saw then is no word any more. */
+  #hasLookedAway(book: ServerBook, now: number): boolean {
+    const oldMs = Math.max(lookedAwayMs, 2 * this.#books.policy.detect.checkIntervalMs)
+    return book.detector.verdict === 'up' && now - book.detector.lastSentAt > oldMs && this.#hooks.isShared()
+  }
+
+  /** Whether a vantage elsewhere has just seen this server up, and nobody says otherwise, for whomever; neither do we. */
+  isSeenUp(book: ServerBook, vantage: string): boolean {
+    const { detector, tally } = book
+    if (kindFor(book, null) !== 'up' || (detector.verdict !== 'up' && detector.verdict !== 'unknown')) return false
+    if ([...(tally?.audiences.values() ?? [])].some(({ verdict }) => verdict === 'suspect' || verdict === 'down')) return false
+    return this.#vantages.sees(book, vantage, this.#clock.now())
+  }
+
+  /** Whether the word of a vantage elsewhere counts. */
+  isHealthy(vantage: string): boolean {
+    return this.#vantages.isHealthy(vantage)
   }
 
   /** Every vantage, the own one first. */
@@ -304,6 +333,9 @@ export class Witness {
     return [own, ...this.#vantages.report()]
   }
 }
+
+const abstention = (vantage: string, since: number) =>
+  ({ vantage, verdict: 'unknown', since, reason: 'abstains: another engine looks at it' }) as const
 
 /** It answers, and nothing speaks against it. */
 const isWell = ({ verdict, reasons }: DetectorState): boolean => verdict === 'up' && reasons[0].code === 'answers'

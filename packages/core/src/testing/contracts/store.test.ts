@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest'
 import { memoryStore, PintailError } from '../../index.ts'
-import type { CallContext, JournalEntry, MigrationStore, StoreBatch, StoreKind, StoreRecords, StoreWrite } from '../../ports.ts'
+import type {
+  CallContext,
+  Found,
+  FoundKind,
+  JournalEntry,
+  MigrationStore,
+  MigrationSums,
+  RecordQuery,
+  StoreBatch,
+  StoreKind,
+  StoreRecords,
+  StoreWrite,
+} from '../../ports.ts'
 import { migrationStoreContract, type StoreHarness } from './index.ts'
 import { attempt } from './rule.ts'
 
@@ -49,6 +61,22 @@ function good(disk: Disk): MigrationStore {
     prune: async (query, ctx) => {
       await reach(network, ctx)
       return disk.kept.prune?.(query, ctx) as never
+    },
+    post: async (one, ctx) => {
+      await reach(network, ctx)
+      return disk.kept.post?.(one, ctx)
+    },
+    posts: async (after, ctx) => {
+      await reach(network, ctx)
+      return disk.kept.posts?.(after, ctx) as never
+    },
+    find: async (kind, query, ctx) => {
+      await reach(network, ctx)
+      return disk.kept.find?.(kind, query, ctx) as never
+    },
+    sumMigrations: async (ctx) => {
+      await reach(network, ctx)
+      return disk.kept.sumMigrations?.(ctx) as never
     },
   }
 }
@@ -131,6 +159,23 @@ const careless =
     }
   }
 
+/** A `find` whose query, or whose answer, is changed. */
+const findOf =
+  (
+    change: (query: RecordQuery, kind: FoundKind) => RecordQuery,
+    after: (found: Found<never>, query: RecordQuery) => Found<never> = (found) => found,
+  ): Spoil =>
+  (store) => ({
+    find: async (kind, query, ctx) => after((await store.find?.(kind, change(query, kind), ctx)) as never, query) as never,
+  })
+const sumsOf =
+  (change: (sums: MigrationSums) => MigrationSums): Spoil =>
+  (store) => ({ sumMigrations: async (ctx) => change((await store.sumMigrations?.(ctx)) as MigrationSums) })
+const without = (query: RecordQuery, name: keyof RecordQuery): RecordQuery => {
+  const { [name]: _, ...rest } = query
+  return rest as RecordQuery
+}
+
 const empty = 'an empty store has nothing, and says so'
 const whole = 'any JSON comes back as it was: all of Unicode, null, deep, long and large values, in records and in the journal'
 const atomic = 'a batch is kept whole or not at all: one wrong version, and no write, no entry and no number of the journal is taken'
@@ -138,8 +183,17 @@ const twice = 'a batch that comes twice is kept once and answered, also after ne
 const edges = 'a page of the journal begins after its cursor, is no longer than asked for, and says what is kept'
 const away = 'a store that cannot be reached throws; `unavailable` means that nothing was written, and the batch may come again'
 const silent = 'a call without an answer settles soon after its abort, by throwing, and a batch that comes again is kept once'
+const meets = 'engines read each other’s newest posts, each in its order, and only those that they have not read'
 const forgets = 'pruning forgets the moves of what is over, and keeps those that say whom to bring home'
 const cuts = 'pruning takes the oldest entries, and none that a reader has still to read; their numbers are not given again'
+const pages = 'a page is newest first and no longer than asked for, with the total of all that match, also behind the last one'
+const isNow = 'what was changed is found by what it is now, in the place that it had; what was deleted is not found'
+const filters = 'each filter takes what it names and nothing else, and several take what is all of it'
+const exact = 'texts are compared exactly, whatever characters are in them'
+const over = 'since a time: what is not over, and what was over then or later, each kind by its own measure'
+const moment = 'page and total are of one moment, also while others write'
+const sums = 'sums are over all migrations, by status and reason, and follow their changes'
+const failures = 'failures are counted by their text, the most frequent twenty first, whatever is in them'
 
 const wrong: Record<string, { spoil: Spoil; caughtBy: string }> = {
   'throws for an unknown record': {
@@ -398,6 +452,13 @@ const wrong: Record<string, { spoil: Spoil; caughtBy: string }> = {
     }),
     caughtBy: forgets,
   },
+  'keeps one post of each engine': {
+    spoil: (store) => ({
+      posts: async (after, ctx) => ((await store.posts?.(after, ctx)) ?? []).filter(({ number }) => number === 40 || number === 1),
+    }),
+    caughtBy: meets,
+  },
+  'gives every post again': { spoil: (store) => ({ posts: async (_, ctx) => (await store.posts?.({}, ctx)) as never }), caughtBy: meets },
   'prunes nothing': { spoil: () => ({ prune: async () => ({ moves: 0, entries: 0, more: false, heldBy: null }) }), caughtBy: forgets },
   'prunes what a reader has not read': {
     spoil: (store, { kept }) => ({
@@ -417,6 +478,187 @@ const wrong: Record<string, { spoil: Spoil; caughtBy: string }> = {
       },
     }),
     caughtBy: cuts,
+  },
+  'finds the oldest first': {
+    spoil: findOf(
+      (query) => query,
+      ({ records, total }) => ({ records: records.toReversed(), total }),
+    ),
+    caughtBy: pages,
+  },
+  'counts the page and not all': {
+    spoil: findOf(
+      (query) => query,
+      ({ records }) => ({ records, total: records.length }),
+    ),
+    caughtBy: pages,
+  },
+  'has no total behind the last page': {
+    spoil: findOf(
+      (query) => query,
+      ({ records, total }) => ({ records, total: records.length === 0 ? 0 : total }),
+    ),
+    caughtBy: pages,
+  },
+  'counts what a filter leaves out': {
+    spoil: (store) => ({
+      find: async (kind, query, ctx) => {
+        const all = await store.find?.(kind, { limit: 1, offset: 0 }, ctx)
+        return { ...(await store.find?.(kind, query, ctx)), ...{ total: all?.total } } as never
+      },
+    }),
+    caughtBy: filters,
+  },
+  'finds by what a record was when it was made': {
+    spoil: (store, { kept }) => {
+      const first = memoryStore()
+      return {
+        commit: async (batch, ctx) => {
+          const made = batch.writes.filter(({ expected, kind }) => expected === 0 && kind === 'migration')
+          await first.commit({ ...batch, writes: made }, ctx)
+          return store.commit(batch, ctx)
+        },
+        find: async (kind, query, ctx) => {
+          const found = await first.find?.(kind, query, ctx)
+          const now = await Promise.all((found?.records ?? []).map(({ id }) => kept.get(kind, id, ctx)))
+          return { records: now.filter((one) => one !== null), total: found?.total } as never
+        },
+      }
+    },
+    caughtBy: isNow,
+  },
+  'finds by the last change first': {
+    spoil: findOf(
+      (query) => query,
+      ({ records, total }) => ({
+        records: [...records].sort((a: { version: number }, b: { version: number }) => b.version - a.version) as never,
+        total,
+      }),
+    ),
+    caughtBy: isNow,
+  },
+  ...Object.fromEntries(
+    (['ids', 'status', 'serverId', 'reason', 'of'] as const).map((name) => [
+      `does not look at the filter ${name}`,
+      { spoil: findOf((query) => without(query, name)), caughtBy: filters },
+    ]),
+  ),
+  'takes the first of several states': {
+    spoil: findOf((query) => ({ ...query, ...(query.status && { status: query.status.slice(0, 1) }) })),
+    caughtBy: filters,
+  },
+  'finds a server as the source alone': {
+    spoil: findOf(
+      (query) => query,
+      ({ records, total }, { serverId }) => {
+        const those = records.filter(
+          (one: { fromServerId?: string }) => serverId === undefined || (one.fromServerId ?? serverId) === serverId,
+        )
+        return { records: those, total: total - records.length + those.length }
+      },
+    ),
+    caughtBy: filters,
+  },
+  'finds for incidents what it cannot know of them': {
+    spoil: findOf((query, kind) => (kind === 'incident' ? without(without(query, 'of'), 'reason') : query)),
+    caughtBy: filters,
+  },
+  'takes large and small letters of a filter for the same': {
+    spoil: findOf((query) => ({ ...query, ...(query.serverId && { serverId: query.serverId.toLowerCase() }) })),
+    caughtBy: exact,
+  },
+  'loses half a character of a filter': {
+    spoil: findOf((query) => ({ ...query, ...(query.serverId && { serverId: query.serverId.toWellFormed() }) })),
+    caughtBy: exact,
+  },
+  'cuts a list of ids at a comma': {
+    spoil: findOf((query) => ({ ...query, ...(query.of && { of: query.of.join(',').split(',') }) })),
+    caughtBy: exact,
+  },
+  'does not look at the time': { spoil: findOf((query) => without(query, 'since')), caughtBy: over },
+  'takes whole milliseconds of a time': {
+    spoil: findOf((query) => ({ ...query, ...(query.since && { since: Math.floor(query.since) }) })),
+    caughtBy: over,
+  },
+  'takes a closed incident for over while its users may go home': {
+    spoil: findOf(
+      (query) => query,
+      ({ records, total }, { since }) => {
+        const isClosed = ({ status, openedAt = 0 }: { status: string; openedAt?: number }) => status === 'closed' && openedAt < (since ?? 0)
+        const those = records.filter((one) => !isClosed(one))
+        return { records: those, total: total - records.length + those.length }
+      },
+    ),
+    caughtBy: over,
+  },
+  'counts first and reads later': {
+    spoil: (store) => ({
+      find: async (kind, query, ctx) => {
+        const before = await store.find?.(kind, query, ctx)
+        for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+        return { ...(await store.find?.(kind, query, ctx)), ...{ total: before?.total } } as never
+      },
+    }),
+    caughtBy: moment,
+  },
+  'sums without a reason': {
+    spoil: sumsOf(({ groups, ...rest }) => ({ ...rest, groups: groups.map((group) => ({ ...group, reason: 'manual' })) })),
+    caughtBy: sums,
+  },
+  'times what has no beginning': {
+    spoil: sumsOf(({ groups, ...rest }) => ({ ...rest, groups: groups.map((group) => ({ ...group, timed: group.count })) })),
+    caughtBy: sums,
+  },
+  'sums whole milliseconds': {
+    spoil: sumsOf(({ groups, ...rest }) => ({
+      ...rest,
+      groups: groups.map((group) => ({ ...group, durationMs: Math.floor(group.durationMs) })),
+    })),
+    caughtBy: sums,
+  },
+  'sums what was once': {
+    spoil: (store) => {
+      let last: MigrationSums | undefined
+      return {
+        sumMigrations: async (ctx) => {
+          last ??= (await store.sumMigrations?.(ctx)) as MigrationSums
+          return last
+        },
+      }
+    },
+    caughtBy: sums,
+  },
+  'counts each failure for itself': {
+    spoil: sumsOf(({ groups, failures }) => ({
+      groups,
+      failures: failures.flatMap(({ error, count }) => Array.from({ length: count }, () => ({ error, count: 1 }))).slice(0, 20),
+    })),
+    caughtBy: failures,
+  },
+  'tells every failure': {
+    spoil: sumsOf(({ groups, failures }) => ({ groups, failures: [...failures, { error: 'once more', count: 1 }] })),
+    caughtBy: failures,
+  },
+  'has no failure without a text': {
+    spoil: sumsOf(({ groups, failures }) => ({
+      groups,
+      failures: failures.map(({ error, count }) => ({ error: error ?? '', count })),
+    })),
+    caughtBy: failures,
+  },
+  'says nothing is there while it is away': {
+    spoil: (store, { network }) => ({
+      find: async (kind, query, ctx) =>
+        network.state === 'down' ? { records: [], total: 0 } : ((await store.find?.(kind, query, ctx)) as never),
+    }),
+    caughtBy: away,
+  },
+  'sums nothing while it is silent': {
+    spoil: (store, { network }) => ({
+      sumMigrations: async (ctx) =>
+        network.state === 'silent' ? { groups: [], failures: [] } : ((await store.sumMigrations?.(ctx)) as never),
+    }),
+    caughtBy: silent,
   },
 }
 

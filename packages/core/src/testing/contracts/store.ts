@@ -24,19 +24,11 @@ import {
   startOfTime,
   write,
 } from './records.ts'
-import { abortCall, attempt, type ContractRule, frozen, type Kit, type KitOptions, shown, type Troubles, toRules } from './rule.ts'
+import { abortCall, attempt, type ContractRule, frozen, type Kit, type KitOptions, shown, toRules } from './rule.ts'
+import { findingCalls, findingRules } from './storeFinding.ts'
+import type { StoreExtra, StoreHarness } from './storeHarness.ts'
 
-/** An empty store that nobody else uses. */
-export interface StoreHarness extends Troubles {
-  readonly store: MigrationStore
-  /** The same data as another process has it, while the first one goes on. */
-  another?(): MigrationStore | PromiseLike<MigrationStore>
-  /** The process ends without a word, and a new one opens what it has left. */
-  restart?(): MigrationStore | PromiseLike<MigrationStore>
-}
-
-/** Optional parts: of the store (`prune`) and of the harness. */
-export type StoreExtra = 'prune' | 'another' | 'restart' | 'goDown' | 'fallSilent'
+export type { StoreExtra, StoreHarness } from './storeHarness.ts'
 
 /**
  * What every store must do. `create` makes an empty store for each rule.
@@ -51,7 +43,8 @@ export function migrationStoreContract(
 
 const kit: Kit<StoreHarness, StoreExtra> = {
   has: (harness, extra) => {
-    if (extra === 'prune') return harness.store.prune !== undefined
+    if (extra === 'prune' || extra === 'find' || extra === 'sumMigrations') return harness.store[extra] !== undefined
+    if (extra === 'post') return harness.store.post !== undefined && harness.store.posts !== undefined
     if (extra === 'another' || extra === 'restart') return harness[extra] !== undefined
     return harness[extra] !== undefined && harness.comeBack !== undefined
   },
@@ -456,8 +449,9 @@ const kit: Kit<StoreHarness, StoreExtra> = {
           attempt(() => store.get('word', 'a', ctx)),
           attempt(() => listed(store, 'word', ctx)),
           attempt(() => store.readJournal({ after: 0, limit: 1 }, ctx)),
+          ...findingCalls(store).map(([, call]) => attempt(() => call(ctx))),
         ])
-        for (const [index, what] of ['commit', 'get', 'list', 'readJournal'].entries())
+        for (const [index, what] of ['commit', 'get', 'list', 'readJournal', ...findingCalls(store).map(([name]) => name)].entries())
           assert.ok(!ends[index]?.ok, `${what} resolved while the store could not be reached`)
         await harness.comeBack?.()
         const [first] = ends
@@ -482,6 +476,7 @@ const kit: Kit<StoreHarness, StoreExtra> = {
           ['get', (aborted) => store.get('word', 'a', aborted)],
           ['list', (aborted) => listed(store, 'word', aborted)],
           ['readJournal', (aborted) => store.readJournal({ after: 0, limit: 1 }, aborted)],
+          ...findingCalls(store),
         ]
         const ends = await Promise.all(calls.map(([what, call]) => abortCall(what, call, { promptMs, afterMs: 50 })))
         for (const [index, [what]] of calls.entries()) assert.ok(!ends[index]?.ok, `${what} resolved without an answer`)
@@ -491,6 +486,33 @@ const kit: Kit<StoreHarness, StoreExtra> = {
           assert.equal(await store.get('word', 'a', ctx), null, 'commit was unavailable and has written all the same')
         await store.commit(batch, ctx)
         assert.deepEqual(await told(store, ctx), ['1 one'])
+      },
+    },
+    {
+      name: 'engines read each other’s newest posts, each in its order, and only those that they have not read',
+      needs: ['post'],
+      run: async ({ store, another }, { ctx }) => {
+        const other = (await another?.()) ?? store
+        const post = (from: string, number: number) => store.post?.({ from, number, body: { is: number, text: 'ü "\'\\' } }, ctx)
+        const read = async (after: Record<string, number>) =>
+          ((await other.posts?.(after, ctx)) ?? []).map(({ from, number, body }) => `${from} ${number} ${(body as { is: number }).is}`)
+        assert.deepEqual(await read({}), [])
+        for (let number = 1; number <= 40; number++) await post('a', number)
+        await post('b', 1)
+        await post('b', 1)
+        await post('__proto__', 1)
+        const all = await read({})
+        const ofA = all.filter((line) => line.startsWith('a '))
+        assert.ok(ofA.length >= 16, `${ofA.length} posts of one engine are there, and the newest 16 must be`)
+        assert.deepEqual(
+          ofA.slice(-16),
+          Array.from({ length: 16 }, (_, index) => `a ${index + 25} ${index + 25}`),
+        )
+        assert.deepEqual(all.filter((line) => !line.startsWith('a ')).sort(), ['__proto__ 1 1', 'b 1 1'])
+        assert.deepEqual((await read({ a: 39 })).sort(), ['__proto__ 1 1', 'a 40 40', 'b 1 1'])
+        assert.deepEqual(await read(JSON.parse(`{ "a": 40, "b": ${Number.MAX_SAFE_INTEGER}, "__proto__": 1, "who": 3 }`)), [])
+        const found = ((await other.posts?.({ a: 39, b: 1 }, ctx)) ?? []).find(({ from }) => from === 'a')
+        assert.deepEqual(found?.body, { is: 40, text: 'ü "\'\\' })
       },
     },
     {
@@ -570,6 +592,7 @@ const kit: Kit<StoreHarness, StoreExtra> = {
         assert.deepEqual(await told(store, ctx, 6), ['7 next'])
       },
     },
+    ...findingRules,
   ],
 }
 

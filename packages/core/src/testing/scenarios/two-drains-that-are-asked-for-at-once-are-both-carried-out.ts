@@ -11,10 +11,8 @@ export const it = scenario(
   async (world) => {
     await Promise.all([world.answer(world.engine.drain('s1')), world.answer(world.engine.drain('s2'))])
     await world.minutes(1)
-    assert.deepEqual(
-      world.evacuations.map(({ fromServerIds }) => fromServerIds[0]),
-      ['s1', 's2'],
-    )
+    // Which of them is first, the answers of the store and the registry decide.
+    assert.deepEqual(world.evacuations.map(({ fromServerIds }) => fromServerIds[0]).sort(), ['s1', 's2'])
     // As if they had come one after the other: the second one moves whom the rest of the room holds.
     assert.deepEqual([world.on('s3').length, world.on('s4').length], [5, 5])
   },

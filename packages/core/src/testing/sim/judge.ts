@@ -538,7 +538,9 @@ export class Judge implements Witness {
     if (unplaced.length > 0) this.report('advice', `${reason} of ${from} is begun though ${unplaced.length} users have no place (${id})`)
     const source = world.servers.get(from)
     if (!source || reason !== 'cost-optimization') return
-    const rest = [...world.servers.values()].filter(({ id: other, gone, status }) => other !== from && !gone && status === 'online')
+    // A registry that has no statuses tells nobody what an operator has retired.
+    const inService = ({ status }: TrueServer): boolean => status === 'online' || !world.setup.registry.setsStatus
+    const rest = [...world.servers.values()].filter((one) => one.id !== from && !one.gone && inService(one))
     const { region = null } = source.row
     const isNeeded = [...world.users.values()].some(({ row, gone }) => !gone && row.region === region)
     if (region !== null && isNeeded && !this.wasMisled && !rest.some(({ row }) => row.region === region))

@@ -105,7 +105,8 @@ export function historyOf(seed: number): History {
   const troubleMs = between(6, 25) * minute
   const timeoutMs = one([2000, 5000, 10_000])
   // A target that fails while many are still on their way to it from a dead server.
-  const isSlow = chance(0.3)
+  const isRuin = seed % 8 === 5
+  const isSlow = chance(0.3) || isRuin
   const setup: Setup = {
     seed,
     servers,
@@ -149,7 +150,7 @@ export function historyOf(seed: number): History {
       latencyMs: isSlow ? 1500 : one([100, 500, 1500]),
       fencing: one(['enforced', 'none']),
       confirmation: one(['accepted', 'applied', 'seen']),
-      has: chance(0.5) ? optional : optional.filter(() => chance(0.6)),
+      has: chance(0.5) || isRuin ? optional : optional.filter(() => chance(0.6)),
     },
     registry: { tellsLoad: chance(0.7), setsStatus: chance(0.8), mixesIds: chance(0.4), ...(seed % 13 === 0 && { coverage: 'active' }) },
     ...(vantages.length > 0 && { vantages }),

@@ -12,6 +12,7 @@ import type {
   Listing,
   Located,
   LogSink,
+  MemberPost,
   MigrationStore,
   ObservationSource,
   Prober,
@@ -654,6 +655,7 @@ export class World {
 
   storeFor(process: Process): MigrationStore {
     const { store } = this
+    const { find } = store
     const slow = async (): Promise<void> => {
       await this.#latency(0.5, 4)
       if (this.strikes('store.stalls', 0.5)) await this.wait(500 + this.random() * 15_000)
@@ -693,6 +695,20 @@ export class World {
           await slow()
           return store.readJournal(query, ctx)
         }),
+      ...(this.setup.engines > 1 && {
+        post: (one: MemberPost) =>
+          process.call(async () => {
+            await slow()
+            return store.post?.(one, ctx)
+          }),
+        posts: (after: Readonly<Record<string, number>>) =>
+          process.call(async () => {
+            await slow()
+            return (await store.posts?.(after, ctx)) ?? []
+          }),
+      }),
+      // One world in four has a store of somebody else, which can only be read whole.
+      ...(find && this.setup.seed % 4 !== 0 && { find: (kind, query) => process.call(() => slow().then(() => find(kind, query, ctx))) }),
     }
   }
 

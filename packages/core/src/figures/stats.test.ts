@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Migration } from '../vocabulary.ts'
+import { sumsOf } from './found.ts'
 import { migrationStats } from './stats.ts'
 
 const one = (part: Partial<Migration>): Migration =>
@@ -12,22 +13,23 @@ const one = (part: Partial<Migration>): Migration =>
     errorMessage: null,
     ...part,
   }) as Migration
+const statsOf = (migrations: readonly Migration[]) => migrationStats(sumsOf(migrations))
 
 test('without migrations there is no rate and no mean, and every state counts nothing', () => {
-  const stats = migrationStats([])
+  const stats = statsOf([])
   expect(stats).toMatchObject({ total: 0, successRate: null, averageDurationSeconds: null, totalSavingsEurHour: 0, failures: [] })
   expect(Object.values(stats.byStatus)).toEqual(Array(9).fill(0))
 })
 
 test('the success rate is completed of completed and failed, whatever else there is', () => {
   const states = ['completed', 'completed', 'completed', 'failed', 'cancelled', 'suggested', 'transferring'] as const
-  const stats = migrationStats(states.map((status) => one({ status })))
+  const stats = statsOf(states.map((status) => one({ status })))
   expect(stats.successRate).toBe(0.75)
   expect(stats.byStatus).toMatchObject({ completed: 3, failed: 1, cancelled: 1, suggested: 1, transferring: 1, preparing: 0 })
 })
 
 test('the mean duration is from start to completion of those that completed; a failed one does not count', () => {
-  const stats = migrationStats([
+  const stats = statsOf([
     one({ status: 'completed', startedAt: 1000, completedAt: 3000 }),
     one({ status: 'completed', startedAt: 1000, completedAt: 5000 }),
     one({ status: 'failed', startedAt: 0, completedAt: 99_000 }),
@@ -36,7 +38,7 @@ test('the mean duration is from start to completion of those that completed; a f
 })
 
 test('savings are those of completed migrations alone, and decimals add up', () => {
-  const stats = migrationStats([
+  const stats = statsOf([
     one({ status: 'completed', savingsEurHour: 0.1, savingsEurMonth: 73 }),
     one({ status: 'completed', savingsEurHour: 0.2, savingsEurMonth: 146 }),
     one({ status: 'suggested', savingsEurHour: 5, savingsEurMonth: 3650 }),
@@ -45,7 +47,7 @@ test('savings are those of completed migrations alone, and decimals add up', () 
 })
 
 test('failures are counted by what they were made for and by why they failed, the most frequent first', () => {
-  const stats = migrationStats([
+  const stats = statsOf([
     one({ status: 'failed', reason: 'server-down', errorMessage: 'b' }),
     one({ status: 'failed', reason: 'server-down', errorMessage: 'a' }),
     one({ status: 'failed', reason: 'manual', errorMessage: 'b' }),
@@ -58,5 +60,5 @@ test('failures are counted by what they were made for and by why they failed, th
     { error: 'not known', count: 1 },
   ])
   const many = Array.from({ length: 30 }, (_, index) => one({ status: 'failed', errorMessage: `e${index}` }))
-  expect(migrationStats(many).failures).toHaveLength(20)
+  expect(statsOf(many).failures).toHaveLength(20)
 })
