@@ -117,11 +117,14 @@ async function growth(emit: Emit, grown: Grown, count: number, progress: (text: 
     await grown.rewind(size)
     progress(`${name}, ${size} entries: done`)
   }
+  let least = Number.NaN
   for (const history of histories.slice(0, count)) {
     await grown.migrations(history)
     const value = await startMs(grown, sizes[count - 1] ?? 0)
+    if (Number.isNaN(least)) least = value
     progress(`${name}, ${history} ended migrations: an engine leads after ${value.toFixed(1)} ms`)
-    emit({ case: `${name}-${history}-migrations`, metric: 'resume_ms', value, unit: 'ms' })
+    const peer = `${histories[0]} ended migrations`
+    emit({ case: `${name}-${history}-migrations`, metric: 'resume_ms', value, unit: 'ms', peer, ratio: value / least, aim: 'ratio<=1.5' })
   }
 }
 

@@ -4,7 +4,7 @@
 // @pintail/client → ./dist/index.d.ts
 
 // ─── dist/answers.d.ts
-import type { WireEvacuation, WireIncident, WireMigration, WirePause, WirePauseScope, WireServer } from "@pintail/core/wire";
+import type { WireEvacuation, WireHealth, WireIncident, WireMigration, WirePause, WirePauseScope, WireServer, WireServices } from "@pintail/core/wire";
 export interface Paging {
     readonly limit?: number;
     readonly offset?: number;
@@ -12,6 +12,9 @@ export interface Paging {
 type Id = string | number;
 export interface MigrationQuery extends Paging {
     readonly status?: readonly WireMigration["status"][];
+    readonly open?: boolean;
+    readonly ids?: readonly Id[];
+    readonly evacuation_id?: Id;
     readonly server_id?: Id;
     readonly reason?: WireMigration["reason"];
 }
@@ -22,9 +25,16 @@ export interface ServerQuery extends Paging {
 }
 export interface EvacuationQuery extends Paging {
     readonly status?: readonly WireEvacuation["status"][];
+    readonly open?: boolean;
+    readonly ids?: readonly Id[];
+    readonly server_id?: Id;
+    readonly reason?: WireMigration["reason"];
+    readonly incident_id?: Id;
 }
 export interface IncidentQuery extends Paging {
     readonly status?: readonly WireIncident["status"][];
+    readonly open?: boolean;
+    readonly ids?: readonly Id[];
     readonly server_id?: Id;
 }
 export interface PlanQuery {
@@ -65,21 +75,8 @@ export interface Cordoned {
     readonly server_id: string;
     readonly cordoned: boolean;
 }
-export interface Health {
-    readonly status: "ok" | "failing";
-    readonly state: "idle" | "standby" | "leading" | "stopping" | "stopped";
-    readonly reasons: readonly string[];
-    readonly last_check_at: string | null;
-    readonly last_check_age_seconds: number | null;
-}
-export interface Services {
-    readonly status: "ok" | "failing";
-    readonly services: Readonly<Record<string, {
-        readonly status: "ok" | "failing" | "unknown";
-        readonly note: string;
-        readonly since: string | null;
-    }>>;
-}
+export type Health = WireHealth;
+export type Services = WireServices;
 export {};
 
 // ─── dist/client.d.ts
@@ -170,6 +167,7 @@ export declare class ApiError extends Error implements WireProblem {
     readonly remedy?: string;
     readonly errors?: NonNullable<WireProblem["errors"]>;
     readonly differences?: readonly string[];
+    readonly request_id?: string;
     readonly retryAfterMs: number | null;
     constructor(problem: Omit<WireProblem, "code">, options?: {
         readonly cause?: unknown;

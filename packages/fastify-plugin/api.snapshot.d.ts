@@ -11,7 +11,7 @@ import type { Pintail } from "@pintail/core";
 import type { FastifyPluginAsync } from "fastify";
 import type { PintailPluginOptions } from "./options.js";
 export type { PintailAction } from "./actions.js";
-export type { Authorize, MetricsRegistry, PintailPluginOptions } from "./options.js";
+export type { Authorize, MetricsRegistry, OnStream, PintailPluginOptions } from "./options.js";
 export type { Health, HealthReason } from "./routes/health.js";
 declare module "fastify" {
     interface FastifyInstance {
@@ -31,7 +31,10 @@ export interface CommonOptions {
     readonly start?: "listen" | "ready" | "manual";
     readonly stopTimeoutMs?: number;
     readonly metricsRegistry?: MetricsRegistry;
+    readonly onStream?: OnStream;
+    readonly dashboard?: boolean;
 }
+export type OnStream = (request: FastifyRequest, end: () => void) => Disposable | undefined;
 export interface MetricsRegistry {
     readonly contentType: string;
     metrics(): string | Promise<string>;

@@ -68,6 +68,7 @@ const service = spawn(bin, ['serve'], {
     PINTAIL_PROBER: 'tcp',
     PINTAIL_TCP_PORT: String(port),
     PINTAIL_PORT: '0',
+    PINTAIL_API: 'open',
   },
   stdio: ['ignore', 'pipe', 'inherit'],
 })
@@ -80,6 +81,13 @@ try {
   await until(() => /health is at/.test(log), 'the address of the health')
   const address = /"address":"([^"]+)"/.exec(log)[1]
   await until(async () => (await (await fetch(`${address}/health`)).json()).servers.up === 4, 'four servers up')
+  assert.match(log, /the dashboard is at .*\/api\/dashboard/)
+  const page = await fetch(`${address}/api/dashboard`)
+  assert.equal(page.status, 200)
+  assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'self'/)
+  const [, script] = (await page.text()).match(/src="([^"]+\.js)"/) ?? []
+  assert.equal((await fetch(new URL(script, `${address}/api/dashboard`))).status, 200)
+  assert.equal((await fetch(`${address}/api/servers`)).status, 200)
   const health = await run(bin, ['health', '--url', address], { env })
   assert.equal(health.stdout, 'ready: leading, mode auto\n')
 

@@ -1,4 +1,13 @@
-import type { WireEvacuation, WireIncident, WireMigration, WirePause, WirePauseScope, WireServer } from '@pintail/core/wire'
+import type {
+  WireEvacuation,
+  WireHealth,
+  WireIncident,
+  WireMigration,
+  WirePause,
+  WirePauseScope,
+  WireServer,
+  WireServices,
+} from '@pintail/core/wire'
 
 // What calls take, with the names of the wire; and the few answers that `@pintail/core/wire` does not name.
 
@@ -11,6 +20,11 @@ type Id = string | number
 
 export interface MigrationQuery extends Paging {
   readonly status?: readonly WireMigration['status'][]
+  /** True: what is not over. False: what is. */
+  readonly open?: boolean
+  /** At most 200. */
+  readonly ids?: readonly Id[]
+  readonly evacuation_id?: Id
   /** Source or target. */
   readonly server_id?: Id
   readonly reason?: WireMigration['reason']
@@ -22,9 +36,21 @@ export interface ServerQuery extends Paging {
 }
 export interface EvacuationQuery extends Paging {
   readonly status?: readonly WireEvacuation['status'][]
+  /** True: what is not over. False: what is. */
+  readonly open?: boolean
+  /** At most 200. */
+  readonly ids?: readonly Id[]
+  /** One of the sources, or the only target. */
+  readonly server_id?: Id
+  readonly reason?: WireMigration['reason']
+  readonly incident_id?: Id
 }
 export interface IncidentQuery extends Paging {
   readonly status?: readonly WireIncident['status'][]
+  /** True: what is not over. False: what is. */
+  readonly open?: boolean
+  /** At most 200. */
+  readonly ids?: readonly Id[]
   readonly server_id?: Id
 }
 export interface PlanQuery {
@@ -75,16 +101,5 @@ export interface Cordoned {
   readonly server_id: string
   readonly cordoned: boolean
 }
-export interface Health {
-  readonly status: 'ok' | 'failing'
-  readonly state: 'idle' | 'standby' | 'leading' | 'stopping' | 'stopped'
-  readonly reasons: readonly string[]
-  readonly last_check_at: string | null
-  readonly last_check_age_seconds: number | null
-}
-export interface Services {
-  readonly status: 'ok' | 'failing'
-  readonly services: Readonly<
-    Record<string, { readonly status: 'ok' | 'failing' | 'unknown'; readonly note: string; readonly since: string | null }>
-  >
-}
+export type Health = WireHealth
+export type Services = WireServices

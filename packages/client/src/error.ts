@@ -19,6 +19,7 @@ export class ApiError extends Error implements WireProblem {
   readonly remedy?: string
   readonly errors?: NonNullable<WireProblem['errors']>
   readonly differences?: readonly string[]
+  readonly request_id?: string
   /** After how many milliseconds the server may be asked again, where it says so. */
   readonly retryAfterMs: number | null
 
@@ -32,6 +33,7 @@ export class ApiError extends Error implements WireProblem {
     if (problem.remedy !== undefined) this.remedy = problem.remedy
     if (problem.errors) this.errors = problem.errors
     if (problem.differences) this.differences = problem.differences
+    if (problem.request_id !== undefined) this.request_id = problem.request_id
     this.retryAfterMs = options.retryAfterMs ?? null
   }
 }

@@ -23,13 +23,15 @@ export interface EventsOptions {
   readonly signal?: AbortSignal
   /** Told when the connection opens and breaks. Must not throw. */
   readonly onConnection?: (connection: ConnectionState) => void
-  /** A line that is silent for so long is dead, milliseconds, 1 000–600 000. Default 40 000: the server shows itself every 15 s. */
+  /** A line that is silent for so long is dead, milliseconds, 1 000–600 000. Default 40 000: the server shows itself every 15 s. Its first word has 10 s at most. */
   readonly idleMs?: number
   /** Longest pause between tries, milliseconds, 1–3 600 000. Default 30 000. */
   readonly longestPauseMs?: number
 }
 
 const firstPauseMs = 1000
+/** The server shows itself as soon as it is asked: who hears nothing for so long has something between that holds it back. */
+const firstWordMs = 10_000
 /** The same message broken, or the same gap, so often in a row is no accident of the network. */
 const mostBroken = 3
 /** Not ours, or gone for a moment: whoever asks again gets another answer. */
@@ -94,11 +96,14 @@ async function* once(
   signal?.addEventListener('abort', onAbort, { once: true })
   let reader: ReadableStreamDefaultReader<Uint8Array> | null = null
   try {
-    reader = (await http.within(idleMs, controller.signal, () => connect(http, place.cursor, controller.signal))).getReader()
+    const soon = Math.min(idleMs, firstWordMs)
+    reader = (await http.within(soon, controller.signal, () => connect(http, place.cursor, controller.signal))).getReader()
     const parser = new SseParser(http.mostChars)
     const decoder = new TextDecoder()
     for (let isOpen = false; ; isOpen = true) {
-      const { done, value } = await http.within(idleMs, controller.signal, () => (reader as NonNullable<typeof reader>).read().catch(broke))
+      const { done, value } = await http.within(isOpen ? idleMs : soon, controller.signal, () =>
+        (reader as NonNullable<typeof reader>).read().catch(broke),
+      )
       if (done) return
       if (!isOpen) opened()
       for (const { data } of parser.feed(decoder.decode(value, { stream: true }))) {

@@ -99,7 +99,10 @@ function requestOf(
   const sends = operation.method !== 'get' && (operation.body ? random() < 0.95 : random() < 0.1)
   if (!sends) return { method: operation.method, url, headers, path: url }
   headers['content-type'] = pick(random, [...Array(12).fill('application/json'), 'application/merge-patch+json', 'text/plain', ''])
-  const text = JSON.stringify(generate(operation.body ?? {}, source)) ?? ''
+  // Made up of single values, a request that moves somebody is as good as never meant in earnest.
+  const isMeant = operation.method === 'post' && operation.path.endsWith('/migrations') && random() < 0.5
+  const meant = { server_id: pick(random, ['s1', 's2', 's3']), auto_approve: random() < 0.5 }
+  const text = JSON.stringify(isMeant ? meant : generate(operation.body ?? {}, source)) ?? ''
   const payload = random() < 0.03 ? text.slice(0, -1) : text
   return { method: operation.method, url, headers, payload, path: url }
 }

@@ -4,10 +4,11 @@ import fp from 'fastify-plugin'
 import { attach } from './lifecycle.ts'
 import type { PintailPluginOptions } from './options.ts'
 import { parseOptions } from './parse.ts'
+import { mountDashboard } from './routes/dashboard.ts'
 import { mount } from './routes/index.ts'
 
 export type { PintailAction } from './actions.ts'
-export type { Authorize, MetricsRegistry, PintailPluginOptions } from './options.ts'
+export type { Authorize, MetricsRegistry, OnStream, PintailPluginOptions } from './options.ts'
 export type { Health, HealthReason } from './routes/health.ts'
 
 declare module 'fastify' {
@@ -19,7 +20,7 @@ declare module 'fastify' {
 
 const pintail: FastifyPluginAsync<PintailPluginOptions> = async (app, options) => {
   const parsed = parseOptions(options, app.log)
-  const { engine, decoratorName, routePrefix, authorize, metricsRegistry, logger, prefix } = parsed
+  const { engine, decoratorName, routePrefix, authorize, metricsRegistry, onStream, dashboard, logger, prefix } = parsed
   app.decorate(decoratorName, engine)
   const life = attach(app, engine, parsed)
   if (prefix) logger.warn({ prefix }, 'pintail: prefix has no effect; routePrefix says where the routes are')
@@ -27,9 +28,13 @@ const pintail: FastifyPluginAsync<PintailPluginOptions> = async (app, options) =
   if (authorize === undefined)
     logger.warn({ routePrefix }, `pintail: without the option authorize only ${routePrefix}/health answers, all the rest is 403`)
   // A scope of its own: fastify-plugin has taken away the one that register() would have made.
-  await app.register(async (scope) => mount(scope, { engine, life, authorize, metricsRegistry, name: decoratorName }), {
-    prefix: routePrefix,
-  })
+  await app.register(
+    async (scope) => {
+      mount(scope, { engine, life, authorize, metricsRegistry, onStream, name: decoratorName })
+      if (dashboard && authorize !== undefined) await mountDashboard(scope)
+    },
+    { prefix: routePrefix },
+  )
 }
 
 export default fp(pintail, { name: '@pintail/fastify-plugin', fastify: '5.x' })

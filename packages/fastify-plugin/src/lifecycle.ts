@@ -24,7 +24,7 @@ export function attach(app: FastifyInstance, engine: Pintail, { start, stops, st
 
   const begin = async (): Promise<void> => {
     // The host may have called start() itself.
-    if (engine.status().state !== 'idle') return
+    if (engine.health().state !== 'idle') return
     try {
       await engine.start()
     } catch (error) {

@@ -41,6 +41,11 @@ test('what is not an option of the plugin goes to createPintail', async () => {
   expect(log.entries().map(({ type }) => type)).toContain('server.cordoned')
 })
 
+test('a dashboard without routes is refused: it would have nobody to ask', async () => {
+  const { problems } = await refusal({ ...parts(), routePrefix: false, dashboard: true })
+  expect(problems).toMatchObject([{ path: 'dashboard' }])
+})
+
 test('every problem is named at once, those of the engine too', async () => {
   const error = await refusal({
     ...parts(),
@@ -49,12 +54,23 @@ test('every problem is named at once, those of the engine too', async () => {
     decoratorName: '',
     start: 'later',
     stopTimeoutMs: -1,
+    dashboard: 'yes',
     routePrefix: 'pintail/',
     authorize: true,
   })
   expect(error.code).toBe('invalid_options')
   expect(error.problems.map(({ path }) => path).sort()).toEqual(
-    ['authorize', 'decoratorName', 'polcy', 'policy.detect.pingCont', 'policy.mode', 'routePrefix', 'start', 'stopTimeoutMs'].sort(),
+    [
+      'authorize',
+      'dashboard',
+      'decoratorName',
+      'polcy',
+      'policy.detect.pingCont',
+      'policy.mode',
+      'routePrefix',
+      'start',
+      'stopTimeoutMs',
+    ].sort(),
   )
   expect(error.message).toContain('polcy')
 })
@@ -78,7 +94,7 @@ test('a host-made engine and parts for another one exclude each other', async ()
 test('something that is no engine is refused', async () => {
   for (const given of [null, 3, {}, 'engine']) {
     const error = await refusal({ pintail: given, authorize: 'host' })
-    expect(error.problems.map(({ path }) => path)).toEqual(['pintail.start', 'pintail.stop', 'pintail.status'])
+    expect(error.problems.map(({ path }) => path)).toEqual(['pintail.start', 'pintail.stop', 'pintail.status', 'pintail.health'])
   }
 })
 

@@ -24,7 +24,21 @@ export interface CommonOptions {
    * `metrics` go to. Default: none, and the route is 404.
    */
   readonly metricsRegistry?: MetricsRegistry
+  /**
+   * Told of every live stream that begins, so that one does not outlive the right that it was opened with: `end()` ends it, with
+   * the reason `expired`, and may be called more than once. What is returned is disposed of when the stream is over, however it
+   * ends. Must not throw. Default: a stream lasts an hour, and then `authorize` is asked again.
+   */
+  readonly onStream?: OnStream
+  /**
+   * True: the page of `@pintail/dashboard`, which must be installed, at `<routePrefix>/dashboard`. The page itself holds no data, and
+   * `authorize` is not asked about it; what it shows, it asks for as everybody does. Needs `authorize`. Default false.
+   */
+  readonly dashboard?: boolean
 }
+
+/** @see CommonOptions.onStream */
+export type OnStream = (request: FastifyRequest, end: () => void) => Disposable | undefined
 
 /** A registry of figures, structurally. */
 export interface MetricsRegistry {

@@ -1,6 +1,6 @@
 import { createPintail, isPintailError, type Logger, type Pintail, PintailError, type PintailOptions, type Problem } from '@pintail/core'
 import type { RegisterOptions } from 'fastify'
-import type { Authorize, CommonOptions, MetricsRegistry, PintailPluginOptions } from './options.ts'
+import type { Authorize, CommonOptions, MetricsRegistry, OnStream, PintailPluginOptions } from './options.ts'
 
 /** The options, after parsing: nothing is missing but what may be. */
 export interface Parsed {
@@ -14,6 +14,8 @@ export interface Parsed {
   readonly routePrefix: string | false
   readonly authorize: Authorize | undefined
   readonly metricsRegistry: MetricsRegistry | undefined
+  readonly onStream: OnStream | undefined
+  readonly dashboard: boolean
   /** Fastify's own option, which has no effect on a plugin of this kind. */
   readonly prefix: string | undefined
 }
@@ -29,7 +31,7 @@ const starts = ['listen', 'ready', 'manual'] as const
  * @throws PintailError `invalid_options` naming every problem, the engine's and the plugin's
  */
 export function parseOptions(options: PintailPluginOptions, appLogger: Logger): Parsed {
-  const { decoratorName, start, stopTimeoutMs, routePrefix, authorize, metricsRegistry, pintail, ...others } = options
+  const { decoratorName, start, stopTimeoutMs, routePrefix, authorize, metricsRegistry, onStream, dashboard, pintail, ...others } = options
   // Fastify hands its own options of register() through.
   const { prefix, logLevel: _, logSerializers: __, ...rest } = others as typeof others & RegisterOptions
   const problems = [...ownProblems(options), ...(pintail === undefined ? [] : hostMadeProblems(pintail, rest))]
@@ -47,6 +49,8 @@ export function parseOptions(options: PintailPluginOptions, appLogger: Logger): 
     routePrefix: routePrefix ?? '/pintail',
     authorize,
     metricsRegistry,
+    onStream,
+    dashboard: dashboard ?? false,
     prefix,
   }
 }
@@ -61,7 +65,16 @@ function make(options: PintailOptions, problems: Problem[]): Pintail | null {
   }
 }
 
-function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authorize, metricsRegistry }: Own): Problem[] {
+function ownProblems({
+  decoratorName,
+  start,
+  stopTimeoutMs,
+  routePrefix,
+  authorize,
+  metricsRegistry,
+  onStream,
+  dashboard,
+}: Own): Problem[] {
   const problems: Problem[] = []
   const check = (ok: boolean, path: string, value: unknown, message: string, remedy: string): void => {
     if (value !== undefined && !ok) problems.push({ path, message, value: String(value).slice(0, 80), remedy })
@@ -81,6 +94,15 @@ function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authori
   check(mountable, 'routePrefix', routePrefix, 'must be false or a path such as /pintail', 'Begin it with / and end it without.')
   const answers = authorize === 'host' || typeof authorize === 'function'
   check(answers, 'authorize', authorize, "must be 'host' or a function", 'Give (request, action) => boolean.')
+  check(typeof onStream === 'function', 'onStream', onStream, 'must be a function', 'Give (request, end) => Disposable.')
+  const hasRoutes = routePrefix !== false || dashboard !== true
+  check(
+    typeof dashboard === 'boolean' && hasRoutes,
+    'dashboard',
+    dashboard,
+    'must be true or false, and true only with routes',
+    'Default: false.',
+  )
   const { contentType, metrics } = (metricsRegistry ?? {}) as { contentType?: unknown; metrics?: unknown }
   const reads = typeof contentType === 'string' && typeof metrics === 'function'
   if (metricsRegistry !== undefined)
@@ -89,7 +111,9 @@ function ownProblems({ decoratorName, start, stopTimeoutMs, routePrefix, authori
 }
 
 function hostMadeProblems(pintail: unknown, rest: object): Problem[] {
-  const parts = ['start', 'stop', 'status'].filter((name) => typeof (pintail as Record<string, unknown> | null)?.[name] !== 'function')
+  const parts = ['start', 'stop', 'status', 'health'].filter(
+    (name) => typeof (pintail as Record<string, unknown> | null)?.[name] !== 'function',
+  )
   return [
     ...parts.map((name) => ({ path: `pintail.${name}`, message: 'must be a function', remedy: 'Give what createPintail answered.' })),
     ...Object.entries(rest)

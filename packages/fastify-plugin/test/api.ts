@@ -1,6 +1,6 @@
 import { createFleet, type Fleet, type FleetOptions } from '@pintail/core/testing'
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions, type LightMyRequestResponse } from 'fastify'
-import pintail, { type Authorize, type MetricsRegistry } from '../src/index.ts'
+import pintail, { type Authorize, type MetricsRegistry, type OnStream } from '../src/index.ts'
 import { undocumented } from './document.ts'
 
 export interface Api {
@@ -24,13 +24,14 @@ export interface ApiOptions extends FleetOptions {
   readonly authorize?: Authorize
   readonly routePrefix?: string
   readonly metricsRegistry?: MetricsRegistry
+  readonly onStream?: OnStream
   readonly server?: FastifyServerOptions
   readonly before?: (app: FastifyInstance) => Promise<unknown> | unknown
 }
 
 /** A fleet in virtual time that has been probed, and a host with the plugin over its engine. */
 export async function api(options: ApiOptions = {}): Promise<Api> {
-  const { authorize = 'host', routePrefix, metricsRegistry, server = {}, before, ...fleetOptions } = options
+  const { authorize = 'host', routePrefix, metricsRegistry, onStream, server = {}, before, ...fleetOptions } = options
   const fleet = await createFleet(fleetOptions)
   await fleet.advance(20_000)
   const app = Fastify(server)
@@ -40,6 +41,7 @@ export async function api(options: ApiOptions = {}): Promise<Api> {
     authorize,
     ...(routePrefix !== undefined && { routePrefix }),
     ...(metricsRegistry && { metricsRegistry }),
+    ...(onStream && { onStream }),
   })
   const ask: Api['ask'] = async (method, path, payload, headers = {}) => {
     const request: InjectOptions = { method, url: `${routePrefix ?? '/pintail'}${path}`, headers }

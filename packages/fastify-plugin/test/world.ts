@@ -83,6 +83,7 @@ export function stubEngine(parts: {
   const stub = {
     calls,
     status: () => status,
+    health: () => ({ ...status, serverCount: status.servers.length }),
     start: () => {
       calls.push('start')
       return parts.start?.() ?? Promise.resolve()

@@ -1,11 +1,14 @@
 import { type PrometheusMetrics, prometheusMetrics } from '@pintail/adapters/prometheus'
-import type { FastifyInstance } from 'fastify'
+import type { MetricsRegistry } from '@pintail/fastify-plugin'
+import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import * as client from 'prom-client'
 
 export interface Figures {
   readonly metrics: PrometheusMetrics
-  /** `GET /metrics` of this app, and the figures of its requests. */
-  mount(app: FastifyInstance): void
+  /** All of them, as text. */
+  readonly registry: MetricsRegistry
+  /** `GET /metrics` of this app, and the figures of its requests. @param mayRead throws for who may not; none: anybody may */
+  mount(app: FastifyInstance, mayRead?: onRequestAsyncHookHandler): void
   /** Forgets what it holds of the process. */
   close(): void
 }
@@ -24,13 +27,14 @@ export function createFigures(perServer: number): Figures {
   const metrics = prometheusMetrics({ client, registry, perServer })
   return {
     metrics,
-    mount(app) {
+    registry: { contentType: registry.contentType, metrics: async () => (await metrics.expose()).body },
+    mount(app, mayRead) {
       app.addHook('onResponse', async (request, reply) => {
         // The route and never the path: what strangers ask for is without number, and may hold what is nobody's business.
         const route = request.routeOptions.url ?? 'none'
         requests.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000)
       })
-      app.get('/metrics', async (_request, reply) => {
+      app.get('/metrics', { ...(mayRead && { onRequest: mayRead }) }, async (_request, reply) => {
         const { contentType, body } = await metrics.expose()
         return reply.header('content-type', contentType).header('cache-control', 'no-store').send(body)
       })

@@ -17,7 +17,7 @@ async function fleet(more: Partial<ServerRegistry> = {}) {
     probers: [tcp()],
     policy: { detect: { checkIntervalMs: 50 }, registryRefreshMs: 50 },
   })
-  const app = createHttp({ engine, ...about })
+  const { app } = await createHttp({ engine, ...about })
   return {
     engine,
     app,

@@ -25,7 +25,7 @@ describe('the command line', () => {
   test('without a command it says what there is, and ends with 2', async () => {
     const { code, out, err } = await pintail([])
     expect([code, out]).toEqual([2, ''])
-    for (const command of ['serve', 'check', 'plan', 'config', 'health']) expect(err).toContain(command)
+    for (const command of ['serve', 'check', 'plan', 'config', 'health', 'key']) expect(err).toContain(command)
   })
 
   test('--version prints the version alone', async () => {
@@ -34,12 +34,15 @@ describe('the command line', () => {
     expect(out).toMatch(/^\d+\.\d+\.\d+\S*\n$/)
   })
 
-  test.each(['', 'serve', 'check', 'plan', 'config', 'health'])('--help of "%s" has examples and goes to the output', async (command) => {
-    const { code, out, err } = await pintail([...(command ? [command] : []), '--help'])
-    expect([code, err]).toEqual([0, ''])
-    expect(out).toMatch(/Examples:\n {2}/)
-    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThan(110)
-  })
+  test.each(['', 'serve', 'check', 'plan', 'config', 'health', 'key'])(
+    '--help of "%s" has examples and goes to the output',
+    async (command) => {
+      const { code, out, err } = await pintail([...(command ? [command] : []), '--help'])
+      expect([code, err]).toEqual([0, ''])
+      expect(out).toMatch(/Examples:\n {2}/)
+      expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThan(110)
+    },
+  )
 
   test('an unknown command or option is answered with the one that was meant, and ends with 2', async () => {
     expect(await pintail(['chekc', 'x'])).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean check?') })

@@ -1,6 +1,8 @@
 import { errorText, type MigrationReason } from '@pintail/core'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { roles } from './accounts/roles.ts'
 import type { Terminal } from './io.ts'
+import { keyNamePattern, momentOf } from './settings/accessKinds.ts'
 import { number } from './settings/kinds.ts'
 import { type Resolved, resolveSettings, SettingsError } from './settings/resolve.ts'
 import { flagOf, type SettingName, settingNames, settings } from './settings/settings.ts'
@@ -86,6 +88,7 @@ function build(terminal: Terminal, end: End): Command {
   addConfig(program, terminal)
   addMigrate(program, terminal, end)
   addHealth(program, terminal, end)
+  addKey(program, terminal)
   return program
 }
 
@@ -320,6 +323,38 @@ function addPlan(program: Command, terminal: Terminal, end: End): void {
       ['pintail plan --drain 2 --user 77 --json', 'one user, as JSON'],
     ),
   )
+}
+
+function addKey(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('key')
+    .description('Makes an API key and the line of its account for PINTAIL_API_KEYS; keeps nothing.')
+    .addOption(new Option('--name <name>', 'whose it is, for the log').makeOptionMandatory().argParser(keyName))
+    .addOption(new Option('--role <role>', 'what it may do').makeOptionMandatory().choices(roles))
+    .addOption(new Option('--expires <date>', 'when it ends, as 2027-01-31 or 2027-01-31T12:00:00Z').argParser(keyEnd))
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      example(
+        ['pintail key --name grafana --role viewer', 'may look, and sees no users'],
+        ['pintail key --name ops --role operator --expires 2027-01-31', 'may move users'],
+      ),
+    )
+    .action(async () => {
+      const { name, role, expires, json = false } = command.opts()
+      const { printKey } = await import('./key.ts')
+      printKey({ name, role, expires, json }, terminal)
+    })
+}
+
+function keyName(text: string): string {
+  if (keyNamePattern.test(text)) return text
+  throw new InvalidArgumentError('Give up to 64 letters, digits, dots, dashes and underscores.')
+}
+
+function keyEnd(text: string): string {
+  if (momentOf(text) > Date.now()) return text
+  throw new InvalidArgumentError('Give a day that is to come, such as 2027-01-31.')
 }
 
 function addHealth(program: Command, terminal: Terminal, end: End): void {

@@ -1,8 +1,12 @@
+import { jsonlLog } from '@pintail/adapters/jsonl'
 import { type Logger as CoreLogger, createPintail, errorText, isPintailError, type Pintail } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { type Accounts, createAccounts } from './accounts/accounts.ts'
+import { Audit } from './accounts/audit.ts'
+import { prefix } from './api.ts'
 import { tellDecisions } from './decisions.ts'
-import { createFigures } from './figures.ts'
+import { createFigures, type Figures } from './figures.ts'
 import { createHttp, listenRemedy } from './http.ts'
 import type { Terminal } from './io.ts'
 import { openLedger } from './ledger.ts'
@@ -11,9 +15,10 @@ import { createLogger } from './log.ts'
 import { connectVpnDuck } from './parts.ts'
 import { proberFor } from './probers.ts'
 import { tellingRegistry } from './registry.ts'
+import { guardsMetrics } from './settings/access.ts'
 import { paceOf, seconds } from './settings/policy.ts'
 import type { Resolved } from './settings/resolve.ts'
-import { settingsData } from './settings/show.ts'
+import { settingsData, showValue } from './settings/show.ts'
 import { type Ending, endings } from './signals.ts'
 import { openState, type State } from './store.ts'
 import { usesColor } from './terminal.ts'
@@ -40,12 +45,14 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     probers: [proberFor(values)],
     policy: resolved.policy,
     ...(figures && { metrics: figures.metrics }),
+    vantage: { name: values.vantage },
+    ...(values.pseudonymKey !== '' && { pseudonymKey: values.pseudonymKey }),
   })
   // A state that remembers is asked what was under way; one that has just begun knows of no earlier run.
   const isOurs = values.resume && (state.kind === 'memory' || state.isNew) && resolved.view.policy.mode['server-down'] === 'auto'
   using _decisions = tellDecisions(engine, logger)
   using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
-  const app = values.http ? createHttp({ engine, logger, mode: values.mode, version: version(), figures }) : null
+  const app = values.http ? await openHttp({ engine, values, logger, figures }) : null
   try {
     // The port first: a service that cannot be looked at should not begin to act.
     if (app && !(await listens(app, resolved, logger))) return 1
@@ -57,6 +64,47 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     await app?.close()
     await duck.close()
     figures?.close()
+  }
+}
+
+interface Serving {
+  readonly engine: Pintail
+  readonly values: Resolved['values']
+  readonly logger: Logger
+  readonly figures: Figures | null
+}
+
+/** The app as the settings want it, with its audit trail. It listens to nobody yet. */
+async function openHttp({ engine, values, logger, figures }: Serving): Promise<FastifyInstance> {
+  const accounts = createAccounts(values, logger)
+  const sink = values.audit === 'off' ? null : jsonlLog(values.audit)
+  const guardMetrics = guardsMetrics(values)
+  const about = { mode: values.mode, version: version(), docs: values.docs, guardMetrics }
+  const { app } = await createHttp({ engine, logger, figures, accounts, audit: new Audit({ logger, sink }), ...about })
+  app.addHook('onClose', async () => sink?.close())
+  tellAccess(values, accounts.mode, logger)
+  if (figures && guardMetrics) logger.info({}, '/metrics asks for an account: see PINTAIL_PROMETHEUS_ACCESS')
+  return app
+}
+
+/** Who may come in, in plain words: nothing is open by accident. */
+function tellAccess({ apiKeys, jwtSecret, jwtJwks }: Resolved['values'], mode: Accounts['mode'], logger: Logger): void {
+  if (mode === 'closed')
+    logger.info(
+      {},
+      '/api is closed. To open it for those with an account: PINTAIL_API_KEYS (pintail key makes one), PINTAIL_JWT_SECRET or PINTAIL_JWT_JWKS',
+    )
+  else if (mode === 'open') logger.warn({}, '/api is open: every program on this machine may move users (PINTAIL_API=open)')
+  else {
+    const by = [
+      apiKeys.length > 0 && `${apiKeys.length} API keys`,
+      jwtSecret && 'tokens by HS256',
+      jwtJwks && `tokens by the keys of ${showValue('jwtJwks', jwtJwks)}`,
+    ]
+    logger.info(
+      { keys: apiKeys.map(({ name, role }) => `${name} (${role})`) },
+      `/api is open for those with an account: ${by.filter(Boolean).join(', ')}`,
+    )
   }
 }
 
@@ -85,6 +133,8 @@ async function listens(app: FastifyInstance, { values }: Resolved, logger: Logge
   try {
     const address = await app.listen({ host, port })
     logger.info({ address }, `health is at ${address}/health`)
+    const page = `${prefix}/dashboard`
+    if (app.hasRoute({ method: 'GET', url: page })) logger.info({ address }, `the dashboard is at ${address}${page}`)
     return true
   } catch (error) {
     const remedy = listenRemedy(error, port)
@@ -132,8 +182,8 @@ const modeWords = {
     'mode auto: when a server is confirmed to be down, its status becomes inactive and its users are moved to other servers, without ' +
     'asking anybody; when it is back, its status becomes active again. To only watch and tell, set PINTAIL_MODE=observe',
   suggest:
-    'mode suggest: when a server is confirmed to be down, the moves are planned and wait for an approval. Nothing can approve them ' +
-    'from outside yet (that comes with the HTTP API), so nobody is moved',
+    'mode suggest: when a server is confirmed to be down, the moves are planned and wait for an approval over /api ' +
+    '(POST /api/evacuations/:id/approve), for which an account is needed; until then nobody is moved',
   observe:
     'mode observe: dead servers are told in this log, with what would be done; nobody is moved and no status is changed. To act, set ' +
     'PINTAIL_MODE=auto',

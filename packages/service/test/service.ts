@@ -20,10 +20,10 @@ export class Service implements AsyncDisposable {
   #rest = ''
   #output = ''
 
-  /** @param env nothing of the environment of the test is handed on but the PATH */
+  /** @param env nothing of the environment of the test is handed on but the PATH, and where Node keeps what it has compiled */
   constructor(argv: readonly string[], env: Readonly<Record<string, string>>) {
     this.#child = spawn(process.execPath, ['--conditions=@pintail/source', cli, ...argv], {
-      env: { PATH: process.env.PATH ?? '', ...env },
+      env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#ended = once(this.#child, 'close')

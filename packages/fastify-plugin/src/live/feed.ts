@@ -44,7 +44,7 @@ export class Feed {
 
   /** @throws whatever the store throws */
   async open(): Promise<void> {
-    this.#isLeading = this.#engine.status().state === 'leading'
+    this.#isLeading = this.#engine.health().state === 'leading'
     const { signal } = this.#closed
     // From here on nothing is missed: what is told meanwhile is in the journal, and `newest` says how far.
     let isOpen = false

@@ -63,6 +63,44 @@ test('a thousand clients get the very same memory: an event is written once, and
   expect(new Set(clients.map(({ pieces }) => pieces[0]?.toString())).size).toBe(1)
 })
 
+test('a batch goes out in turns of the event loop, to fifty clients each, and none of them misses or doubles one', async () => {
+  const { fleet, hub } = await world()
+  const clients = Array.from({ length: 220 }, () => new Taker())
+  await Promise.all(clients.map((client) => hub.add(client, null)))
+  const first = fleet.pintail.health().lastSeq
+  const had = () => clients.map(({ pieces }) => pieces.length)
+  const inOneTurn: number[] = []
+  let isOver = false
+  const look = (before: readonly number[]): void => {
+    const now = had()
+    const count = now.filter((pieces, index) => pieces > (before[index] ?? 0)).length
+    if (count > 0) inOneTurn.push(count)
+    if (!isOver) setImmediate(look, now)
+  }
+  setImmediate(look, had())
+  let late: Taker | null = null
+  for (let index = 0; index < 30; index++) {
+    await fleet.pintail.pause('all', { reason: `pause ${index}` })
+    await new Promise((resolve) => setImmediate(resolve))
+    if (index !== 15) continue
+    // Whoever comes in the middle of it gets the picture, and each event after it once.
+    late = new Taker()
+    await hub.add(late, null)
+  }
+  const last = fleet.pintail.health().lastSeq
+  await until(() => [...clients, late].every((client) => client?.messages.at(-1)?.seq === last), 'all events')
+  isOver = true
+  for (const { messages } of clients)
+    expect(messages.slice(1).map(({ seq }) => seq)).toEqual(Array.from({ length: last - first }, (_, index) => first + 1 + index))
+  const [picture, ...after] = late?.messages ?? []
+  expect(after.map(({ seq }) => seq)).toEqual(
+    Array.from({ length: last - (picture?.seq ?? 0) }, (_, index) => (picture?.seq ?? 0) + 1 + index),
+  )
+  // But for what went out at once when somebody came.
+  expect(inOneTurn.filter((count) => count > 100).length).toBeLessThanOrEqual(2)
+  expect(inOneTurn.length).toBeGreaterThan(5)
+})
+
 test('the listener in the engine does nothing but note: whoever is told, no event is written in the turn of the engine', async () => {
   const { fleet, hub } = await world({ flushMs: 50 })
   const client = new Taker()

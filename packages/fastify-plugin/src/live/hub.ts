@@ -47,8 +47,12 @@ const snapshotAgeMs = 1000
 /** Readings of the journal at once, for clients that are further behind than what is in memory. */
 const replaysAtOnce = 8
 const replayPage = 500
+/** Clients that get a batch in one turn of the event loop, so that the engine has its turns between them. */
+const clientsPerTurn = 50
 /** What is left at the close of the app for a last word. */
 const closingGraceMs = 100
+/** What a client whose right is over has not taken by then it does not get. */
+const expiringGraceMs = 1000
 
 class Client {
   readonly sink: Sink
@@ -79,6 +83,9 @@ export class Hub {
   #opening: Promise<void> | null = null
   #pending: Frame[] = []
   #flush: NodeJS.Timeout | null = null
+  /** The batch that is going out, and to whom it has still to go. */
+  #going: { readonly batch: Batch; readonly clients: Client[] } | null = null
+  #turn: NodeJS.Immediate | null = null
   #beat: NodeJS.Timeout | null = null
   #snapshot: { readonly at: number; readonly seq: number; readonly frame: Frame } | null = null
   #replays = 0
@@ -156,6 +163,12 @@ export class Hub {
     if (this.#clients.delete(sink)) this.settle()
   }
 
+  /** The right to this stream is over. */
+  expire(sink: Sink): void {
+    const client = this.#clients.get(sink)
+    if (client) this.#cut(client, 'expired', expiringGraceMs)
+  }
+
   /** Ends all streams, for good. */
   close(): void {
     this.#isClosed = true
@@ -170,8 +183,10 @@ export class Hub {
     this.#feed = null
     this.#opening = null
     this.#pending = []
+    this.#going = null
     this.#snapshot = null
     if (this.#flush) clearTimeout(this.#flush)
+    if (this.#turn) clearImmediate(this.#turn)
     if (this.#beat) clearInterval(this.#beat)
     this.#flush = null
     this.#beat = null
@@ -181,16 +196,47 @@ export class Hub {
 
   #tell(frames: readonly Frame[]): void {
     for (const frame of frames) this.#pending.push(frame)
-    this.#flush ??= setTimeout(() => this.#flushNow(), this.#limits.flushMs).unref()
+    // What comes while a batch goes out is the next one.
+    if (!this.#going) this.#flush ??= setTimeout(() => this.#flushInTurns(), this.#limits.flushMs).unref()
   }
 
+  #flushInTurns(): void {
+    this.#flush = null
+    if (!this.#take()) return
+    const goOn = (): void => {
+      this.#turn = null
+      this.#sendSome(clientsPerTurn)
+      if (this.#going) this.#turn = setImmediate(goOn)
+      else if (this.#pending.length > 0) this.#tell([])
+    }
+    goOn()
+  }
+
+  /** Everything to everybody who is live, now: so that whoever becomes live next has nothing to get twice. */
   #flushNow(): void {
     if (this.#flush) clearTimeout(this.#flush)
+    if (this.#turn) clearImmediate(this.#turn)
     this.#flush = null
-    if (this.#pending.length === 0) return
-    const batch = new Batch(this.#pending)
+    this.#turn = null
+    this.#sendSome(Number.POSITIVE_INFINITY)
+    if (this.#take()) this.#sendSome(Number.POSITIVE_INFINITY)
+  }
+
+  /** Makes a batch of what waits; false: nothing does. */
+  #take(): boolean {
+    if (this.#pending.length === 0) return false
+    this.#going = { batch: new Batch(this.#pending), clients: [...this.#clients.values()].filter(({ isLive }) => isLive) }
     this.#pending = []
-    for (const client of [...this.#clients.values()]) if (client.isLive) this.#send(client, batch)
+    return true
+  }
+
+  #sendSome(most: number): void {
+    const going = this.#going
+    if (!going) return
+    const { batch, clients } = going
+    for (const client of clients.splice(0, most)) if (!client.gone.signal.aborted) this.#send(client, batch)
+    // Somebody who is cut off may have been the last one: then nothing is followed any more.
+    if (clients.length === 0 && this.#going === going) this.#going = null
   }
 
   #send(client: Client, whole: Batch): void {
@@ -274,6 +320,7 @@ export class Hub {
   /** The journal does not reach back to where we were. */
   #resetAll(): void {
     this.#pending = []
+    this.#going = null
     this.#snapshot = null
     for (const client of [...this.#clients.values()]) if (client.isLive) this.#reset(client, 'cursor_too_old', client.cursor)
   }

@@ -2,12 +2,13 @@ import { randomInt } from 'node:crypto'
 import type { Pintail } from '@pintail/core'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { z } from 'zod'
+import type { OnStream } from '../options.ts'
 import type { Permits } from '../privacy.ts'
 import type { Endpoint } from '../routes/endpoint.ts'
 import { problemOfError, RequestProblem, sendProblem } from '../routes/problem.ts'
 import { lookedAt } from '../routes/standby.ts'
 import { refuseInvalid } from '../routes/validation.ts'
-import { Hub } from './hub.ts'
+import { Hub, type Sink } from './hub.ts'
 import { SseSink } from './sse.ts'
 import { type WebSocketLike, WebSocketSink } from './websocket.ts'
 
@@ -46,6 +47,7 @@ export function liveRoutes(
   engine: Pintail,
   { mask, mayReveal }: Permits,
   mountOne: (endpoint: Endpoint, own: Partial<RouteOptions>) => void,
+  onStream: OnStream = () => undefined,
 ): void {
   const hub = new Hub(engine, mask, (text) => scope.log.warn({}, `pintail: ${text}`))
   scope.addHook('preClose', async () => hub.close())
@@ -56,8 +58,10 @@ export function liveRoutes(
       try {
         const after = cursorOf(request)
         await admit(hub, engine, after)
-        const sink = new SseSink(!mayReveal(request), randomInt(1000, 4000), () => hub.remove(sink))
+        const begun: Begun = { held: undefined }
+        const sink = new SseSink(!mayReveal(request), randomInt(1000, 4000), () => over(begun, hub, sink))
         void hub.add(sink, after)
+        hold(begun, onStream, request, hub, sink)
         return reply
           .header('content-type', 'text/event-stream; charset=utf-8')
           .header('cache-control', 'no-store, no-transform')
@@ -69,7 +73,25 @@ export function liveRoutes(
       }
     },
   })
-  mountWebSocket(scope, hub, engine, mayReveal, mountOne)
+  mountWebSocket(scope, hub, engine, mayReveal, mountOne, onStream)
+}
+
+/** What the host holds of a stream while it lasts; null: it is over. */
+interface Begun {
+  held: Disposable | undefined | null
+}
+
+function hold(begun: Begun, onStream: OnStream, request: FastifyRequest, hub: Hub, sink: Sink): void {
+  const held = onStream(request, () => hub.expire(sink))
+  // It may have been ended already.
+  if (begun.held === null) held?.[Symbol.dispose]()
+  else begun.held = held
+}
+
+function over(begun: Begun, hub: Hub, sink: Sink): void {
+  hub.remove(sink)
+  begun.held?.[Symbol.dispose]()
+  begun.held = null
 }
 
 /** The host's @fastify/websocket takes all upgrades of its server, so that it is the host's to register, and not ours. */
@@ -79,6 +101,7 @@ function mountWebSocket(
   engine: Pintail,
   mayReveal: Permits['mayReveal'],
   mountOne: (endpoint: Endpoint, own: Partial<RouteOptions>) => void,
+  onStream: OnStream,
 ): void {
   const isThere = scope.hasPlugin('@fastify/websocket')
   const handler = async (_request: FastifyRequest, reply: FastifyReply) =>
@@ -96,9 +119,13 @@ function mountWebSocket(
       refuseInvalid(request)
       const after = cursorOf(request)
       // Listeners first: what comes before the hub is ready must not be lost.
-      const sink = new WebSocketSink(socket, request.raw.socket, !mayReveal(request), () => hub.remove(sink))
+      const begun: Begun = { held: undefined }
+      const sink = new WebSocketSink(socket, request.raw.socket, !mayReveal(request), () => over(begun, hub, sink))
       await admit(hub, engine, after)
-      if (socket.readyState === 1) await hub.add(sink, after)
+      if (socket.readyState !== 1) return
+      const added = hub.add(sink, after)
+      hold(begun, onStream, request, hub, sink)
+      await added
     } catch (error) {
       const { code } = problemOfError(error)
       socket.close(code === 'invalid_request' ? 1008 : 1013, code)

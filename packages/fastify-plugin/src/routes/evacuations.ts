@@ -1,10 +1,11 @@
-import type { Evacuation, Pintail } from '@pintail/core'
+import type { Evacuation, EvacuationStatus, Pintail } from '@pintail/core'
 import { evacuationToWire } from '@pintail/core/wire'
 import { z } from 'zod'
 import { type Answer, endpoint } from './endpoint.ts'
+import { idsOf } from './ids.ts'
 import { turnsOf } from './migrations.ts'
 import { checkMatch, tagOfEvacuation } from './precondition.ts'
-import { evacuation, evacuationPage, evacuationStatusList, idParams, paging } from './schemas.ts'
+import { evacuation, evacuationPage, evacuationStatusList, idParams, openQuery, paging, reason, refList, refQuery } from './schemas.ts'
 
 /** Users named in each list of one evacuation, and of one of many. */
 const named = { alone: 1000, listed: 20 }
@@ -26,14 +27,30 @@ export const evacuationEndpoints = [
     operation: 'listEvacuations',
     summary: 'Evacuations, newest first',
     tag: 'evacuations',
-    query: z.strictObject({ status: evacuationStatusList.optional(), ...paging }),
+    query: z.strictObject({
+      status: evacuationStatusList.optional(),
+      open: openQuery.optional(),
+      server_id: refQuery.optional().meta({ description: 'One of the sources, or the only target' }),
+      reason: reason.optional(),
+      incident_id: refQuery.optional(),
+      ids: refList.optional(),
+      ...paging,
+    }),
     success: { status: 200, schema: evacuationPage },
     namesUsers: true,
-    async handle({ engine, query: { status, limit, offset } }) {
-      const words = status?.split(',')
-      const matching = (await engine.evacuations.list()).filter((one) => !words || words.includes(one.status))
-      const evacuations = matching.slice(offset, offset + limit).map((one) => evacuationToWire(one, named.listed))
-      return { body: { evacuations, total: matching.length, limit, offset } }
+    async handle({ engine, query }) {
+      const { status, open, server_id: serverId, reason: why, incident_id: incidentId, ids, limit, offset } = query
+      const { evacuations, ...page } = await engine.evacuations.page({
+        limit,
+        offset,
+        ...(status !== undefined && { status: status.split(',') as EvacuationStatus[] }),
+        ...(open !== undefined && { open }),
+        ...(serverId !== undefined && { serverId }),
+        ...(why && { reason: why }),
+        ...(incidentId !== undefined && { incidentId }),
+        ...(ids !== undefined && { ids: idsOf(ids, 'query.ids') }),
+      })
+      return { body: { evacuations: evacuations.map((one) => evacuationToWire(one, named.listed)), ...page } }
     },
   }),
   endpoint({

@@ -2,7 +2,7 @@ import type { PauseTarget, Pintail } from '@pintail/core'
 import { planToWire, statusToWire, toSnake } from '@pintail/core/wire'
 import { z } from 'zod'
 import { endpoint } from './endpoint.ts'
-import { RequestProblem } from './problem.ts'
+import { idsOf } from './ids.ts'
 import { decision, idParams, pauseScope, pauses, plan, reason, refList, refQuery, stats, status } from './schemas.ts'
 import { lookedAt } from './standby.ts'
 
@@ -13,17 +13,6 @@ function targetOf(scope: z.output<typeof pauseScope> = 'all'): PauseTarget {
 }
 
 const pausesOf = (engine: Pintail) => ({ pauses: engine.status().pauses.map((one) => toSnake(one)) })
-
-/** `a,b`: no id of a caller is empty. */
-function idsOf(list: string, path: string): readonly string[] {
-  const ids = list.split(',')
-  if (ids.length <= 200 && ids.every((one) => one !== '')) return ids
-  throw new RequestProblem('invalid_request', {
-    detail: 'A list of ids is not understood.',
-    remedy: 'Give 1 to 200 ids, separated by commas.',
-    errors: [{ path, message: 'must be 1 to 200 ids, separated by commas' }],
-  })
-}
 
 export const fleetEndpoints = [
   endpoint({

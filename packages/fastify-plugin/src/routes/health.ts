@@ -1,4 +1,4 @@
-import type { FleetStatus, Pintail, Policy } from '@pintail/core'
+import type { EngineHealth, FleetStatus, Pintail, Policy } from '@pintail/core'
 
 /** Why the health is red. Words only: the route answers everybody, and an error's text may hold an address. */
 export type HealthReason = 'start_failed' | 'not_started' | 'stopping' | 'stopped' | 'no_checks' | 'store_trouble'
@@ -26,7 +26,7 @@ const stateReasons: Readonly<Record<FleetStatus['state'], HealthReason | null>> 
  * @internal
  */
 export function healthOf(engine: Pintail, failure: unknown): Health {
-  const status = engine.status()
+  const status = engine.health()
   const reasons: HealthReason[] = []
   const byState = stateReasons[status.state]
   // An engine that leads has been started after all.
@@ -48,8 +48,8 @@ export function healthOf(engine: Pintail, failure: unknown): Health {
 const leastPatienceMs = 15_000
 
 /** True when three rounds of checks have gone by without one answer from the prober. */
-function isBlind({ at, lastCheckAt, leader, servers, registry }: FleetStatus, { startupDelayMs, detect }: Policy): boolean {
-  if (servers.length === 0 && registry.listedAt !== null) return false
+function isBlind({ at, lastCheckAt, leader, serverCount, registry }: EngineHealth, { startupDelayMs, detect }: Policy): boolean {
+  if (serverCount === 0 && registry.listedAt !== null) return false
   const patienceMs = Math.max(leastPatienceMs, 3 * detect.checkIntervalMs + detect.pingCount * detect.pingTimeoutMs)
   const from = Math.max(lastCheckAt ?? 0, (leader?.since ?? at) + startupDelayMs)
   return at - from > patienceMs

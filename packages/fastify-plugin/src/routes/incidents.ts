@@ -1,7 +1,9 @@
+import type { IncidentStatus } from '@pintail/core'
 import { toSnake } from '@pintail/core/wire'
 import { z } from 'zod'
 import { endpoint } from './endpoint.ts'
-import { idParams, incident, incidentPage, incidentStatusList, paging, refQuery } from './schemas.ts'
+import { idsOf } from './ids.ts'
+import { idParams, incident, incidentPage, incidentStatusList, openQuery, paging, refList, refQuery } from './schemas.ts'
 
 export const incidentEndpoints = [
   endpoint({
@@ -11,15 +13,24 @@ export const incidentEndpoints = [
     operation: 'listIncidents',
     summary: 'Incidents, newest first',
     tag: 'incidents',
-    query: z.strictObject({ status: incidentStatusList.optional(), server_id: refQuery.optional(), ...paging }),
+    query: z.strictObject({
+      status: incidentStatusList.optional(),
+      open: openQuery.optional(),
+      server_id: refQuery.optional(),
+      ids: refList.optional(),
+      ...paging,
+    }),
     success: { status: 200, schema: incidentPage },
-    async handle({ engine, query: { status, server_id: server, limit, offset } }) {
-      const words = status?.split(',')
-      const matching = (await engine.incidents.list()).filter(
-        (one) => (!words || words.includes(one.status)) && (server === undefined || one.serverId === server),
-      )
-      const incidents = matching.slice(offset, offset + limit).map((one) => toSnake(one))
-      return { body: { incidents, total: matching.length, limit, offset } }
+    async handle({ engine, query: { status, open, server_id: serverId, ids, limit, offset } }) {
+      const { incidents, ...page } = await engine.incidents.page({
+        limit,
+        offset,
+        ...(status !== undefined && { status: status.split(',') as IncidentStatus[] }),
+        ...(open !== undefined && { open }),
+        ...(serverId !== undefined && { serverId }),
+        ...(ids !== undefined && { ids: idsOf(ids, 'query.ids') }),
+      })
+      return { body: { incidents: incidents.map((one) => toSnake(one)), ...page } }
     },
   }),
   endpoint({

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { PintailAction } from '../actions.ts'
 import type { Life } from '../lifecycle.ts'
 import { liveRoutes } from '../live/routes.ts'
-import type { Authorize, MetricsRegistry } from '../options.ts'
+import type { Authorize, MetricsRegistry, OnStream } from '../options.ts'
 import { type Mask, masking, type Permits } from '../privacy.ts'
 import { onError, parseJsonOnly } from './bodies.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
@@ -28,13 +28,14 @@ export interface Mounting {
   readonly life: Life
   readonly authorize: Authorize | undefined
   readonly metricsRegistry: MetricsRegistry | undefined
+  readonly onStream: OnStream | undefined
   /** Begins the names of operations, so that two engines in one app have different ones. */
   readonly name: string
 }
 
 /** Mounts the routes in a scope of their own: nothing that is set here reaches the host. */
 export function mount(scope: FastifyInstance, mounting: Mounting): void {
-  const { engine, life, authorize, metricsRegistry, name } = mounting
+  const { engine, life, authorize, metricsRegistry, onStream, name } = mounting
   scope.setValidatorCompiler(validatorFor as never)
   scope.setSerializerCompiler(() => JSON.stringify)
   scope.get('/health', { exposeHeadRoute: true, config: swaggered(healthEndpoint, name) }, async (_request, reply) => {
@@ -61,7 +62,7 @@ export function mount(scope: FastifyInstance, mounting: Mounting): void {
       schema: routeSchema(endpoint),
       // Who may not do this is told so before he is told what is wrong with his request.
       attachValidation: true,
-      config: { ...swaggered(endpoint, name), rateLimit: rateOf(endpoint) },
+      config: { ...swaggered(endpoint, name), rateLimit: rateOf(endpoint), pintailAction: action },
       preHandler: asking(authorize, action, endpoint.namesUsers ? revealed : null),
       errorHandler: onError,
       handler: (request, reply) => answer(request, reply, endpoint, engine, permits, idempotency),
@@ -69,7 +70,7 @@ export function mount(scope: FastifyInstance, mounting: Mounting): void {
     } as RouteOptions)
   }
   for (const endpoint of allEndpoints(life, metricsRegistry)) mountOne(endpoint)
-  liveRoutes(scope, engine, permits, mountOne)
+  liveRoutes(scope, engine, permits, mountOne, onStream)
 }
 
 const healthEndpoint: Endpoint = {

@@ -2,6 +2,7 @@ import type { Migration, MigrationReason, MigrationStatus, Pintail } from '@pint
 import { migrationToWire } from '@pintail/core/wire'
 import { z } from 'zod'
 import { type Answer, endpoint } from './endpoint.ts'
+import { idsOf } from './ids.ts'
 import { checkMatch, Turns, tagOfMigration } from './precondition.ts'
 import { RequestProblem } from './problem.ts'
 import {
@@ -11,9 +12,11 @@ import {
   migration,
   migrationPage,
   notes,
+  openQuery,
   paging,
   reason,
   ref,
+  refList,
   refQuery,
   statusList,
 } from './schemas.ts'
@@ -32,28 +35,45 @@ function answerOf(one: Migration, status = 200, headers: Answer['headers'] = {})
   return { status, body: migrationToWire(one), tag: tagOfMigration(one), headers }
 }
 
-const filters = { status: statusList.optional(), reason: reason.optional(), ...paging }
-type Filters = { status?: string | undefined; reason?: MigrationReason | undefined; limit: number; offset: number }
+const filters = {
+  status: statusList.optional(),
+  open: openQuery.optional(),
+  reason: reason.optional(),
+  evacuation_id: refQuery.optional(),
+  ids: refList.optional(),
+  ...paging,
+}
+type Filters = {
+  status?: string | undefined
+  open?: boolean | undefined
+  reason?: MigrationReason | undefined
+  evacuation_id?: string | undefined
+  ids?: string | undefined
+  limit: number
+  offset: number
+}
 
-async function listed(engine: Pintail, { status, reason: why, limit, offset }: Filters, serverId?: string): Promise<Answer> {
+async function listed(engine: Pintail, query: Filters, serverId?: string): Promise<Answer> {
+  const { status, open, reason: why, evacuation_id: evacuationId, ids, limit, offset } = query
   const states = words<MigrationStatus>(status)
   const page = await engine.migrations.list({
     limit,
     offset,
     ...(states && { status: states }),
+    ...(open !== undefined && { open }),
+    ...(evacuationId !== undefined && { evacuationId }),
+    ...(ids !== undefined && { ids: idsOf(ids, 'query.ids') }),
     ...(why && { reason: why }),
     ...(serverId !== undefined && { serverId }),
   })
   return { body: { ...page, migrations: page.migrations.map(migrationToWire) } }
 }
 
-const open = ['suggested', 'approved', 'scheduled', 'preparing', 'transferring', 'completing'] as const
-
 /** All open ones that leave this server, newest first. */
 async function openOf(engine: Pintail, serverId: string): Promise<readonly Migration[]> {
   const all: Migration[] = []
   for (let offset = 0; ; offset += 200) {
-    const { migrations, total } = await engine.migrations.list({ serverId, status: open, limit: 200, offset })
+    const { migrations, total } = await engine.migrations.list({ serverId, open: true, limit: 200, offset })
     all.push(...migrations.filter(({ fromServerId }) => fromServerId === serverId))
     if (offset + 200 >= total) return all
   }

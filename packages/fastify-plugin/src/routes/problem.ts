@@ -70,15 +70,15 @@ const kinds: Readonly<Record<ProblemCode, Kind>> = {
 export type ProblemText = Pick<WireProblem, 'detail' | 'remedy' | 'errors' | 'differences'>
 
 /** The body of problem details (RFC 9457). */
-function problemOf(code: ProblemCode, text: ProblemText): WireProblem {
+function problemOf(code: ProblemCode, text: ProblemText, requestId: string): WireProblem {
   const [status, title] = kinds[code]
   const { detail, ...more } = text
-  return { type: `urn:pintail:problem:${code}`, title, status, detail, code, ...more }
+  return { type: `urn:pintail:problem:${code}`, title, status, detail, code, ...more, request_id: requestId }
 }
 
 /** Answers with problem details. As a string, so that no serializer or hook of the host rewrites it. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, text: ProblemText): FastifyReply {
-  const problem = problemOf(code, text)
+  const problem = problemOf(code, text, String(reply.request.id))
   if (problem.status === 503) reply.header('retry-after', '5')
   return reply
     .code(problem.status)

@@ -146,6 +146,7 @@ test('a problem is RFC 9457: type, title, status, detail, with the code and a re
     detail: expect.any(String),
     code: 'authorize_missing',
     remedy: expect.stringContaining('authorize'),
+    request_id: expect.any(String),
   })
 })
 

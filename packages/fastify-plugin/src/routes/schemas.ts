@@ -3,6 +3,7 @@ import type {
   WireDecision,
   WireEvacuation,
   WireEvacuationPage,
+  WireHealth,
   WireIncident,
   WireIncidentPage,
   WireMigration,
@@ -11,6 +12,7 @@ import type {
   WireProblem,
   WireServer,
   WireServerPage,
+  WireServices,
   WireStats,
   WireStatus,
 } from '@pintail/core/wire'
@@ -393,7 +395,10 @@ export const policyView = z.strictObject({
 export const cordoned = z.strictObject({ server_id: id, cordoned: z.boolean() })
 
 const part = z.strictObject({ status: z.enum(['ok', 'failing', 'unknown']), since: time.nullable(), note: text })
-export const services = z.strictObject({ status: z.enum(['ok', 'failing']), services: z.record(z.string(), part) })
+export const services = z.strictObject({
+  status: z.enum(['ok', 'failing']),
+  services: z.record(z.string(), part),
+}) satisfies z.ZodType<WireServices>
 export type Services = z.infer<typeof services>
 
 export const health = z.strictObject({
@@ -402,7 +407,7 @@ export const health = z.strictObject({
   reasons: z.array(z.enum(['start_failed', 'not_started', 'stopping', 'stopped', 'no_checks', 'store_trouble'])),
   last_check_at: time.nullable(),
   last_check_age_seconds: z.number().nullable(),
-})
+}) satisfies z.ZodType<WireHealth>
 
 export const problem = z.strictObject({
   type: text.meta({ description: 'Stable: urn:pintail:problem:… with the code at its end' }),
@@ -413,6 +418,7 @@ export const problem = z.strictObject({
   remedy: text.exactOptional(),
   errors: z.array(z.strictObject({ path: text, message: text, remedy: text.exactOptional() })).exactOptional(),
   differences: z.array(text).exactOptional(),
+  request_id: text.exactOptional().meta({ description: 'By which the log of the server knows the request' }),
 }) satisfies z.ZodType<WireProblem>
 
 // ----------------------------------------------------------------------------------------------------------- requests
@@ -430,6 +436,7 @@ export const verdictList = listOf(verdicts)
 export const serverStatusList = listOf(serverStatuses)
 export const refList = z.string().min(1).max(8000).meta({ description: 'Ids, separated by commas' })
 export const refQuery = refText
+export const openQuery = z.boolean().meta({ description: 'True: what is not over. False: what is' })
 export const paging = {
   limit: z.int().min(1).max(200).default(50),
   offset: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),

@@ -1,4 +1,4 @@
-import type { FleetStatus } from '@pintail/core'
+import type { EngineHealth } from '@pintail/core'
 import type { Life } from '../lifecycle.ts'
 import type { MetricsRegistry } from '../options.ts'
 import { endpoint } from './endpoint.ts'
@@ -13,14 +13,14 @@ const part = (status: Part['status'], note: string, since: number | null = null)
   since: since === null ? null : new Date(since).toISOString(),
 })
 
-function registryOf({ registry: { listedAt, stale, skippedRows }, state }: FleetStatus): Part {
+function registryOf({ registry: { listedAt, stale, skippedRows }, state }: EngineHealth): Part {
   if (state === 'standby') return part('unknown', 'the engine that leads reads it')
   if (listedAt === null) return part('unknown', 'not read yet')
   if (stale) return part('failing', 'the server list is out of date', listedAt)
   return part('ok', skippedRows === 0 ? 'all rows are understood' : `${skippedRows} rows were skipped`, listedAt)
 }
 
-function vantagesOf({ vantages }: FleetStatus): Part {
+function vantagesOf({ vantages }: EngineHealth): Part {
   const unwell = vantages.filter(({ healthy }) => !healthy)
   if (vantages.length === 0) return part('unknown', 'nothing was probed yet')
   if (unwell.length === 0) return part('ok', `${vantages.length} of ${vantages.length} count`)
@@ -29,7 +29,7 @@ function vantagesOf({ vantages }: FleetStatus): Part {
 }
 
 /** The health of each part that the engine leans on. Words and counts alone: an error's text may hold an address. */
-function servicesOf(status: FleetStatus, health: ReturnType<typeof healthOf>): Services {
+function servicesOf(status: EngineHealth, health: ReturnType<typeof healthOf>): Services {
   const { leader, storeTrouble, lastCheckAt, state } = status
   const isBlind = health.reasons.includes('no_checks')
   const parts = {
@@ -52,7 +52,7 @@ export const serviceEndpoints = (life: Life, registry: MetricsRegistry | undefin
     summary: 'The health of each part',
     tag: 'health',
     success: { status: 200, schema: services },
-    handle: ({ engine }) => ({ body: servicesOf(engine.status(), healthOf(engine, life.failure())) }),
+    handle: ({ engine }) => ({ body: servicesOf(engine.health(), healthOf(engine, life.failure())) }),
   }),
   endpoint({
     method: 'GET',

@@ -1,4 +1,5 @@
 import { errorText, type PolicyInput, type PolicyView } from '@pintail/core'
+import { accessClashes } from './access.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { nearest } from './nearest.ts'
 import { at, checkPolicy, type PolicyProblem, policyOf, policyPathOf, type Source, type Sources } from './policy.ts'
@@ -61,6 +62,7 @@ export function resolveSettings({ flags, env }: Given): Resolved {
     ...saidTwice(fileSettings, filePolicy),
     ...withoutPort(values, raws.get('canaries') ?? null),
     ...withoutDatabase(values, raws.get('store') ?? null, raws.get('postgresUrl') ?? null),
+    ...clashes(values, (name) => raws.get(name) ?? null),
   )
   const whole = isObject(filePolicy) ? policyOf(values, sources, filePolicy) : (filePolicy as PolicyInput)
   const checked = checkPolicy(whole)
@@ -157,6 +159,13 @@ function withoutDatabase({ store, postgresUrl }: Settings, given: Raw | null, ur
   if (!given || store !== 'postgres' || postgresUrl !== '' || url) return []
   const right = 'give the address of the database in PINTAIL_POSTGRES_URL'
   return [{ name: given.name, source: given.source, value: 'postgres', is: 'needs a database', right }]
+}
+
+function clashes(values: Settings, rawFor: (name: SettingName) => Raw | null): SettingProblem[] {
+  return accessClashes(values).map(({ setting, is, right }) => {
+    const { name, source } = rawFor(setting) ?? { name: settings[setting].env, source: 'environment' as const }
+    return { name, source, is, right }
+  })
 }
 
 function policyProblems(problems: readonly PolicyProblem[], filePolicy: unknown): SettingProblem[] {

@@ -1,3 +1,5 @@
+import type { ApiKey } from '../accounts/keys.ts'
+import { apiKeys, jwks, plainText, secret } from './accessKinds.ts'
 import {
   choice,
   type HostAndPort,
@@ -168,20 +170,32 @@ export const settings = {
     'default',
     'whose state it is: a file or tables of another environment are refused',
   ),
+  vantage: setting(
+    'PINTAIL_VANTAGE',
+    word({ pattern: /^[\x21-\x7e]{1,80}$/, accepts: 'a name', right: 'give up to 80 letters and digits without a space' }),
+    'local',
+    'where this service probes from: services over one database that have one name are one voice, those in other places need other names',
+  ),
   ledger: setting(
     'PINTAIL_LEDGER',
     path('path of a file, auto or off'),
     'auto',
     'a file that keeps for a day whom the service has moved, so that one that was killed moves nobody twice (VPN Duck v2 tells nobody where a user lives); auto: in $STATE_DIRECTORY, or in ~/.local/state/pintail',
   ),
-  host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health answers on'),
+  pseudonymKey: setting(
+    'PINTAIL_PSEUDONYM_KEY',
+    secret(16, 1000),
+    '',
+    'a secret by which users in old records become pseudonyms, the same one for the same user; none: they are only called forgotten',
+  ),
+  host: setting('PINTAIL_HOST', listenHost(), '127.0.0.1', 'address that /health and /api answer on'),
   port: setting(
     'PINTAIL_PORT',
     number({ unit: 'port', min: 0, max: 65_535, whole: true }),
     5010,
-    'port that /health answers on; 0 takes a free one',
+    'port that /health and /api answer on; 0 takes a free one',
   ),
-  http: setting('PINTAIL_HTTP', toggle(), true, 'whether /health is served at all'),
+  http: setting('PINTAIL_HTTP', toggle(), true, 'whether /health, /api and /metrics are served at all'),
   prometheus: setting('PINTAIL_PROMETHEUS', toggle(), true, 'whether /metrics is served, for Prometheus'),
   prometheusServers: setting(
     'PINTAIL_PROMETHEUS_SERVERS',
@@ -189,6 +203,67 @@ export const settings = {
     0,
     'how many servers at most have figures of their own at /metrics',
   ),
+  prometheusAccess: setting(
+    'PINTAIL_PROMETHEUS_ACCESS',
+    choice(['auto', 'open', 'account']),
+    'auto',
+    'who may read /metrics: anybody (open), or an account with the role viewer; auto: anybody where PINTAIL_HOST is this machine alone or there are no accounts',
+  ),
+  api: setting(
+    'PINTAIL_API',
+    choice(['auto', 'open', 'off']),
+    'auto',
+    'who may use /api: auto: those who have an account, and without any configured it is closed; open: whoever is on this machine may do everything (only where PINTAIL_HOST is loopback); off: nobody',
+  ),
+  apiKeys: setting(
+    'PINTAIL_API_KEYS',
+    apiKeys(),
+    [] as readonly ApiKey[],
+    'accounts of programs, by the hash of their key; pintail key makes a key and its line',
+  ),
+  jwtSecret: setting('PINTAIL_JWT_SECRET', secret(32, 1000), '', 'takes tokens (JWT) that are signed by HS256 with this secret'),
+  jwtJwks: setting('PINTAIL_JWT_JWKS', jwks(), '', 'takes tokens (JWT) of an identity provider: its public keys (RSA, EC, Ed25519)'),
+  jwtIssuer: setting(
+    'PINTAIL_JWT_ISSUER',
+    plainText('the iss of its tokens'),
+    '',
+    'the only issuer whose tokens are taken; needed with PINTAIL_JWT_JWKS',
+  ),
+  jwtAudience: setting(
+    'PINTAIL_JWT_AUDIENCE',
+    word({ pattern: /^\S{1,500}$/, accepts: 'a name or URL', right: 'give a text without a space' }),
+    'pintail',
+    'tokens that are for somebody else (aud) are refused',
+  ),
+  jwtRoleClaim: setting(
+    'PINTAIL_JWT_ROLE_CLAIM',
+    word({
+      pattern: /^\S{1,200}$/,
+      accepts: 'a claim, or a dotted path to one',
+      right: 'give a text without a space, such as realm_access.roles',
+    }),
+    'role',
+    'where a token has its role: viewer, operator or admin, or a list with one of them',
+  ),
+  jwtClockTolerance: setting(
+    'PINTAIL_JWT_CLOCK_TOLERANCE',
+    number({ unit: 'seconds', min: 0, max: 300 }),
+    5,
+    'how far the clock of who signs tokens may be away from this one',
+  ),
+  revocations: setting(
+    'PINTAIL_REVOCATIONS',
+    path('path of a YAML or JSON file'),
+    '',
+    'who is not believed any more: tokens (jti), keys (names) and subjects (tokens issued before a moment); read again when it changes, and while it cannot be read nobody is let in',
+  ),
+  audit: setting(
+    'PINTAIL_AUDIT',
+    path('path of a file, or off'),
+    'off',
+    'a file that gets a line of JSON for each change that was asked for over /api and each refused attempt; the log has them too',
+  ),
+  docs: setting('PINTAIL_DOCS', toggle(), true, 'whether /docs shows the API to anybody, where it is not closed'),
   logLevel: setting(
     'PINTAIL_LOG_LEVEL',
     choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

@@ -59,7 +59,8 @@ export function settingsData({
   return Object.fromEntries(
     settingNames.map((name) => {
       const value: unknown = values[name]
-      const plain = typeof value === 'string' ? showValue(name, value) : value
+      const isShown = typeof value === 'string' || 'isSecret' in settings[name].kind
+      const plain = isShown ? showValue(name, value) : value
       return [settings[name].env, { value: plain, source: sources[name] }]
     }),
   )
