@@ -6,6 +6,7 @@ import { help, parse, type Settings } from './args.ts'
 import { Durable } from './durable.ts'
 import { listen, type Wish } from './keys.ts'
 import type { Outage } from './outages.ts'
+import { type Page, servePage } from './page.ts'
 import { fleetTable, PlainView, resultTable } from './plain.ts'
 import { render, type Scene, Screen } from './screen.ts'
 import { checkLines, runOnce } from './story.ts'
@@ -82,13 +83,19 @@ async function runPlain(settings: Settings): Promise<void> {
     ...fleetTable(books),
   ])
   await app.pintail.start()
+  // One outage is over before anybody has opened a browser.
+  const page = settings.once ? null : await servePage(app.pintail)
+  if (page) lines.block([[pageText(page)]])
   try {
     if (settings.once) await tellOnce(app, lines)
     else await untilEnd(app, (take) => listen(stdin, app.serverIds.length, take))
   } finally {
+    await page?.close()
     await app.stop()
   }
 }
+
+const pageText = ({ url, problem }: Page): string => (url ? `Dashboard: ${url}` : `No dashboard: ${problem}`)
 
 async function tellOnce(app: App, lines: PlainView): Promise<void> {
   const result = await runOnce(app, ending.signal)
@@ -143,6 +150,8 @@ async function runScreen(settings: Settings): Promise<void> {
   process.on('exit', () => screen.leave())
   app.note('ready', 'quiet', `probing by ${app.probing}`)
   await app.pintail.start()
+  const page = await servePage(app.pintail)
+  app.note('page', page.url ? 'strong' : 'quiet', pageText(page))
   screen.enter()
   draw()
   const timer = setInterval(draw, 100)
@@ -158,6 +167,7 @@ async function runScreen(settings: Settings): Promise<void> {
   } finally {
     clearInterval(timer)
     screen.leave()
+    await page.close()
     await app.stop()
   }
   stdout.write(farewell(app.outages.list))

@@ -1,0 +1,3 @@
+import { defineAll } from './elements.ts'
+
+defineAll()
