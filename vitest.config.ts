@@ -10,10 +10,11 @@ export default defineConfig({
     include: ['packages/**/*.test.ts', 'examples/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', 'lab/**'],
     passWithNoTests: true,
-    // Many tests wait for processes, sockets and time-outs: on two cores, one worker alone leaves one of them idle.
-    maxWorkers: '100%',
+    // Many tests wait for processes, sockets and time-outs: on two cores three workers keep both busy.
+    maxWorkers: 3,
     // Generous: a time-out is for what hangs, never a measure of speed.
     testTimeout: 30_000,
+    expect: { poll: { timeout: 10_000 } },
     coverage: {
       provider: 'v8',
       include: ['packages/*/src/**/*.ts'],

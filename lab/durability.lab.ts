@@ -172,51 +172,73 @@ async function pauseLeader(scene: Scene, { fencing, alsoDies, goesOn }: Pause) {
 /** At any time nearly all calls that are under way have not been sent yet. */
 const slowClient = { panel: { users: 400, latencyMs: 40 }, clientDelayMs: 1200 } as const
 
+type Paused = Awaited<ReturnType<typeof pauseLeader>>
+
+/**
+ * What a client does first after a pause, to send or to give up, is its own affair. Where nothing was late, nothing was shown:
+ * such a scene is judged as any other, and played again.
+ */
+async function someAreLate(
+  name: string,
+  pause: Pause,
+  isWanted: (late: Paused['late'][number]) => boolean,
+  seen: (found: Paused, scene: Scene) => void = () => {},
+): Promise<void> {
+  for (let scenes = 1; scenes <= 3; scenes++) {
+    let wanted = 0
+    await within({ name: `${name}_${scenes}`, store: 'postgres', fencing: pause.fencing, ...slowClient }, async (scene) => {
+      const found = await pauseLeader(scene, pause)
+      seen(found, scene)
+      wanted = found.late.filter(isWanted).length
+    })
+    if (wanted > 0) return
+  }
+  expect.fail(`${name}: in three scenes nothing was late`)
+}
+
+const allMovedOnce = ({ effective }: Paused, scene: Scene): void =>
+  expect(effective.filter(({ what }) => what === 'move').length).toBe(scene.setting.users)
+
 test.concurrent(
   'with enforced fencing every late move of a leader that stood still is refused',
   () =>
-    within({ name: 'pause_enforced', store: 'postgres', ...slowClient }, async (scene) => {
-      const { late, effective } = await pauseLeader(scene, {
+    someAreLate(
+      'pause_enforced',
+      {
         fencing: 'enforced',
         // The panel refuses by what it has seen.
-        goesOn: async (_, next) => {
+        goesOn: async (scene, next) => {
           for (;;) {
             const { entries } = await scene.book()
             if (entries.some(({ engine }) => engine === next.name)) return
             await rest(50)
           }
         },
-      })
-      expect(late.length).toBeGreaterThan(0)
-      expect(new Set(late.map(({ result }) => result))).toEqual(new Set(['fenced']))
-      expect(effective.filter(({ what }) => what === 'move').length).toBe(scene.setting.users)
-    }),
-  6 * minutes,
+      },
+      () => true,
+      (found, scene) => {
+        expect(found.late.filter(({ result }) => result !== 'fenced')).toEqual([])
+        allMovedOnce(found, scene)
+      },
+    ),
+  12 * minutes,
 )
 
 test.concurrent(
   'without fencing the late moves of a leader that stood still are found by asking, and nobody is moved twice',
-  () =>
-    within({ name: 'pause_none', store: 'postgres', fencing: 'none', ...slowClient }, async (scene) => {
-      const { late, effective } = await pauseLeader(scene, { fencing: 'none', goesOn: async () => {} })
-      expect(late.filter(({ result }) => result === 'effective').length).toBeGreaterThan(0)
-      expect(effective.filter(({ what }) => what === 'move').length).toBe(scene.setting.users)
-    }),
-  6 * minutes,
+  () => someAreLate('pause_none', { fencing: 'none', goesOn: async () => {} }, ({ result }) => result === 'effective', allMovedOnce),
+  12 * minutes,
 )
 
 test.concurrent(
   'without fencing late moves onto a server that has died meanwhile are found and repaired',
   () =>
-    within({ name: 'pause_dead', store: 'postgres', fencing: 'none', ...slowClient }, async (scene) => {
-      const { late } = await pauseLeader(scene, {
-        fencing: 'none',
-        alsoDies: 's2',
-        goesOn: () => rest(seededRandom(seed)() * 1000),
-      })
-      expect(late.filter(({ to }) => to === 's2').length).toBeGreaterThan(0)
-    }),
-  6 * minutes,
+    someAreLate(
+      'pause_dead',
+      { fencing: 'none', alsoDies: 's2', goesOn: () => rest(seededRandom(seed)() * 1000) },
+      ({ to }) => to === 's2',
+    ),
+  12 * minutes,
 )
 
 // -------------------------------------------------------------------------------------------------------------- partitions

@@ -34,11 +34,17 @@ async function check({ prober, host, port, keys, packets = 3, timeoutMs = 500 }:
   }
 }
 
+/** Of two probers the one that could not look is named in the answer of the other. */
+function wasHeldUp(outcome: Outcome): boolean {
+  if ('error' in outcome) return outcome.message.includes('event loop was blocked')
+  return outcome.failure?.detail?.includes('could not try') ?? false
+}
+
 /** A prober that was held up says that it could not look, which is no evidence; as the engine does, it is asked again. */
 async function checkAgain(asked: Check): Promise<Outcome> {
   for (let look = 1; ; look++) {
     const outcome = await check(asked)
-    if (look === 5 || !('error' in outcome) || !outcome.message.includes('event loop was blocked')) return outcome
+    if (look === 5 || !wasHeldUp(outcome)) return outcome
   }
 }
 

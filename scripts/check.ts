@@ -5,6 +5,7 @@ import { compareSnapshots } from './checks/api.ts'
 import { checkAnnounced } from './checks/changesets.ts'
 import { checkClientSize } from './checks/clientSize.ts'
 import { checkDependencies, checkLineLimit, checkNoZodTypes } from './checks/core.ts'
+import { checkDashboardSize } from './checks/dashboardSize.ts'
 import { generateSnapshot, pendingChangesets, readSnapshot, snapshotPath, surfaceOf } from './checks/snapshots.ts'
 import { buildPackage } from './lib/build.ts'
 import { reachableFrom, readFrom } from './lib/declarations.ts'
@@ -58,6 +59,8 @@ const core = packages.find(({ name }) => name === '@pintail/core')
 if (!core) throw new Error('packages/core is missing')
 const client = packages.find(({ name }) => name === '@pintail/client')
 if (!client) throw new Error('packages/client is missing')
+const dashboard = packages.find(({ name }) => name === '@pintail/dashboard')
+if (!dashboard) throw new Error('packages/dashboard is missing')
 
 const steps: Step[] = [
   {
@@ -70,12 +73,16 @@ const steps: Step[] = [
     run: () => tool('biome', ['lint', ...importRules.map((rule) => `--only=${rule}`), '--max-diagnostics=50', 'packages']),
   },
   { name: 'types', run: () => tool('tsc', ['-p', join(root, 'tsconfig.json')]) },
+  // A program of its own: what is for browsers must not lend its globals to all the rest.
+  { name: 'types of the dashboard', run: () => tool('tsc', ['-p', join(dashboard.dir, 'tsconfig.json')]) },
+  { name: 'types of the embedding example', run: () => tool('tsc', ['-p', join(root, 'examples', 'dashboard-embed', 'tsconfig.json')]) },
   { name: 'unused code', run: () => tool('knip', ['--no-config-hints']) },
   { name: 'size of core', run: () => checkLineLimit(coreFiles(core)) },
   { name: 'dependencies of core', run: () => checkDependencies({ ...core.manifest }) },
   { name: 'build', run: () => each(packages, buildPackage) },
   { name: 'package exports', needs: 'build', run: () => each(packages, checkPacked) },
   { name: 'size of the client', needs: 'build', run: () => checkClientSize(client) },
+  { name: 'size of the dashboard', needs: 'build', run: () => checkDashboardSize(dashboard) },
   {
     name: 'no zod in public types',
     needs: 'build',

@@ -11,5 +11,6 @@ if (args.some((arg) => arg === '-t' || arg.startsWith('--testNamePattern'))) {
   for (const line of leftOutLines(skipped)) console.log(line)
 }
 if (args.length > 0) console.log(`left out: tests outside of the given arguments: ${args.join(' ')}`)
+console.log('left out: browser tests (the dashboard in a real Chromium): npm run browser -- --install')
 console.log('left out: lab tests (network namespaces: they need root and Debian packages): npm run lab -- --install')
 process.exitCode = code

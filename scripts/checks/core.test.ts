@@ -48,7 +48,7 @@ test('a room may have exactly its limit of lines and not one more', () => {
   const full = new Map([['engine/a.ts', lines(lineLimits.engine)]])
   expect(checkLineLimit(full)).toEqual({
     ok: true,
-    note: 'decide 0 of 2000, detect 0 of 1000, assign 0 of 800, figures 0 of 400, advise 0 of 400, watch 0 of 1000, rounds 0 of 1000, books 0 of 800, moving 0 of 1500, engine 2700 of 2700, edges 0 of 2500',
+    note: 'decide 0 of 2000, detect 0 of 1000, assign 0 of 800, figures 0 of 400, advise 0 of 400, watch 0 of 1000, rounds 0 of 1000, members 0 of 500, books 0 of 800, moving 0 of 1500, engine 2700 of 2700, edges 0 of 2500',
   })
   const more = new Map([...full, ['engine/b.ts', 'y'], ['engine/b.test.ts', lines(100)]])
   expect(checkLineLimit(more)).toMatchObject({ ok: false, problem: expect.stringContaining('engine 2701 of 2700') })

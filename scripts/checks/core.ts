@@ -15,6 +15,7 @@ export const lineLimits = {
   advise: 400,
   watch: 1000,
   rounds: 1000,
+  members: 500,
   books: 800,
   moving: 1500,
   engine: 2700,
@@ -33,6 +34,7 @@ export function roomOf(path: string): keyof typeof lineLimits | null {
   if (path.startsWith('advise/')) return 'advise'
   if (path.startsWith('watch/')) return 'watch'
   if (path.startsWith('rounds/')) return 'rounds'
+  if (path.startsWith('members/')) return 'members'
   if (path.startsWith('books/')) return 'books'
   if (path.startsWith('moving/')) return 'moving'
   return path.startsWith('engine/') || path === 'create.ts' ? 'engine' : 'edges'

@@ -103,7 +103,7 @@ function checkReference(reference: string, read: ReadFile): string | null {
   if (path === undefined) return `\`${reference}\` is not of the form path › 'name of a test'`
   const source = path.startsWith('/') || path.split('/').includes('..') ? null : read(path)
   if (source === null) return `there is no file ${path}`
-  const isTestFile = /\.(test|lab)\.ts$/.test(path)
+  const isTestFile = /\.(test|lab|browser)\.ts$/.test(path)
   if (name === undefined) return isTestFile ? `${path} is a test file: name the test in it` : null
   if (!isTestFile) return `${path} is no test file: it can have no test '${name}'`
   return testNamesOf(source, path).has(name) || isScenario(source, path, name, read) ? null : `${path} has no test '${name}' that runs`

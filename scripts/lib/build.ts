@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { build as tsup } from 'tsup'
 import { rewriteDeclarations } from './declarations.ts'
 import { binsOf, fromRoot, type Package } from './packages.ts'
+import { buildPage, versionOf } from './page.ts'
 import { runTool } from './run.ts'
 import type { Finding } from './steps.ts'
 
@@ -18,6 +19,7 @@ export async function buildPackage(one: Package): Promise<Finding> {
   }
   await rm(join(one.dir, 'dist'), { recursive: true, force: true })
   await buildScripts(one)
+  await buildPage(one)
   const types = await runTool('tsc', ['-p', join(one.dir, 'tsconfig.build.json')])
   if (types.code !== 0) return { ok: false, problem: types.output }
   rewriteDeclarations(join(one.dir, 'dist'))
@@ -41,6 +43,7 @@ async function buildScripts(one: Package): Promise<void> {
     // Nothing of a dependency is copied into our files. knip reports a dependency that is not listed.
     skipNodeModulesBundle: true,
     sourcemap: true,
+    define: versionOf(one),
     dts: false,
     silent: true,
     // `node:` prefixes stay: without them a bundler of the host takes a package of that name.

@@ -36,8 +36,11 @@ const kinds = /^(Timeout|TCP|UDP|PIPE|PROCESS|SIGNAL|FSEVENT|STATWATCHER|WORKER|
 createHook({ init: (_, kind) => void (kinds.test(kind) && started.push(kind)) }).enable()
 const state = () => [
   ...started.map((kind) => 'started ' + kind),
-  // zod itself, a dependency, keeps its configuration there; we add nothing of our own.
-  ...Object.getOwnPropertyNames(globalThis).filter((name) => !name.startsWith('__zod_')).map((name) => 'global ' + name),
+  // Dependencies keep things of theirs there: zod its configuration, lit its versions and, where there is no browser, a registry
+  // of elements. We add nothing of our own.
+  ...Object.getOwnPropertyNames(globalThis)
+    .filter((name) => !/^(__zod_.*|lit(ServerRoot|PropertyMetadata|IssuedWarnings|(Html|Element)Versions)|reactiveElementVersions|customElements)$/.test(name))
+    .map((name) => 'global ' + name),
   ...process.eventNames().map((name) => 'listeners of ' + String(name) + ': ' + process.listenerCount(name)),
   ...Object.entries(process.env).map(([name, value]) => 'environment ' + name + '=' + value),
 ]
@@ -75,24 +78,38 @@ export async function checkRequire(folder: string, specifiers: readonly string[]
   return code === 0 ? { ok: true } : { ok: false, problem: output }
 }
 
+/** Entries for browsers: their declarations name the DOM's types, which those of all others must do without. */
+const isForBrowsers = (specifier: string): boolean => /^@pintail\/dashboard(\/define)?$/.test(specifier)
+
 /** Our declarations are checked too, not only their use: skipLibCheck is off. */
 export async function checkTypes(folder: string, specifiers: readonly string[]): Promise<Finding> {
+  const browser = specifiers.filter(isForBrowsers)
+  const found = await checkProgram(
+    folder,
+    'consumer',
+    specifiers.filter((one) => !isForBrowsers(one)),
+    [],
+  )
+  return found.ok && browser.length > 0 ? checkProgram(folder, 'page', browser, ['DOM', 'DOM.Iterable']) : found
+}
+
+async function checkProgram(folder: string, name: string, specifiers: readonly string[], lib: readonly string[]): Promise<Finding> {
   const lines = specifiers.map((specifier, index) => `export * as entry${index} from '${specifier}'`)
-  await writeFile(join(folder, 'consumer.ts'), `${lines.join('\n')}\n`)
-  await writeJson(join(folder, 'tsconfig.json'), {
+  await writeFile(join(folder, `${name}.ts`), `${lines.join('\n')}\n`)
+  await writeJson(join(folder, `tsconfig.${name}.json`), {
     compilerOptions: {
       target: 'ES2024',
-      lib: ['ES2024', 'ESNext.Disposable'],
+      lib: ['ES2024', 'ESNext.Disposable', ...lib],
       module: 'NodeNext',
-      types: ['node'],
+      types: lib.length === 0 ? ['node'] : [],
       strict: true,
       exactOptionalPropertyTypes: true,
       noEmit: true,
       skipLibCheck: false,
     },
-    files: ['consumer.ts'],
+    files: [`${name}.ts`],
   })
-  const { code, output } = await runTool('tsc', ['-p', folder], { cwd: folder })
+  const { code, output } = await runTool('tsc', ['-p', join(folder, `tsconfig.${name}.json`)], { cwd: folder })
   return code === 0 ? { ok: true } : { ok: false, problem: output }
 }
 

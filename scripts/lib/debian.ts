@@ -16,7 +16,10 @@ export function parsePackages(text: string): DebianPackage[] {
     })
 }
 
-export const labPackages = (): DebianPackage[] => parsePackages(readFileSync(join(root, 'lab', 'debian-packages.txt'), 'utf8'))
+const packagesIn = (...path: readonly string[]): DebianPackage[] => parsePackages(readFileSync(join(root, ...path), 'utf8'))
+
+export const labPackages = (): DebianPackage[] => packagesIn('lab', 'debian-packages.txt')
+export const browserPackages = (): DebianPackage[] => packagesIn('packages', 'dashboard', 'debian-packages.txt')
 
 /** Where an administrator's commands are, also for a shell whose PATH leaves them out. */
 const administrators = ['/usr/local/sbin', '/usr/sbin', '/sbin']

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { skippedTests, tallyOf, type VitestReport } from './leftOut.ts'
 import { inTemporaryFolder } from './pack.ts'
+import { root } from './packages.ts'
 import { settle, writeReport } from './report.ts'
 import { runTool } from './run.ts'
 
@@ -13,6 +14,8 @@ export function runVitest(name: string, args: readonly string[]): Promise<Vitest
     const file = join(folder, 'vitest.json')
     const { code } = await runTool('vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...args], {
       output: 'show',
+      // Hundreds of processes are started from the same sources: Node keeps what it has compiled.
+      env: { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'node') },
     })
     const report = readVitestReport(file)
     const skipped = report ? skippedTests(report) : []

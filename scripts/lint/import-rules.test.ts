@@ -54,8 +54,8 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     forbidden: ['../decide/ranking.ts', '../ports.ts', '../errors.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
   },
   'core/src/figures/latency.ts': {
-    allowed: ['../vocabulary.ts', '../assign/cohorts.ts', './distance.ts'],
-    forbidden: ['../assign/flow.ts', '../decide/ranking.ts', '../ports.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
+    allowed: ['../vocabulary.ts', '../ports.ts', '../assign/cohorts.ts', './distance.ts'],
+    forbidden: ['../assign/flow.ts', '../decide/ranking.ts', '../errors.ts', '../engine/planner.ts', 'zod', 'node:crypto', '@pintail/core'],
   },
   'core/src/why.ts': {
     allowed: ['./vocabulary.ts', './ports.ts', './rows.ts', './assign/cohorts.ts'],
@@ -120,7 +120,15 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     forbidden: ['../decide/guard.ts', '../ports.ts', '../errors.ts', '../watch/witness.ts', 'zod', 'node:crypto'],
   },
   'core/src/books/books.ts': {
-    allowed: ['../vocabulary.ts', '../decide/guard.ts', '../detect/votes.ts', '../ports.ts', '../telling/bus.ts', './journal.ts'],
+    allowed: [
+      '../vocabulary.ts',
+      '../decide/guard.ts',
+      '../detect/votes.ts',
+      '../figures/found.ts',
+      '../ports.ts',
+      '../telling/bus.ts',
+      './journal.ts',
+    ],
     forbidden: ['../engine/responder.ts', '../watch/witness.ts', '../moving/migrator.ts', '../surface.ts', '../memory/store.ts', 'zod'],
   },
   'core/src/moving/migrator.ts': {
@@ -131,6 +139,10 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     allowed: ['../vocabulary.ts', '../detect/detector.ts', '../books/books.ts', '../watch/witness.ts', '../time.ts', './wheel.ts'],
     forbidden: ['../engine/responder.ts', '../surface.ts', '../memory/store.ts', 'node:fs', 'zod'],
   },
+  'core/src/members/member.ts': {
+    allowed: ['../vocabulary.ts', '../detect/share.ts', '../books/books.ts', '../watch/warnings.ts', '../rounds/monitor.ts', './body.ts'],
+    forbidden: ['../engine/term.ts', '../moving/migrator.ts', '../surface.ts', '../memory/store.ts', 'node:fs', 'zod'],
+  },
   'core/src/watch/witness.ts': {
     allowed: ['../vocabulary.ts', '../detect/detector.ts', '../books/books.ts', '../telling/bus.ts', '../time.ts', './wheel.ts', 'p-queue'],
     forbidden: ['../engine/responder.ts', '../surface.ts', '../options.ts', '../memory/store.ts', 'node:fs', 'zod'],
@@ -140,7 +152,7 @@ const rooms: Record<string, { allowed: string[]; forbidden: string[] }> = {
     forbidden: ['../decide/guard.ts', '../engine/planner.ts', '../options.ts', '../memory/store.ts', '../index.ts', 'zod'],
   },
   'core/src/memory/store.ts': {
-    allowed: ['../vocabulary.ts', '../ports.ts', '../errors.ts', './log.ts', 'node:crypto'],
+    allowed: ['../vocabulary.ts', '../figures/found.ts', '../ports.ts', '../errors.ts', './log.ts', 'node:crypto'],
     forbidden: ['../decide/guard.ts', '../books/journal.ts', '../resilience/retry.ts', '../index.ts', 'zod', 'p-queue'],
   },
   'core/src/resilience/retry.ts': {

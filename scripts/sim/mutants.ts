@@ -16,6 +16,9 @@ export interface Mutant {
   readonly kind?: FaultKind
 }
 
+/** Each is noticed in one of the first so many worlds. */
+export const mutantSeeds = 200
+
 export const mutants: readonly Mutant[] = [
   {
     name: 'one-epoch-for-all',
@@ -102,8 +105,15 @@ export const mutants: readonly Mutant[] = [
     name: 'resume-forgets-scheduled',
     breaks: 'a restart forgets what was only scheduled',
     file: 'engine/term.ts',
-    find: '      if (!books.evacuations.has(migration.evacuationId)) continue\n',
-    replace: "      if (!books.evacuations.has(migration.evacuationId) || migration.status === 'scheduled') continue\n",
+    find: '      books.put(migration)\n      for (const move',
+    replace: "      if (migration.status === 'scheduled') continue\n      books.put(migration)\n      for (const move",
+  },
+  {
+    name: 'takeover-reads-what-is-over',
+    breaks: 'a new leader looks for its evacuations among those that are over',
+    file: 'books/history.ts',
+    find: "records.all('evacuation', { since: notOver })",
+    replace: "records.all('evacuation', { since: notOver, status: ['completed', 'cancelled'] })",
   },
   {
     name: 'status-over-the-operators',
@@ -224,6 +234,13 @@ export const mutants: readonly Mutant[] = [
     file: 'watch/witness.ts',
     find: '    return canaries > 0 && this.#canariesFailing.size >= canaries\n',
     replace: '    return canaries < 0\n',
+  },
+  {
+    name: 'share-left-without-evidence',
+    breaks: 'a server that another engine is to look at is left to it also while that one sees nothing, or sees it down',
+    file: 'members/roster.ts',
+    find: '    return !this.#parts.witness().isSeenUp(book, member.vantage)\n',
+    replace: '    return false\n',
   },
   {
     name: 'suspect-counted-as-up',
