@@ -14,12 +14,27 @@ export interface Findings {
 /** Two clocks of one machine, read one after the other, milliseconds. */
 export const clocksMs = 50
 
-export async function judge(scene: Scene, dead: readonly string[], fencing: 'enforced' | 'none' = 'enforced'): Promise<Findings> {
+/** Who was stopped, and when, milliseconds since 1970. */
+export interface Stopped {
+  readonly engine: string
+  readonly at: number
+}
+
+export async function judge(
+  scene: Scene,
+  dead: readonly string[],
+  fencing: 'enforced' | 'none' = 'enforced',
+  stopped: Stopped | null = null,
+): Promise<Findings> {
   const book = await scene.book()
   const effective = book.entries.filter(({ result }) => result === 'effective')
   oneHome(book, dead, await listedGrants(scene))
   onceEach(effective)
-  withinTheLease(book.entries, fencing)
+  const caught = stopped && caughtBetween(book.entries, stopped)
+  withinTheLease(
+    book.entries.filter((entry) => entry !== caught),
+    fencing,
+  )
   if (fencing === 'enforced') tokensRise(effective)
   await journalIsWhole(scene, effective)
   return { book, effective }
@@ -49,6 +64,17 @@ function onceEach(effective: readonly Entry[]): void {
     [...seen].filter(([, count]) => count > 1),
     'no move has a second effect',
   ).toEqual([])
+}
+
+/**
+ * The look at the lease and the call are one piece of work without a turn of the event loop between them, but a process can
+ * be stopped in the middle of it, and only a target that refuses late calls could help there. So one call may go out when it
+ * goes on, and no second one: each other look is made after that.
+ */
+export function caughtBetween(entries: readonly Entry[], { engine, at }: Stopped): Entry | null {
+  const after = entries.filter((entry) => entry.engine === engine && entry.calledAt > at)
+  const [first = null] = after.sort((one, other) => one.calledAt - other.calledAt)
+  return first
 }
 
 /**
