@@ -53,7 +53,7 @@ afterEach(async () => {
 
 async function open(path: string): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1100, height: 900 }, locale: 'en-GB' })
-  page.setDefaultTimeout(10_000)
+  page.setDefaultTimeout(20_000)
   complaints = []
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {

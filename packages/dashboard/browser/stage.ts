@@ -50,7 +50,7 @@ function launch(): Promise<Browser> {
 async function open(browser: Browser, origin: string, path: string, options: BrowserContextOptions): Promise<Visit> {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', viewport: { width: 1280, height: 900 }, ...options })
   const complaints: Complaints = { errors: [], csp: [], foreign: [] }
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(20_000)
   const page = await context.newPage()
   watch(page, origin, complaints)
   context.on('page', (other) => watch(other, origin, complaints))
