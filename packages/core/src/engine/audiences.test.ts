@@ -20,8 +20,11 @@ const ids = ['s1', 's2', 's3', 's4', 's5', 's6']
 const regions = { 'teh-1': 'ir', 'teh-2': 'ir', 'fra-1': null } as const
 
 /** Six servers with users in two regions and in none that is known, and vantages that look every two seconds. */
-async function world(names: readonly (keyof typeof regions)[], { slowMoves = 0, ...options }: FleetOptions & { slowMoves?: number } = {}) {
-  const eyes = new Map<string, Eyes>(names.map((name) => [name, { blocked: new Set(), silent: false, lost: false }]))
+async function world(
+  names: readonly (keyof typeof regions)[],
+  { slowMoves = 0, waitMs = null, ...options }: FleetOptions & { slowMoves?: number; waitMs?: number | null } = {},
+) {
+  const eyesOf = new Map<string, Eyes>(names.map((name) => [name, { blocked: new Set(), silent: false, lost: false }]))
   const queue: SampleInput[] = []
   let wake = (): void => {}
   const source: ObservationSource = {
@@ -50,14 +53,22 @@ async function world(names: readonly (keyof typeof regions)[], { slowMoves = 0, 
     ...options,
     policy: { mode: 'auto', ...options.policy, detect: { vantages, ...options.policy?.detect } },
   })
-  const look = (): void => {
+  const see = (vantage: string, serverId: string, { blocked, lost }: Eyes): void => {
     const sentAt = fleet.clock.now()
-    for (const [vantage, { blocked, silent, lost }] of eyes)
-      for (const serverId of silent ? [] : [...ids, `canary:${vantage}.example`]) {
-        const received = lost || blocked.has(serverId) || dead.has(serverId) ? 0 : 1
-        queue.push({ serverId, vantage, prober: 'icmp', sentAt, sent: 1, received, rttMs: received ? [30] : [] })
-      }
-    wake()
+    const received = lost || blocked.has(serverId) || dead.has(serverId) ? 0 : 1
+    const tell = (): void => {
+      queue.push({ serverId, vantage, prober: 'icmp', sentAt, sent: 1, received, rttMs: received ? [30] : [] })
+      wake()
+    }
+    if (received === 0 && waitMs !== null) fleet.clock.setTimeout(tell, waitMs)
+    else tell()
+  }
+  const look = (): void => {
+    // Without a wait all of them in one sweep.
+    for (const [vantage, eyes] of eyesOf)
+      for (const [index, serverId] of (eyes.silent ? [] : [...ids, `canary:${vantage}.example`]).entries())
+        if (waitMs === null) see(vantage, serverId, eyes)
+        else fleet.clock.setTimeout(() => see(vantage, serverId, eyes), index * 250)
     fleet.clock.setTimeout(look, 2000)
   }
   look()
@@ -65,7 +76,7 @@ async function world(names: readonly (keyof typeof regions)[], { slowMoves = 0, 
     fleet,
     queue,
     /** From their own place. */
-    see: (name: keyof typeof regions) => eyes.get(name) as Eyes,
+    see: (name: keyof typeof regions) => eyesOf.get(name) as Eyes,
     kill: (server: string) => {
       dead.add(server)
       fleet.kill(server)
@@ -109,6 +120,15 @@ test('a server that is blocked for one region loses the users of that region, an
   ])
   expect(new Set(decision.evidence.map(({ vantage }) => vantage))).toEqual(new Set(['teh-1', 'teh-2']))
   expect(decision.control).not.toBeNull()
+  await fleet.stop()
+})
+
+test('a failing check that is known when its time is up is proved by those who answered before it was sent, however many have answered since', async () => {
+  const { fleet, see } = await world(['teh-1', 'teh-2'], { waitMs: 1200 })
+  await fleet.advance(20_000)
+  for (const name of ['teh-1', 'teh-2'] as const) see(name).blocked.add('s1')
+  await fleet.advance(60_000)
+  expect(moved(fleet).sort()).toEqual(['s1-ir-1', 's1-ir-2', 's1-ir-3'])
   await fleet.stop()
 })
 

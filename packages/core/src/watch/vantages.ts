@@ -6,6 +6,12 @@ import type { DetectPolicy, Sample, VantageReport, Vote } from '../vocabulary.ts
 
 /** Samples of one server from one vantage that are kept as evidence. */
 const keptSamples = 5
+/**
+ * Of each so many milliseconds two answers of different hosts are kept, this many in all. A failing check is known only when its time is
+ * up: by then others have answered that were asked later than it, and those asked before it are the ones that prove something.
+ */
+const answersEveryMs = 200
+const mostAnswers = 64
 /** A vantage is silent after so many of its usual pauses, and not before this time, milliseconds. */
 const silentPauses = 4
 const silentFloorMs = 10_000
@@ -24,7 +30,7 @@ interface Vantage {
   /** Null: its word counts. */
   why: string | null
   samples: number
-  /** The newest answers of two different hosts, so that one of them is never the suspect itself. */
+  /** Newest first; two of different hosts for a time, so that one of them is never the suspect itself. */
   answers: readonly (Control & { readonly key: string })[]
   /** Canaries: whether the newest sample of each failed, and when it came. */
   readonly canaries: Map<string, { readonly fails: boolean; readonly at: number }>
@@ -170,9 +176,12 @@ export class Vantages {
     if (sample.received === 0) return
     vantage.answeredAt = now
     const answer = { key: sample.serverId, host, at: sample.sentAt }
-    if (vantage.answers.some(({ key, at }) => key === answer.key && at >= answer.at)) return
-    const others = vantage.answers.filter(({ key }) => key !== answer.key)
-    vantage.answers = [answer, ...others].sort((a, b) => b.at - a.at).slice(0, 2)
+    const slotOf = ({ at }: Control): number => Math.floor(at / answersEveryMs)
+    const beside = vantage.answers.filter((one) => slotOf(one) === slotOf(answer))
+    const same = beside.find(({ key }) => key === answer.key)
+    if (same ? same.at >= answer.at : beside.length > 1) return
+    const others = vantage.answers.filter((one) => one !== same)
+    vantage.answers = [answer, ...others].sort((a, b) => b.at - a.at).slice(0, mostAnswers)
   }
 
   // ------------------------------------------------------------------------------------------------------------ health

@@ -1,6 +1,7 @@
 export { type LeaseExtra, type LeaseHarness, leaseStoreContract } from './leases.ts'
 export { type LogExtra, type LogHarness, logSinkContract } from './log.ts'
 export { connectionMoverContract, type MoverExtra, type MoverHarness } from './mover.ts'
+export { type ObservationExtra, type ObservationHarness, observationSourceContract } from './observations.ts'
 export { type ProbedServer, type ProberExtra, type ProberHarness, proberContract } from './prober.ts'
 export { type RegistryExtra, type RegistryHarness, serverRegistryContract } from './registry.ts'
 export type { ContractRule, KitOptions, Troubles } from './rule.ts'
