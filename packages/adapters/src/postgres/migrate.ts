@@ -6,7 +6,11 @@ import type { PostgresMigration, Tables } from './schema.ts'
 const advisoryKey = 0x506e746c
 
 /** Runs what is missing, in one transaction. Two at once wait for each other by a lock of the transaction's. */
-export async function migrate(pool: PgPool, tables: Tables, migrations: readonly PostgresMigration[]): Promise<void> {
+export async function migrate(
+  pool: PgPool,
+  tables: Pick<Tables, 'schema_versions'>,
+  migrations: readonly PostgresMigration[],
+): Promise<void> {
   const { client, give } = await takeFrom(pool).catch((error) => {
     throw failure(new StatementFailure(error, false))
   })

@@ -32,8 +32,12 @@ const names: readonly TableName[] = [
 ]
 
 /** Quoted and with their schema. Only names of plain characters come this far, so that none can end the quotes. */
-export function tablesOf({ schema = 'pintail', tablePrefix = '' }: PostgresNames): Tables {
-  return Object.fromEntries(names.map((name) => [name, `"${identifier('schema', schema)}"."${prefixed(tablePrefix)}${name}"`])) as Tables
+export const tablesOf = (options: PostgresNames): Tables => qualified(names, options)
+
+/** Each name, quoted, prefixed and with its schema. */
+export function qualified<Name extends string>(all: readonly Name[], { schema = 'pintail', tablePrefix = '' }: PostgresNames) {
+  const full = all.map((name) => [name, `"${identifier('schema', schema)}"."${prefixed(tablePrefix)}${name}"`])
+  return Object.fromEntries(full) as { readonly [K in Name]: string }
 }
 
 function identifier(option: string, name: string): string {
@@ -41,7 +45,7 @@ function identifier(option: string, name: string): string {
   throw new PintailError('invalid_options', `${option} must be 1 to 40 of a–z, 0–9 and _, and begin with no digit: ${JSON.stringify(name)}`)
 }
 
-const prefixed = (tablePrefix: string): string => (tablePrefix === '' ? '' : identifier('tablePrefix', tablePrefix))
+export const prefixed = (tablePrefix: string): string => (tablePrefix === '' ? '' : identifier('tablePrefix', tablePrefix))
 
 /**
  * The steps for a tool of the host's own. `migrate()` runs those that are missing.
