@@ -36,6 +36,8 @@ export interface HttpCall {
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
   readonly json?: unknown
+  /** Further headers, made anew for each try from the body as it is sent: signatures, which have the time in them. */
+  readonly sign?: (body: string) => Readonly<Record<string, string>>
   readonly effect: Effect
   /** Calls of one lane share a circuit breaker and a bulkhead: what ails one kind of call does not stop the others. */
   readonly lane: string
@@ -163,7 +165,8 @@ export class HttpClient {
   }
 
   async #send(call: HttpCall, signal: AbortSignal, traceparent: string | undefined, sent: () => void): Promise<HttpAnswer> {
-    const { timeoutMs = 10_000, json } = call
+    const { timeoutMs = 10_000, json, sign } = call
+    const body = json === undefined ? undefined : JSON.stringify(json)
     const own = new AbortController()
     const timer = this.#clock.setTimeout(() => own.abort(new PintailError('timeout')), timeoutMs)
     const both = AbortSignal.any([signal, own.signal])
@@ -174,10 +177,11 @@ export class HttpClient {
         method: call.method,
         headers: {
           ...this.#headers,
-          ...(json !== undefined && { 'content-type': 'application/json' }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
           ...(traceparent && { traceparent }),
+          ...sign?.(body ?? ''),
         },
-        ...(json !== undefined && { body: JSON.stringify(json) }),
+        ...(body !== undefined && { body }),
         signal: both,
         onSent: () => {
           isSent = true

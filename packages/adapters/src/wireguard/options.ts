@@ -1,6 +1,7 @@
 import { type Clock, PintailError, type ProbeTarget, type Problem } from '@pintail/core'
 import { isPort } from './address.ts'
 import { type Identity, identityOf } from './handshake.ts'
+import { keyProblem } from './keys.ts'
 import { importPrivate } from './primitives.ts'
 
 /** Keys are 32 bytes in base64, 44 characters, as `wg genkey`, `wg pubkey` and `wg genpsk` print them. */
@@ -77,16 +78,6 @@ export function parseKey(what: 'public' | 'preshared', serverId: string, key: un
 /** A key with which no handshake can succeed. */
 export const uselessKey = (serverId: string, message: string): PintailError =>
   refused([{ path: `public key of server ${serverId}`, message, remedy: publicRemedy }])
-
-/** Why this is no key; null: it is one. */
-function keyProblem(value: unknown): string | null {
-  if (typeof value !== 'string') return 'must be a key: a string of 44 characters in base64'
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return 'is not base64'
-  const { length } = Buffer.from(value, 'base64')
-  if (length !== 32) return `has ${length} bytes; a key has 32`
-  if (Buffer.from(value, 'base64').toString('base64') !== value) return 'is not the base64 of 32 bytes, 44 characters'
-  return Buffer.from(value, 'base64').every((byte) => byte === 0) ? 'is all zeros, which stands for no key' : null
-}
 
 function refused(problems: readonly Problem[]): PintailError {
   const lines = problems.map(({ path, message, remedy }) => `  ${path}: ${message} ${remedy}`)

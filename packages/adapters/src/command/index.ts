@@ -1,0 +1,1 @@
+export { type CommandHandlerOptions, type CommandMeaning, commandHandler } from './handler.ts'
