@@ -13,6 +13,141 @@
 // @pintail/adapters/postgres → ./dist/postgres/index.d.ts
 // @pintail/adapters/prometheus → ./dist/prometheus/index.d.ts
 // @pintail/adapters/opentelemetry → ./dist/opentelemetry/index.d.ts
+// @pintail/adapters/nats → ./dist/nats/index.d.ts
+// @pintail/adapters/regions → ./dist/regions/index.d.ts
+// @pintail/adapters/webhook → ./dist/webhook/index.d.ts
+// @pintail/adapters/command → ./dist/command/index.d.ts
+// @pintail/adapters/access → ./dist/access/index.d.ts
+
+// ─── dist/access/book.d.ts
+import type { CallContext, ConnectionInput, Json, ServerInput, ServerRegistry } from "@pintail/core";
+import type { Pair } from "../regions/messages.js";
+export interface AccessRow extends Pair {
+    readonly connectionId: string;
+    readonly serverId: string;
+    readonly wanted: "granted" | "revoked";
+    readonly isTentative: boolean;
+    readonly payload: Json;
+}
+export interface AccessView extends Pair {
+    readonly serverId: string;
+    readonly keys: readonly string[];
+    readonly rows: readonly AccessRow[];
+}
+export declare const keptKeys = 8;
+export interface Want extends Pair {
+    readonly connectionId: string;
+    readonly serverId: string;
+    readonly wanted: "granted" | "revoked";
+    readonly payload?: Json;
+}
+export type WantOutcome = "kept" | "fenced" | "home" | "no_connection" | "no_server";
+export interface HomeChange extends Pair {
+    readonly connectionId: string;
+    readonly from: string;
+    readonly to: string;
+    readonly grant: Pair;
+    readonly leaves: "granted" | "revoked";
+    readonly key: string | null;
+}
+export type HomeOutcome = "set" | "fenced" | "elsewhere";
+export interface AccessServer {
+    readonly id: string;
+    readonly region: string | null;
+}
+export interface AccessBook {
+    look(connectionId: string, ctx: CallContext): PromiseLike<AccessView | null>;
+    want(want: Want, ctx: CallContext): PromiseLike<WantOutcome>;
+    setHome(change: HomeChange, ctx: CallContext): PromiseLike<HomeOutcome>;
+    forget(serverId: string, gone: readonly (Pair & {
+        readonly connectionId: string;
+    })[], ctx: CallContext): PromiseLike<unknown>;
+    rowsOn(serverId: string, page: {
+        readonly after: string | null;
+        readonly limit: number;
+    }, ctx: CallContext): PromiseLike<readonly AccessRow[]>;
+    servers(ctx: CallContext): PromiseLike<readonly AccessServer[]>;
+    fence(token: number, ctx: CallContext): PromiseLike<boolean>;
+}
+export interface AccessBooks extends AccessBook, ServerRegistry {
+    setServerStatus: NonNullable<ServerRegistry["setServerStatus"]>;
+    putServer(server: ServerInput, ctx?: CallContext): Promise<void>;
+    removeServer(id: string | number, ctx?: CallContext): Promise<void>;
+    assign(connection: ConnectionInput, server: string | number, payload?: Json, ctx?: CallContext): Promise<void>;
+    remove(connection: string | number, ctx?: CallContext): Promise<void>;
+    homeOf(connection: string | number, ctx?: CallContext): Promise<string | null>;
+}
+
+// ─── dist/access/index.d.ts
+export { type AccessBook, type AccessBooks, type AccessRow, type AccessServer, type AccessView, type HomeChange, type HomeOutcome, keptKeys, type Want, type WantOutcome, } from "./book.js";
+export { memoryAccess } from "./memory.js";
+export { type PostgresAccess, type PostgresAccessOptions, postgresAccess } from "./postgres.js";
+export { accessMigrations, accessSchemaSql } from "./schema.js";
+
+// ─── dist/access/memory.d.ts
+import type { AccessBooks } from "./book.js";
+export declare function memoryAccess(): AccessBooks;
+
+// ─── dist/access/postgres.d.ts
+import { type Clock } from "@pintail/core";
+import { type PgPool } from "../postgres/pool.js";
+import type { PostgresNames } from "../postgres/schema.js";
+import type { AccessBooks } from "./book.js";
+export interface PostgresAccessOptions extends PostgresNames {
+    readonly pool: PgPool;
+    readonly timeoutMs?: number;
+    readonly clock?: Clock;
+}
+export interface PostgresAccess extends AccessBooks {
+    migrate(): Promise<void>;
+}
+export declare function postgresAccess(options: PostgresAccessOptions): PostgresAccess;
+
+// ─── dist/access/schema.d.ts
+import { type PostgresMigration, type PostgresNames } from "../postgres/schema.js";
+declare const names: readonly [
+    "access_versions",
+    "access_state",
+    "access_servers",
+    "access_connections",
+    "access_grants",
+    "access_want",
+    "access_set_home",
+    "access_assign"
+];
+export type AccessTables = {
+    readonly [K in (typeof names)[number]]: string;
+};
+export declare const accessTablesOf: (options: PostgresNames) => AccessTables;
+export declare function accessMigrations(options?: PostgresNames): readonly PostgresMigration[];
+export declare function accessSchemaSql(options?: PostgresNames): string;
+export {};
+
+// ─── dist/command/handler.d.ts
+import { type Clock } from "@pintail/core";
+import type { RegionHandler } from "../regions/index.js";
+export type CommandMeaning = "ok" | "rejected" | "unavailable" | "failed";
+type Argv = readonly string[];
+export interface CommandHandlerOptions {
+    readonly grant: Argv;
+    readonly revoke: Argv;
+    readonly list?: Argv;
+    readonly check?: Argv;
+    readonly patterns?: Readonly<Record<string, RegExp>>;
+    readonly exitCodes?: Readonly<Record<number, CommandMeaning>>;
+    readonly returns?: "json" | "nothing";
+    readonly input?: "json" | "nothing";
+    readonly env?: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+    readonly timeoutMs?: number;
+    readonly maxOutputBytes?: number;
+    readonly clock?: Pick<Clock, "setTimeout">;
+}
+export declare function commandHandler(options: CommandHandlerOptions): RegionHandler;
+export {};
+
+// ─── dist/command/index.d.ts
+export { type CommandHandlerOptions, type CommandMeaning, commandHandler } from "./handler.js";
 
 // ─── dist/fping/index.d.ts
 export { type FpingOptions, fping } from "./prober.js";
@@ -41,6 +176,279 @@ export interface JsonlLog extends LogSink, AsyncDisposable {
     close(): Promise<void>;
 }
 export declare function jsonlLog(path: string, { flush, mode }?: JsonlLogOptions): JsonlLog;
+
+// ─── dist/nats/batch.d.ts
+import { type SampleInput } from "@pintail/core";
+export declare const batchLimits: {
+    readonly samples: 1024;
+    readonly bytes: number;
+    readonly probers: 16;
+    readonly agoMs: 120000;
+};
+export type ReadSample = {
+    -readonly [Key in keyof SampleInput]: SampleInput[Key];
+};
+export interface Batch {
+    readonly vantage: string;
+    readonly run: string;
+    readonly seq: number;
+    readonly at: number;
+    readonly lost: number;
+    readonly samples: readonly ReadSample[];
+}
+export declare function lineOf({ serverId, sentAt, sent, received, rttMs, failure }: SampleInput, prober: number, base: number): string;
+export interface Packed {
+    readonly seq: number;
+    readonly base: number;
+    readonly probers: readonly string[];
+    readonly lines: readonly string[];
+}
+export declare function encodeBatch(vantage: string, run: string, { seq, base, probers, lines }: Packed, at: number, lost: number): string;
+export declare const headBytes: number;
+export type Unreadable = "oversized" | "unknown_version" | "malformed";
+export type Read = {
+    readonly ok: true;
+    readonly batch: Batch;
+    readonly bad: number;
+} | {
+    readonly ok: false;
+    readonly why: Unreadable;
+    readonly message: string;
+};
+export declare function parseBatch(bytes: Uint8Array): Read;
+export declare function checkVantageName(vantage: string): void;
+
+// ─── dist/nats/failure.d.ts
+import { PintailError } from "@pintail/core";
+export declare function natsFailure(thrown: unknown, what: string): PintailError;
+export declare const apiFailure: (error: unknown, what: string) => PintailError;
+export declare const isMissing: (error: unknown) => "stream" | "consumer" | null;
+
+// ─── dist/nats/index.d.ts
+export { natsFailure } from "./failure.js";
+export type { RefusedSamples, VantageIntake } from "./intake.js";
+export { type NatsMover, type NatsMoverOptions, natsMover } from "./mover.js";
+export { type NatsPermissions, type NatsRole, natsPermissions } from "./permissions.js";
+export { type NatsSetUp, type NatsSetUpResult, setUpNats } from "./setUp.js";
+export { type NatsVantages, type NatsVantagesOptions, type NatsVantagesStatus, natsVantages } from "./source.js";
+export { decodeToken, encodeToken, natsSubjects, type Subjects } from "./subjects.js";
+export { type RunningVantage, runVantage, type VantageOptions, type VantageStatus } from "./vantage.js";
+export { type NatsWorkerOptions, type RunningWorker, runRegionWorker } from "./worker.js";
+
+// ─── dist/nats/intake.d.ts
+import type { Clock, Logger, SampleInput } from "@pintail/core";
+import { type Unreadable } from "./batch.js";
+export type RefusedSamples = Unreadable | "bad_line" | "bad_subject" | "forged" | "doubled" | "replayed" | "flood" | "late" | "clock";
+export interface VantageIntake {
+    readonly vantage: string;
+    readonly messages: number;
+    readonly samples: number;
+    readonly refused: Readonly<Partial<Record<RefusedSamples, number>>>;
+    readonly lost: number;
+    readonly heardAt: number | null;
+    readonly skewMs: number | null;
+}
+export interface IntakeOptions {
+    readonly maxSamplesPerSecond: number;
+    readonly clock: Clock;
+    readonly logger: Logger;
+}
+export declare class Intake {
+    #private;
+    constructor(options: IntakeOptions);
+    take(name: string | null, data: Uint8Array, storedAt: number): readonly SampleInput[];
+    report(): {
+        readonly vantages: readonly VantageIntake[];
+        readonly nobody: number;
+    };
+}
+
+// ─── dist/nats/mover.d.ts
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { RegionMover, RegionMoverOptions } from "../regions/moverOptions.js";
+export interface NatsMoverOptions extends RegionMoverOptions {
+    readonly nats: NatsConnection;
+    readonly prefix?: string;
+    readonly sender?: string;
+    readonly publishTimeoutMs?: number;
+}
+export type NatsMover = RegionMover;
+export declare function natsMover(options: NatsMoverOptions): NatsMover;
+
+// ─── dist/nats/permissions.d.ts
+export type NatsRole = {
+    readonly role: "engine";
+    readonly name: string;
+} | {
+    readonly role: "worker";
+    readonly region: string;
+    readonly servers?: readonly string[];
+} | {
+    readonly role: "vantage";
+    readonly name: string;
+};
+export interface NatsPermissions {
+    readonly publish: {
+        readonly allow: readonly string[];
+    };
+    readonly subscribe: {
+        readonly allow: readonly string[];
+    };
+    readonly allow_responses?: true;
+    readonly inboxPrefix: string;
+}
+export declare function natsPermissions(role: NatsRole, { prefix }?: {
+    readonly prefix?: string;
+}): NatsPermissions;
+
+// ─── dist/nats/setUp.d.ts
+import { type NatsConnection } from "@nats-io/nats-core";
+export interface NatsSetUp {
+    readonly prefix?: string;
+    readonly replicas?: number;
+    readonly commandBytes?: number;
+    readonly duplicateWindowMs?: number;
+    readonly deadBytes?: number;
+    readonly deadAgeMs?: number;
+    readonly sampleBytes?: number;
+    readonly sampleAgeMs?: number;
+    readonly sampleStorage?: "memory" | "file";
+}
+export interface NatsSetUpResult {
+    readonly made: readonly string[];
+    readonly changed: readonly string[];
+    readonly unchanged: readonly string[];
+}
+export declare function setUpNats(nats: NatsConnection, options?: NatsSetUp): Promise<NatsSetUpResult>;
+
+// ─── dist/nats/source.d.ts
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Clock, Logger, ObservationSource, Pintail, ServerRegistry } from "@pintail/core";
+import { type VantageIntake } from "./intake.js";
+export interface NatsVantagesOptions {
+    readonly nats: NatsConnection;
+    readonly prefix?: string;
+    readonly servers?: Pick<ServerRegistry, "listServers">;
+    readonly refreshMs?: number;
+    readonly maxSamplesPerSecond?: number;
+    readonly clock?: Clock;
+    readonly logger?: Logger;
+}
+export interface NatsVantagesStatus {
+    readonly reading: boolean;
+    readonly vantages: readonly VantageIntake[];
+    readonly nobody: number;
+    readonly lists: {
+        readonly answered: number;
+        readonly unanswered: number;
+    };
+}
+export interface NatsVantages extends ObservationSource {
+    follow(pintail: Pick<Pintail, "on">): Disposable;
+    status(): NatsVantagesStatus;
+}
+export declare function natsVantages(options: NatsVantagesOptions): NatsVantages;
+export declare function whole(value: number, low: number, high: number, name: string): number;
+
+// ─── dist/nats/subjects.d.ts
+export interface Subjects {
+    readonly prefix: string;
+    readonly streams: {
+        readonly commands: string;
+        readonly dead: string;
+        readonly samples: string;
+    };
+    command(region: string, serverId: string): string;
+    commands(region?: string): string;
+    reply(senderId: string): string;
+    isReply(subject: string): boolean;
+    event(region: string, serverId?: string | null): string;
+    events(region?: string): string;
+    dead(region: string): string;
+    deads(): string;
+    sample(vantage: string): string;
+    samples(): string;
+    addressOf(subject: string): {
+        readonly region: string;
+        readonly serverId: string;
+    } | null;
+    vantageOf(subject: string): string | null;
+}
+export declare function natsSubjects(prefix?: string): Subjects;
+export declare function encodeToken(id: string): string;
+export declare function decodeToken(token: string): string | null;
+
+// ─── dist/nats/vantage.d.ts
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Clock, Logger, PolicyInput, Prober, Random, ServerInput, ServerRegistry } from "@pintail/core";
+export interface VantageOptions {
+    readonly nats: NatsConnection;
+    readonly vantage: string;
+    readonly prefix?: string;
+    readonly servers?: readonly ServerInput[] | Pick<ServerRegistry, "listServers"> | null;
+    readonly probers?: readonly Prober[];
+    readonly canaries?: readonly {
+        readonly host: string;
+        readonly port?: number;
+    }[];
+    readonly detect?: Omit<NonNullable<PolicyInput["detect"]>, "canaries" | "vantages" | "minAudienceVantages" | "deadIntervalMs">;
+    readonly refreshMs?: number;
+    readonly forgetAfterMs?: number;
+    readonly maxWaiting?: number;
+    readonly clock?: Clock;
+    readonly random?: Random;
+    readonly logger?: Logger;
+    readonly signal?: AbortSignal;
+}
+export interface VantageStatus {
+    readonly delivering: boolean | null;
+    readonly servers: number;
+    readonly listAgeMs: number | null;
+    readonly sent: number;
+    readonly waiting: number;
+    readonly lost: number;
+    readonly looks: number;
+}
+export interface RunningVantage extends AsyncDisposable {
+    status(): VantageStatus;
+    stop(): Promise<void>;
+}
+export declare function runVantage(options: VantageOptions): Promise<RunningVantage>;
+
+// ─── dist/nats/worker.d.ts
+import type { NatsConnection } from "@nats-io/nats-core";
+import { type Clock, type Logger, type Random } from "@pintail/core";
+import { type WorkerBook } from "../regions/book.js";
+import type { WorkerFigures } from "../regions/figures.js";
+import type { RegionHandler } from "../regions/handler.js";
+import { type NatsSetUp } from "./setUp.js";
+export interface NatsWorkerOptions {
+    readonly nats: NatsConnection;
+    readonly region: string;
+    readonly servers?: readonly string[];
+    readonly handler: RegionHandler;
+    readonly book?: WorkerBook;
+    readonly prefix?: string;
+    readonly concurrency?: number;
+    readonly ackWaitMs?: number;
+    readonly setUp?: Omit<NatsSetUp, "prefix"> | false;
+    readonly timeoutMs?: number;
+    readonly maxTries?: number;
+    readonly skewMs?: number;
+    readonly syncPagesMs?: number;
+    readonly signal?: AbortSignal;
+    readonly clock?: Clock;
+    readonly random?: Random;
+    readonly logger?: Logger;
+}
+export interface RunningWorker extends AsyncDisposable {
+    readonly region: string;
+    readonly consumers: readonly string[];
+    figures(): WorkerFigures;
+    readonly ended: Promise<void>;
+    stop(waitMs?: number): Promise<void>;
+}
+export declare function runRegionWorker(options: NatsWorkerOptions): Promise<RunningWorker>;
 
 // ─── dist/opentelemetry/bridge.d.ts
 import type { TracerProvider } from "@opentelemetry/api";
@@ -102,7 +510,11 @@ export type TableName = "schema_versions" | "state" | "lease" | "migrations" | "
 export type Tables = {
     readonly [K in TableName]: string;
 };
-export declare function tablesOf({ schema, tablePrefix }: PostgresNames): Tables;
+export declare const tablesOf: (options: PostgresNames) => Tables;
+export declare function qualified<Name extends string>(all: readonly Name[], { schema, tablePrefix }: PostgresNames): {
+    readonly [K in Name]: string;
+};
+export declare const prefixed: (tablePrefix: string) => string;
 export declare function postgresMigrations(options?: PostgresNames & {
     readonly environment?: string;
 }): readonly PostgresMigration[];
@@ -293,6 +705,423 @@ export interface PrometheusMetrics extends Metrics {
 }
 export declare function prometheusMetrics({ client, registry, perServer }: PrometheusOptions): PrometheusMetrics;
 export {};
+
+// ─── dist/regions/book.d.ts
+import type { Known, ServerMark } from "./rules.js";
+export interface WorkerBook {
+    connection(serverId: string, connectionId: string): Known | null;
+    server(serverId: string): ServerMark | null;
+    connections(serverId: string): ReadonlyMap<string, Known>;
+    readonly isEmpty: boolean;
+    record(serverId: string, connectionId: string, known: Known): PromiseLike<void>;
+    mark(serverId: string, mark: ServerMark): PromiseLike<void>;
+    prune(before: number): PromiseLike<number>;
+    close(): PromiseLike<void>;
+}
+export declare function memoryBook(): WorkerBook;
+
+// ─── dist/regions/figures.d.ts
+export interface WorkerFigures {
+    readonly applied: number;
+    readonly noop: number;
+    readonly stale: number;
+    readonly fenced: number;
+    readonly expired: number;
+    readonly rejected: number;
+    readonly failed: number;
+    readonly dead: number;
+    readonly deadBy: Readonly<Record<string, number>>;
+    readonly redelivered: number;
+    readonly late: number;
+    readonly left: number;
+    readonly checked: number;
+    readonly syncs: number;
+    readonly syncsHeld: number;
+    readonly syncsGivenUp: number;
+    readonly driftMissing: number;
+    readonly driftChanged: number;
+    readonly driftExtra: number;
+    readonly foreign: number;
+    readonly inFlight: number;
+}
+export type Tally = {
+    -readonly [Name in keyof WorkerFigures]: Name extends "deadBy" ? Record<string, number> : number;
+};
+export declare const tally: () => Tally;
+
+// ─── dist/regions/handler.d.ts
+import type { Json } from "@pintail/core";
+import type { Pair } from "./messages.js";
+export interface Access extends Pair {
+    readonly serverId: string;
+    readonly connectionId: string;
+    readonly deadline: number | null;
+    readonly payload: Json;
+}
+export interface Listed {
+    readonly connectionId: string | null;
+    readonly payload: Json;
+}
+export interface Desired {
+    readonly serverId: string;
+    readonly granted: readonly Access[];
+    readonly revoked: readonly Access[];
+}
+export interface HandlerContext {
+    readonly signal: AbortSignal;
+    readonly traceId: string | null;
+}
+export interface RegionHandler {
+    grant(access: Access, ctx: HandlerContext): PromiseLike<unknown>;
+    revoke(access: Access, ctx: HandlerContext): PromiseLike<unknown>;
+    list?(serverId: string, ctx: HandlerContext): PromiseLike<readonly Listed[]>;
+    check?(access: Access, ctx: HandlerContext): PromiseLike<boolean>;
+    sync?(desired: Desired, ctx: HandlerContext): PromiseLike<unknown>;
+}
+
+// ─── dist/regions/index.d.ts
+export { memoryBook, type WorkerBook } from "./book.js";
+export type { WorkerFigures } from "./figures.js";
+export type { Access, Desired, HandlerContext, Listed, RegionHandler } from "./handler.js";
+export { type Command, type CommandType, comparePairs, type DeadLetter, encode, encodeCommand, idempotencyKeyOf, limits, messageVersion, newCommand, type Pair, parseCommand, parseDeadLetter, parseEvent, parseResult, parseSyncPage, type Result, type ResultStatus, type SyncEntry, type SyncPage, type WorkerEvent, type WorkerEventType, } from "./messages.js";
+export { regionMover } from "./mover.js";
+export type { MoverFigures } from "./moverFigures.js";
+export type { RegionMover, RegionMoverOptions } from "./moverOptions.js";
+export type { Delivery, Handled } from "./outcomes.js";
+export { type Admission, admit, isExpired, type Known, type Refusal, type ServerMark, type SyncFigures, type SyncPlan, type SyncWorld, syncPlan, type When, } from "./rules.js";
+export { type SqliteBookOptions, sqliteBook } from "./sqliteBook.js";
+export type { SyncReport } from "./syncReport.js";
+export type { CommandTransport } from "./transport.js";
+export { type RegionWorker, type RegionWorkerOptions, regionWorker } from "./worker.js";
+
+// ─── dist/regions/messages.d.ts
+import type { Json, JsonObject } from "@pintail/core";
+export declare const messageVersion = 1;
+export declare const limits: {
+    readonly messageBytes: number;
+    readonly payloadBytes: number;
+    readonly idLength: 200;
+    readonly syncPages: 4096;
+    readonly syncEntries: 200000;
+};
+export type CommandType = "access.grant" | "access.revoke" | "access.sync" | "access.check";
+export interface Pair {
+    readonly token: number;
+    readonly epoch: number;
+}
+export interface Command extends Pair {
+    readonly v: 1;
+    readonly id: string;
+    readonly idempotencyKey: string;
+    readonly type: CommandType;
+    readonly region: string;
+    readonly serverId: string;
+    readonly connectionId: string;
+    readonly issuedAt: string;
+    readonly deadline: string | null;
+    readonly replyTo: string | null;
+    readonly traceId: string | null;
+    readonly payload: Json;
+}
+export interface SyncEntry extends Pair {
+    readonly connectionId: string;
+    readonly payload: Json;
+}
+export interface SyncPage {
+    readonly syncId: string;
+    readonly page: number;
+    readonly pages: number;
+    readonly entries: readonly SyncEntry[];
+    readonly leave: readonly string[];
+}
+export type ResultStatus = "ok" | "noop" | "rejected" | "failed";
+export interface Result extends Pair {
+    readonly v: 1;
+    readonly commandId: string;
+    readonly idempotencyKey: string;
+    readonly status: ResultStatus;
+    readonly retryable: boolean;
+    readonly code: string | null;
+    readonly message: string | null;
+    readonly serverId: string;
+    readonly finishedAt: string;
+    readonly durationMs: number;
+    readonly payload: Json;
+}
+export interface DeadLetter {
+    readonly v: 1;
+    readonly reason: string;
+    readonly message: string;
+    readonly region: string;
+    readonly subject: string;
+    readonly commandId: string | null;
+    readonly deliveries: number;
+    readonly at: string;
+    readonly body: string;
+}
+export type WorkerEventType = "worker.started" | "worker.stopped" | "sync.drift" | "sync.held" | "sync.given_up" | "effect.late" | "consumer.made_again" | "stream.made_again" | "dead_letter";
+export interface WorkerEvent {
+    readonly v: 1;
+    readonly id: string;
+    readonly type: WorkerEventType;
+    readonly region: string;
+    readonly serverId: string | null;
+    readonly at: string;
+    readonly data: JsonObject;
+}
+export declare function parseCommand(bytes: Uint8Array): Command;
+export declare function parseSyncPage(payload: Json): SyncPage;
+export declare const parseResult: (bytes: Uint8Array) => Result;
+export declare const parseDeadLetter: (bytes: Uint8Array) => DeadLetter;
+export declare const parseEvent: (bytes: Uint8Array) => WorkerEvent;
+export declare function encodeCommand(command: Command): Uint8Array;
+export declare function encode(message: Result | DeadLetter | WorkerEvent | Command): Uint8Array;
+export declare const size: (value: Json) => number;
+type Keyed = Pick<Command, "type" | "connectionId" | "serverId" | "token" | "epoch" | "payload">;
+export declare function idempotencyKeyOf({ type, connectionId, serverId, token, epoch, payload }: Keyed): string;
+export declare function newCommand(what: Omit<Command, "v" | "id" | "idempotencyKey" | "issuedAt" | "deadline"> & {
+    readonly issuedAt: number;
+    readonly deadline: number | null;
+    readonly id?: string;
+}): Command;
+export declare const comparePairs: (a: Pair, b: Pair) => number;
+export {};
+
+// ─── dist/regions/mover.d.ts
+import type { RegionMover, RegionMoverOptions } from "./moverOptions.js";
+import type { CommandTransport } from "./transport.js";
+export declare function regionMover(transport: CommandTransport, options: RegionMoverOptions): RegionMover;
+
+// ─── dist/regions/moverFigures.d.ts
+export interface MoverFigures {
+    readonly published: number;
+    readonly results: number;
+    readonly unasked: number;
+    readonly fenced: number;
+    readonly unavailable: number;
+    readonly timeouts: number;
+    readonly syncs: number;
+    readonly syncsFailed: number;
+    readonly driftMissing: number;
+    readonly driftChanged: number;
+    readonly driftExtra: number;
+    readonly waiting: number;
+    readonly silentServers: number;
+}
+export type MoverTally = {
+    -readonly [K in Exclude<keyof MoverFigures, "waiting" | "silentServers">]: number;
+};
+export declare const moverTally: () => MoverTally;
+
+// ─── dist/regions/moverOptions.d.ts
+import type { CallContext, Clock, Connection, ConnectionMover, Json, Logger, Random, Server } from "@pintail/core";
+import type { AccessBook } from "../access/book.js";
+import type { MoverFigures } from "./moverFigures.js";
+import type { SyncReport } from "./syncReport.js";
+export interface RegionMoverOptions {
+    readonly access: AccessBook;
+    readonly accessFor?: (connection: Connection, server: Server, ctx: CallContext) => PromiseLike<Json> | Json;
+    readonly regionOf?: (server: {
+        readonly id: string;
+        readonly region: string | null;
+    }) => string | null;
+    readonly timeoutMs?: number;
+    readonly checks?: boolean;
+    readonly leads?: () => number | null;
+    readonly syncEveryMs?: number | null;
+    readonly onDrift?: (report: SyncReport) => void;
+    readonly clock?: Clock;
+    readonly random?: Random;
+    readonly logger?: Logger;
+}
+export interface RegionMover extends ConnectionMover {
+    readonly confirmation: "applied";
+    readonly fencing: "enforced";
+    complete: NonNullable<ConnectionMover["complete"]>;
+    locate: NonNullable<ConnectionMover["locate"]>;
+    rollback: NonNullable<ConnectionMover["rollback"]>;
+    sync(serverId?: string | number, ctx?: Partial<CallContext>): Promise<readonly SyncReport[]>;
+    figures(): MoverFigures;
+    close(): Promise<void>;
+}
+
+// ─── dist/regions/outcomes.d.ts
+import { type Clock, type Logger, type Random } from "@pintail/core";
+import type { Tally } from "./figures.js";
+import { type Command, type Result, type ResultStatus } from "./messages.js";
+import type { Admission, When } from "./rules.js";
+export interface Delivery {
+    readonly address: {
+        readonly region: string;
+        readonly serverId: string;
+    } | null;
+    readonly deliveries: number;
+    readonly arrivedAt: number;
+    readonly storedAt: number | null;
+    readonly ageMs: number | null;
+    readonly isOurs?: () => boolean;
+}
+export interface Handled {
+    readonly result: Result | null;
+    readonly replyTo: string | null;
+    readonly next: "ack" | "retry" | "dead" | "leave";
+    readonly delayMs: number;
+    readonly reason: string | null;
+    readonly message: string | null;
+    readonly commandId: string | null;
+}
+export interface Job {
+    readonly command: Command;
+    readonly delivery: Delivery;
+    readonly startedAt: number;
+}
+export interface OutcomeParts {
+    readonly region: string;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly logger: Logger;
+    readonly figures: Tally;
+    readonly maxTries: number;
+    readonly stopping: AbortSignal;
+    readonly isReply: (subject: string) => boolean;
+}
+export interface Outcomes {
+    done(job: Job, status: ResultStatus, more?: Partial<Result>): Handled;
+    dead(job: Job | null, reason: string, message: string): Handled;
+    refused(job: Job, refusal: Exclude<Admission, string>): Handled;
+    failed(job: Job, error: unknown): Handled;
+    left(): Handled;
+    again(delayMs: number): Handled;
+}
+export declare function outcomes({ region, clock, random, logger, figures, maxTries, stopping, isReply }: OutcomeParts): Outcomes;
+export declare const pauseMs: (deliveries: number, random: Random) => number;
+export declare function whenOf({ arrivedAt, storedAt, ageMs }: Delivery, now: number): When;
+export declare function poisonOf(bytes: Uint8Array, error: unknown): {
+    readonly reason: string;
+    readonly message: string;
+};
+
+// ─── dist/regions/rules.d.ts
+import type { Listed } from "./handler.js";
+import { type Command, type Pair, type SyncEntry } from "./messages.js";
+export interface Known extends Pair {
+    readonly done: "granted" | "revoked" | null;
+    readonly hasAnswer: boolean;
+    readonly at: number;
+}
+export interface ServerMark {
+    readonly token: number;
+    readonly since: number | null;
+    readonly sync: Pair | null;
+}
+export interface When {
+    readonly now: number;
+    readonly storedAt: number | null;
+    readonly ageMs: number | null;
+}
+export type Refusal = "STALE" | "FENCED" | "EXPIRED";
+export type Admission = "apply" | "noop" | {
+    readonly rejected: Refusal;
+    readonly why: string;
+};
+export declare function admit(command: Command, known: Known | null, server: ServerMark | null, when: When, skewMs: number): Admission;
+export declare function admitSync(command: Command, server: ServerMark | null, when: When, skewMs: number): Admission;
+export declare function isExpired(command: Pick<Command, "issuedAt" | "deadline">, when: When, skewMs: number): boolean;
+export declare function deadlineOf(command: Pick<Command, "issuedAt" | "deadline">, when: When): number | null;
+export interface SyncWorld {
+    readonly desired: readonly SyncEntry[];
+    readonly leave: ReadonlySet<string>;
+    readonly mark: Pair;
+    readonly known: ReadonlyMap<string, Known>;
+    readonly listed: readonly Listed[] | null;
+}
+export interface SyncPlan {
+    readonly grant: readonly SyncEntry[];
+    readonly keep: readonly SyncEntry[];
+    readonly revoke: readonly string[];
+    readonly learn: readonly {
+        readonly connectionId: string;
+        readonly pair: Pair;
+        readonly done: "granted" | "revoked";
+    }[];
+    readonly figures: SyncFigures;
+}
+export interface SyncFigures {
+    readonly missing: number;
+    readonly changed: number;
+    readonly extra: number;
+    readonly same: number;
+    readonly left: number;
+    readonly newer: number;
+    readonly foreign: number;
+}
+export declare function syncPlan({ desired, leave, mark, known, listed }: SyncWorld): SyncPlan;
+export declare function isDrastic({ revoke, figures }: SyncPlan): boolean;
+
+// ─── dist/regions/sqliteBook.d.ts
+import type { WorkerBook } from "./book.js";
+export interface SqliteBookOptions {
+    readonly path: string;
+}
+export declare function sqliteBook({ path }: SqliteBookOptions): WorkerBook;
+
+// ─── dist/regions/syncReport.d.ts
+export interface SyncReport {
+    readonly serverId: string;
+    readonly region: string | null;
+    readonly status: "applied" | "incomplete" | "held" | "unanswered" | "failed";
+    readonly wanted: number;
+    readonly missing: number;
+    readonly changed: number;
+    readonly extra: number;
+    readonly foreign: number;
+    readonly error: string | null;
+}
+
+// ─── dist/regions/transport.d.ts
+import type { CallContext } from "@pintail/core";
+import type { Command, Result, WorkerEvent } from "./messages.js";
+export interface CommandTransport {
+    readonly replyTo: string;
+    publish(command: Command, ctx: CallContext): PromiseLike<unknown>;
+    onResult(listener: (result: Result) => void): () => void;
+    onEvent(listener: (event: WorkerEvent) => void): () => void;
+    close(): PromiseLike<unknown>;
+}
+
+// ─── dist/regions/worker.d.ts
+import { type Clock, type Logger, type Random } from "@pintail/core";
+import { type WorkerBook } from "./book.js";
+import { type WorkerFigures } from "./figures.js";
+import type { RegionHandler } from "./handler.js";
+import { type WorkerEvent } from "./messages.js";
+import { type Delivery, type Handled } from "./outcomes.js";
+import { admit } from "./rules.js";
+export interface RegionWorkerOptions {
+    readonly region: string;
+    readonly servers?: readonly string[];
+    readonly handler: RegionHandler;
+    readonly book?: WorkerBook;
+    readonly isReply?: (subject: string) => boolean;
+    readonly concurrency?: number;
+    readonly timeoutMs?: number;
+    readonly maxTries?: number;
+    readonly skewMs?: number;
+    readonly syncPagesMs?: number;
+    readonly clock?: Clock;
+    readonly random?: Random;
+    readonly logger?: Logger;
+    readonly tell?: (event: WorkerEvent) => void;
+    readonly admit?: typeof admit;
+}
+export interface RegionWorker {
+    handle(bytes: Uint8Array, delivery: Delivery): Promise<Handled>;
+    figures(): WorkerFigures;
+    prune(): Promise<number>;
+    halt(): void;
+    stop(): void;
+}
+export declare function regionWorker(options: RegionWorkerOptions): RegionWorker;
 
 // ─── dist/sqlite/index.d.ts
 export { type SqliteMigration, sqliteMigrations } from "./schema.js";
@@ -630,6 +1459,29 @@ export interface WireGuardService extends AsyncDisposable {
 }
 export declare function createWireGuardService({ dialect, chooses }: WireGuardServiceOptions): WireGuardService;
 
+// ─── dist/webhook/index.d.ts
+export { type Webhook, type WebhookOptions, webhook } from "./webhook.js";
+
+// ─── dist/webhook/webhook.d.ts
+import { type CallContext, type Clock, type Json, type Random } from "@pintail/core";
+export interface WebhookOptions {
+    readonly url: string | URL;
+    readonly secret: string | readonly string[];
+    readonly allowHttp?: boolean;
+    readonly fetch?: typeof fetch;
+    readonly timeoutMs?: number;
+    readonly tries?: number;
+    readonly backoffMs?: number;
+    readonly concurrency?: number;
+    readonly clock?: Clock;
+    readonly random?: Random;
+}
+export interface Webhook {
+    send(id: string, payload: Json, ctx: CallContext): Promise<void>;
+    close(): Promise<void>;
+}
+export declare function webhook(options: WebhookOptions): Webhook;
+
 // ─── dist/windows/guards.d.ts
 import { type Clock, type GuardSource, type MigrationReason } from "@pintail/core";
 export interface MaintenanceWindow {
@@ -646,6 +1498,148 @@ export declare function maintenanceWindows(options: MaintenanceWindowsOptions): 
 
 // ─── dist/windows/index.d.ts
 export { type MaintenanceWindow, type MaintenanceWindowsOptions, maintenanceWindows } from "./guards.js";
+
+// ─── dist/wireguard/access.d.ts
+import { type Json } from "@pintail/core";
+export interface WireGuardGrant {
+    readonly publicKey: string;
+    readonly allowedIps: readonly string[];
+}
+export interface WireGuardAccess {
+    readonly serverId: string;
+    readonly publicKey: string;
+    readonly address: readonly string[];
+    readonly dns: readonly string[];
+    readonly mtu: number | null;
+    readonly server: {
+        readonly publicKey: string;
+        readonly endpoint: string;
+        readonly allowedIps: readonly string[];
+        readonly persistentKeepalive: number | null;
+    };
+    readonly dryRun?: true;
+}
+export declare function parseGrant(payload: Json): WireGuardGrant;
+export declare function parseAccess(access: Json): WireGuardAccess;
+export declare function canonical(text: string): string;
+
+// ─── dist/wireguard/addresses.d.ts
+import { type CallContext, type Clock } from "@pintail/core";
+import { type AddressPool, type AllocatedAddress } from "./pool.js";
+export interface Addresses {
+    of(connectionId: string, ctx: CallContext): Promise<AllocatedAddress>;
+    release(connectionId: string, ctx: CallContext): Promise<void>;
+    figures(ctx: CallContext): Promise<AddressFigures>;
+}
+export interface AddressFigures {
+    readonly size: number;
+    readonly allocated: number;
+    readonly resting: number;
+}
+export interface AddressesOptions {
+    readonly pool: AddressPool;
+    readonly restMs?: number;
+}
+export declare function checkRest(restMs: number): number;
+export declare function checkConnection(connectionId: string): string;
+export declare function memoryAddresses({ pool, restMs, clock, }: AddressesOptions & {
+    readonly clock?: Pick<Clock, "now">;
+}): Addresses;
+
+// ─── dist/wireguard/cidr.d.ts
+export interface Cidr {
+    readonly family: 4 | 6;
+    readonly base: bigint;
+    readonly prefix: number;
+}
+export declare const widthOf: (family: 4 | 6) => number;
+export declare function parseAddress(text: string): {
+    readonly family: 4 | 6;
+    readonly value: bigint;
+} | null;
+export declare function formatAddress(family: 4 | 6, value: bigint): string;
+export declare function parseCidr(text: unknown): Cidr | null;
+export declare const formatCidr: ({ family, base, prefix }: Cidr) => string;
+export declare function contains(outer: Cidr, inner: Cidr): boolean;
+export declare const isSingle: ({ family, prefix }: Cidr) => boolean;
+
+// ─── dist/wireguard/device.d.ts
+import { type CallContext } from "@pintail/core";
+export interface WireGuardPeer {
+    readonly publicKey: string;
+    readonly allowedIps: readonly string[];
+    readonly endpoint: string | null;
+    readonly latestHandshakeAt: number | null;
+    readonly rxBytes: number;
+    readonly txBytes: number;
+}
+export interface PeerSetting {
+    readonly publicKey: string;
+    readonly allowedIps: readonly string[];
+    readonly presharedKey?: string | null;
+}
+export interface PeerChanges {
+    readonly set: readonly PeerSetting[];
+    readonly remove: readonly string[];
+    readonly seen?: readonly WireGuardPeer[];
+}
+export interface WireGuardDevice {
+    readonly name: string;
+    peers(ctx: CallContext): PromiseLike<readonly WireGuardPeer[]>;
+    apply(changes: PeerChanges, ctx: CallContext): PromiseLike<unknown>;
+}
+export interface DeviceOptions {
+    readonly timeoutMs?: number;
+}
+export declare function checkChanges({ set, remove }: PeerChanges): void;
+export declare function refuseTakeover({ set, remove }: PeerChanges, seen: readonly WireGuardPeer[]): void;
+export declare function checkTimeout(timeoutMs: number): number;
+export declare function checkInterface(name: unknown): string;
+
+// ─── dist/wireguard/handler.d.ts
+import type { RegionHandler } from "../regions/index.js";
+import { type WireguardHandlerOptions } from "./handlerOptions.js";
+export type WireguardHandler = Required<Omit<RegionHandler, "sync">>;
+export declare function wireguardHandler(options: WireguardHandlerOptions): WireguardHandler;
+
+// ─── dist/wireguard/handlerOptions.d.ts
+import { type Clock, type Logger } from "@pintail/core";
+import type { Access } from "../regions/index.js";
+import { type Cidr } from "./cidr.js";
+import type { WireGuardDevice } from "./device.js";
+import { type PeerLedger } from "./ledger.js";
+export interface ClientSettings {
+    readonly endpointOf: (serverId: string) => string;
+    readonly publicKeyOf: (serverId: string) => string;
+    readonly dns?: readonly string[];
+    readonly allowedIps?: readonly string[];
+    readonly mtu?: number | null;
+    readonly persistentKeepalive?: number | null;
+}
+export interface WireguardHandlerOptions {
+    readonly devices: WireGuardDevice | Readonly<Record<string, WireGuardDevice>>;
+    readonly client: ClientSettings;
+    readonly addresses?: readonly string[];
+    readonly ledger?: PeerLedger;
+    readonly presharedKeyOf?: (access: Access) => string | null | PromiseLike<string | null>;
+    readonly ownsAll?: boolean;
+    readonly keep?: readonly string[];
+    readonly dryRun?: boolean;
+    readonly handshakeMs?: number;
+    readonly logger?: Logger;
+    readonly clock?: Pick<Clock, "now">;
+}
+export interface HandlerSettings {
+    readonly deviceOf: (serverId: string) => WireGuardDevice | null;
+    readonly pool: readonly Cidr[];
+    readonly ledger: PeerLedger;
+    readonly keep: ReadonlySet<string>;
+    readonly ownsAll: boolean;
+    readonly dryRun: boolean;
+    readonly handshakeMs: number;
+    readonly clock: Pick<Clock, "now">;
+}
+export declare function handlerSettings(options: WireguardHandlerOptions): HandlerSettings;
 
 // ─── dist/wireguard/handshake.d.ts
 import { type KeyObject } from "node:crypto";
@@ -690,8 +1684,72 @@ export declare function replyIndex(datagram: Buffer): number | null;
 export declare const isWireguard: (datagram: Buffer) => boolean;
 
 // ─── dist/wireguard/index.d.ts
+export type { WireGuardAccess, WireGuardGrant } from "./access.js";
+export { type Addresses, type AddressesOptions, type AddressFigures, memoryAddresses } from "./addresses.js";
+export type { DeviceOptions, PeerChanges, PeerSetting, WireGuardDevice, WireGuardPeer } from "./device.js";
+export { type WireguardHandler, wireguardHandler } from "./handler.js";
+export type { ClientSettings, WireguardHandlerOptions } from "./handlerOptions.js";
+export { fileLedger, memoryLedger, type PeerLedger, type PeerRecord } from "./ledger.js";
+export { type ClientStep, type ClientUpdate, type WireguardNotifierOptions, wireguardNotifier } from "./notifier.js";
 export type { WireguardProberOptions } from "./options.js";
+export { type AddressPool, type AddressPoolOptions, type AllocatedAddress, addressPool } from "./pool.js";
+export { addressesSql, type PostgresAddresses, type PostgresAddressesOptions, postgresAddresses } from "./postgresAddresses.js";
 export { wireguardProber } from "./prober.js";
+export { renderConfig } from "./render.js";
+export { type UapiDeviceOptions, uapiDevice } from "./uapiDevice.js";
+export { type WgDeviceOptions, wgDevice } from "./wgDevice.js";
+
+// ─── dist/wireguard/ledger.d.ts
+export interface PeerRecord {
+    readonly connectionId: string;
+    readonly publicKey: string;
+    readonly allowedIps: readonly string[];
+    readonly grantedAt: number;
+}
+export interface PeerLedger {
+    of(serverId: string): PromiseLike<readonly PeerRecord[]> | readonly PeerRecord[];
+    note(serverId: string, changes: {
+        readonly put: readonly PeerRecord[];
+        readonly drop: readonly string[];
+    }): unknown;
+    close(): void;
+}
+export declare function memoryLedger(): PeerLedger;
+export declare function fileLedger({ path }: {
+    readonly path: string;
+}): PeerLedger;
+
+// ─── dist/wireguard/notifier.d.ts
+import { type CallContext, type ClientNotifier, type Json, type Move, type Server } from "@pintail/core";
+import type { Webhook } from "../webhook/index.js";
+import { type WireGuardAccess } from "./access.js";
+export type ClientStep = {
+    readonly do: "remove_peer";
+    readonly publicKey: string | null;
+} | {
+    readonly do: "add_peer";
+    readonly peer: WireGuardAccess["server"];
+};
+export interface ClientUpdate {
+    readonly type: "access.moved" | "access.kept";
+    readonly id: string;
+    readonly connectionId: string;
+    readonly userId: string | null;
+    readonly fromServerId: string;
+    readonly toServerId: string;
+    readonly reason: string;
+    readonly access: WireGuardAccess | null;
+    readonly config: string | null;
+    readonly steps: readonly ClientStep[];
+}
+export interface WireguardNotifierOptions {
+    readonly deliver: Webhook | ((update: ClientUpdate, move: Move, ctx: CallContext) => PromiseLike<unknown> | unknown);
+    readonly publicKeyOf?: (server: Server) => string | null;
+    readonly privateKeyOf?: (move: Move, ctx: CallContext) => string | null | PromiseLike<string | null>;
+    readonly accessOf?: (move: Move, ctx: CallContext) => Json | PromiseLike<Json>;
+    readonly render?: (access: WireGuardAccess, privateKey: string | null) => string;
+}
+export declare function wireguardNotifier(options: WireguardNotifierOptions): ClientNotifier;
 
 // ─── dist/wireguard/options.d.ts
 import { type Clock, PintailError, type ProbeTarget } from "@pintail/core";
@@ -714,6 +1772,53 @@ export interface Settings {
 export declare function parseOptions(options: WireguardProberOptions): Settings;
 export declare function parseKey(what: "public" | "preshared", serverId: string, key: unknown): Buffer;
 export declare const uselessKey: (serverId: string, message: string) => PintailError;
+
+// ─── dist/wireguard/pool.d.ts
+import { PintailError } from "@pintail/core";
+export interface AddressPoolOptions {
+    readonly v4?: string;
+    readonly v6?: string;
+    readonly reserved?: readonly string[];
+}
+export interface AllocatedAddress {
+    readonly allowedIps: readonly string[];
+    readonly v4: string | null;
+    readonly v6: string | null;
+}
+export interface AddressPool {
+    readonly size: number;
+    readonly networks: readonly string[];
+    readonly last: number;
+    readonly reserved: readonly (readonly [
+        number,
+        number
+    ])[];
+    next(from: number): number | null;
+    at(slot: number): AllocatedAddress;
+    slotOf(address: string): number | null;
+}
+export declare function addressPool({ v4, v6, reserved }: AddressPoolOptions): AddressPool;
+export declare function exhausted(pool: AddressPool): PintailError;
+
+// ─── dist/wireguard/postgresAddresses.d.ts
+import { type Clock } from "@pintail/core";
+import { type PgPool } from "../postgres/pool.js";
+import { type Addresses, type AddressesOptions } from "./addresses.js";
+import { type AddressPool } from "./pool.js";
+export interface PostgresAddressesOptions extends Omit<AddressesOptions, "pool"> {
+    readonly addresses: AddressPool;
+    readonly pool: PgPool;
+    readonly schema?: string;
+    readonly timeoutMs?: number;
+    readonly clock?: Clock;
+}
+export interface PostgresAddresses extends Addresses {
+    migrate(): Promise<void>;
+}
+export declare function postgresAddresses(options: PostgresAddressesOptions): PostgresAddresses;
+export declare function addressesSql({ schema }?: {
+    readonly schema?: string;
+}): string;
 
 // ─── dist/wireguard/primitives.d.ts
 import { type KeyObject } from "node:crypto";
@@ -743,3 +1848,28 @@ export declare function dh(privateKey: KeyObject, publicKey: KeyObject): Bytes |
 import { type Prober } from "@pintail/core";
 import { type WireguardProberOptions } from "./options.js";
 export declare function wireguardProber(options: WireguardProberOptions): Prober;
+
+// ─── dist/wireguard/render.d.ts
+import type { WireGuardAccess } from "./access.js";
+export declare function renderConfig({ address, dns, mtu, server }: WireGuardAccess, privateKey: string | null): string;
+
+// ─── dist/wireguard/uapiDevice.d.ts
+import { type Clock } from "@pintail/core";
+import { type DeviceOptions, type WireGuardDevice } from "./device.js";
+export interface UapiDeviceOptions extends DeviceOptions {
+    readonly interface?: string;
+    readonly path?: string;
+    readonly clock?: Pick<Clock, "setTimeout">;
+}
+export declare function uapiDevice(options: UapiDeviceOptions): WireGuardDevice;
+
+// ─── dist/wireguard/wgDevice.d.ts
+import { type Clock } from "@pintail/core";
+import { type DeviceOptions, type WireGuardDevice, type WireGuardPeer } from "./device.js";
+export interface WgDeviceOptions extends DeviceOptions {
+    readonly interface: string;
+    readonly command?: string;
+    readonly clock?: Pick<Clock, "setTimeout">;
+}
+export declare function wgDevice({ interface: given, command, timeoutMs: within_, clock, }: WgDeviceOptions): WireGuardDevice;
+export declare function readDump(output: string): WireGuardPeer[];

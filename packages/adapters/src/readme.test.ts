@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { hasNats, needsNats, startNats } from '../test/nats.ts'
+import { deskOn, fakeServers } from '../test/region.ts'
+import { runRegionWorker } from './nats/index.ts'
 import { createDatabaseService } from './vpn-duck/testing/index.ts'
 
 const folder = join(import.meta.dirname, '..')
@@ -32,6 +35,69 @@ test('the program for VPN Duck runs as it stands there, and SIGTERM ends it', as
   expect(await ended, output).toEqual([0, null])
   expect(output).not.toMatch(/[Ee]rror/)
 }, 30_000)
+
+test.skipIf(!hasNats)(
+  `the program of a region's worker runs as it stands there, and SIGTERM ends it ${needsNats}`,
+  async () => {
+    const [code = '', ...more] = programs('regions')
+    expect(more).toEqual([])
+    await using server = await startNats()
+    const env = { ...process.env, NATS_URL: server.url, WORKER_BOOK: join(server.folder, 'book.db') }
+    const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
+    const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [program.stdout, program.stderr])
+      stream.on('data', (chunk) => {
+        output += chunk
+      })
+    const ended = once(program, 'exit')
+    await expect.poll(() => output, { timeout: 20_000, interval: 50 }).toMatch(/working: worker-de/)
+    const desk = await deskOn(await server.connect())
+    expect(await desk.ask({})).toMatchObject({ status: 'ok' })
+    program.kill('SIGTERM')
+    expect(await ended, output).toEqual([0, null])
+    expect(output).toMatch(/grant c1 on de-1/)
+  },
+  30_000,
+)
+
+test.skipIf(!hasNats)(
+  `the program of the books and their mover runs as it stands there, and SIGTERM ends it ${needsNats}`,
+  async () => {
+    const [code = '', ...more] = programs('access')
+    expect(more).toEqual([])
+    await using server = await startNats()
+    const nats = await server.connect()
+    const handler = fakeServers()
+    await using worker = await runRegionWorker({ nats, region: 'de', handler })
+    const env = { ...process.env, NATS_URL: server.url }
+    const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
+    const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [program.stdout, program.stderr])
+      stream.on('data', (chunk) => {
+        output += chunk
+      })
+    const ended = once(program, 'exit')
+    await expect.poll(() => output, { timeout: 20_000, interval: 50 }).toMatch(/de-1 is synced: applied/)
+    expect(output).toMatch(/de-1: 1 missing, 0 changed, 0 too many/)
+    expect([...handler.granted.keys()]).toEqual(['de-1/c1'])
+    expect(worker.figures().driftMissing).toBe(1)
+    program.kill('SIGTERM')
+    expect(await ended, output).toEqual([0, null])
+  },
+  30_000,
+)
+
+test('the README names every option of the mover', () => {
+  const options = readFileSync(join(folder, 'src', 'regions', 'moverOptions.ts'), 'utf8')
+  const [, main = ''] = /export interface RegionMoverOptions \{(.*?)^\}/ms.exec(options) ?? []
+  const names = [...main.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name ?? '')
+  expect(names).toContain('syncEveryMs')
+  const [section = ''] = /^## access\n.*?(?=^## )/ms.exec(readme) ?? []
+  for (const name of names.filter((one) => !['clock', 'random', 'logger'].includes(one)))
+    expect(section).toMatch(new RegExp(`\\b${name}\\b`))
+})
 
 test('the README names every option of vpnDuck', () => {
   const options = readFileSync(join(folder, 'src', 'vpn-duck', 'options.ts'), 'utf8')
