@@ -1,8 +1,10 @@
 // npm run sim: worlds in which everything goes wrong, each from one number. `npm run sim -- --help` says how to ask.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { faultKinds, type History, historyOf, phases, shrink, simulate, type Violation } from '@pintail/core/testing'
+import { type FaultKind, faultKinds, type History, historyOf, phases, shrink, simulate, type Violation } from '@pintail/core/testing'
 import { writeReport } from './lib/report.ts'
+import { brokerMutants } from './sim/broker/mutants.ts'
+import { brokerHistoryOf, simulateBroker } from './sim/broker/simulate.ts'
 import { type Campaign, coverageOf, runCampaign } from './sim/campaign.ts'
 import { mutantSeeds, mutants } from './sim/mutants.ts'
 import * as noticed from './sim/noticed.ts'
@@ -29,6 +31,9 @@ const help = `npm run sim -- [options]
                     worlds; first tried is the one that noticed it last time (scripts/sim/noticed.json)
   --in-order        with --mutants: try the worlds one after the other, and write down anew which one notices what
   --mutant NAME     the same for one of them; with --seed shows how it is noticed
+  --broker          worlds with region workers behind a broker instead of a panel: the real mover, worker rules and books of
+                    @pintail/adapters over a broker that loses, doubles, delays and reorders; with --seeds, --seed and --mutants
+                    (${brokerMutants.map(({ name }) => name).join(', ')})
   --coverage        the table of faults and phases
   --no-shrink       do not look for a shorter history of what breaks
   --store NAME      keep the state in memory (default) or in sqlite
@@ -50,6 +55,7 @@ interface Options {
   readonly trace: Omit<TraceOptions, 'folder'> | null
   readonly plans: number | null
   readonly mutants: boolean
+  readonly broker: boolean
   readonly inOrder: boolean
   readonly mutant: string | null
   readonly coverage: boolean
@@ -75,6 +81,7 @@ function read(args: readonly string[]): Options | string {
         servers: { type: 'string' },
         replay: { type: 'boolean' },
         mutants: { type: 'boolean' },
+        broker: { type: 'boolean' },
         'in-order': { type: 'boolean' },
         mutant: { type: 'string' },
         coverage: { type: 'boolean' },
@@ -108,7 +115,7 @@ function read(args: readonly string[]): Options | string {
   if (record !== null && values.seed === undefined && values.history === undefined) problems.push('--record goes with --seed or --history')
   const store = storeNames.find((name) => name === (values.store ?? 'memory'))
   if (!store) problems.push(`--store must be one of ${storeNames.join(', ')}, not ${JSON.stringify(values.store)}`)
-  const { history = null, mutant = null, coverage = false, shrink: shrinks = true } = values
+  const { history = null, mutant = null, coverage = false, broker = false, shrink: shrinks = true } = values
   const options = {
     seeds: whole('seeds', 1) ?? 200,
     from: whole('from', 0) ?? 1,
@@ -122,11 +129,14 @@ function read(args: readonly string[]): Options | string {
     mutant,
     coverage,
     mutants: values.mutants ?? false,
+    broker,
     inOrder: values['in-order'] ?? false,
     shrink: shrinks,
   }
-  if (mutant !== null && !mutants.some(({ name }) => name === mutant))
-    problems.push(`there is no mutant ${mutant}; there are: ${mutants.map(({ name }) => name).join(', ')}`)
+  const known: readonly { readonly name: string }[] = broker ? brokerMutants : mutants
+  if (mutant !== null && !known.some(({ name }) => name === mutant))
+    problems.push(`there is no mutant ${mutant}; there are: ${known.map(({ name }) => name).join(', ')}`)
+  if (broker && (trace !== null || values.plans !== undefined)) problems.push('--broker goes with neither --journal nor --plans')
   return problems.length > 0 ? problems.join('\n') : options
 }
 
@@ -144,8 +154,13 @@ function describe({ setup, steps, script }: History): string {
   return lines.join('\n')
 }
 
-async function one(history: History, title: string, { record, store }: Pick<Options, 'record' | 'store'>): Promise<number> {
-  const { violations, trace, steps, moves, crashes, virtualMs, journal } = await withStore(store, (kept) => simulate(history, true, kept))
+async function one(
+  history: History,
+  title: string,
+  { record, store, broker }: Pick<Options, 'record' | 'store' | 'broker'>,
+): Promise<number> {
+  const run = broker ? simulateBroker : simulate
+  const { violations, trace, steps, moves, crashes, virtualMs, journal } = await withStore(store, (kept) => run(history, true, kept))
   if (record !== null) writeFileSync(record, journal.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   console.log(`${title}\n${describe(history)}\n`)
   for (const line of trace) console.log(line.length > 400 ? `${line.slice(0, 400)}…` : line)
@@ -191,18 +206,27 @@ function bar(total: number): (done: number, broken: number) => void {
 }
 
 async function campaign(options: Options): Promise<number> {
-  const { from, seeds, workers, mutant, store } = options
+  const { from, seeds, workers, mutant, store, broker } = options
   const onBroken = (seed: number, [first]: readonly Violation[]): void => {
     process.stderr.write(`${process.stderr.isTTY ? '\r' : ''}broken: seed ${seed}: ${first?.invariant}: ${first?.message}\n`)
   }
-  const result = await runCampaign({ from, seeds, mutant, store, ...(workers !== null && { workers }), progress: bar(seeds), onBroken })
+  const result = await runCampaign({
+    from,
+    seeds,
+    mutant,
+    store,
+    broker,
+    ...(workers !== null && { workers }),
+    progress: bar(seeds),
+    onBroken,
+  })
   const { broken, errors, steps, moves, crashes, virtualMs, wallMs, struck } = result
   for (const { seed, violations } of broken.slice(0, 20))
     for (const { invariant, at, message } of violations.slice(0, 3))
       console.log(`✗ seed ${seed}: ${invariant} at ${round(at / 1000)} s: ${message}`)
   for (const { seed, error } of errors.slice(0, 5)) console.log(`✗ seed ${seed}: the simulator itself failed: ${error}`)
   const first = broken[0]
-  if (options.shrink && first && mutant === null) await makeShorter(first.seed, result)
+  if (options.shrink && first && mutant === null && !broker) await makeShorter(first.seed, result)
   if (options.coverage) console.log(table(result))
   const { share, missing } = coverageOf(result)
   if (missing.length > 0)
@@ -227,7 +251,7 @@ async function campaign(options: Options): Promise<number> {
     }),
   )
   const failed = broken.length + errors.length
-  writeReport('sim', { passed: result.seeds - failed, failed, skipped: 0 })
+  writeReport(broker ? 'broker' : 'sim', { passed: result.seeds - failed, failed, skipped: 0 })
   return failed > 0 ? 1 : 0
 }
 
@@ -274,14 +298,18 @@ async function checkPlans(worlds: number, { from, workers }: Options): Promise<n
 
 async function checkMutants(options: Options): Promise<number> {
   let missed = 0
-  const known = options.inOrder ? new Map<string, number>() : noticed.read()
+  const { broker } = options
+  const all: readonly { readonly name: string; readonly breaks: string; readonly kind?: FaultKind }[] = broker ? brokerMutants : mutants
+  // Those of the broker are noticed soon, and are looked for in order each time.
+  const known = options.inOrder || broker ? new Map<string, number>() : noticed.read()
   const found = new Map<string, number>()
-  for (const { name, breaks, kind } of mutants) {
+  for (const { name, breaks, kind } of all) {
     const look = (from: number, seeds: number) =>
       runCampaign({
         from,
         seeds,
         mutant: name,
+        broker,
         ...(kind && { kind }),
         untilBroken: true,
         ...(options.workers !== null && { workers: options.workers }),
@@ -299,9 +327,9 @@ async function checkMutants(options: Options): Promise<number> {
       console.log(`✗ ${name} (${breaks}): not noticed in ${seeds} seeds${errors[0] ? `; ${errors[0].error}` : ''}`)
     }
   }
-  if (options.inOrder) noticed.write(found)
-  console.log(JSON.stringify({ mutants: mutants.length, noticed: mutants.length - missed }))
-  writeReport('mutants', { passed: mutants.length - missed, failed: missed, skipped: 0 })
+  if (options.inOrder && !broker) noticed.write(found)
+  console.log(JSON.stringify({ mutants: all.length, noticed: all.length - missed }))
+  writeReport(broker ? 'broker-mutants' : 'mutants', { passed: all.length - missed, failed: missed, skipped: 0 })
   return missed > 0 ? 1 : 0
 }
 
@@ -328,7 +356,7 @@ if (typeof options === 'string') {
   const history = readHistory(options.history)
   process.exitCode = history ? await one(history, options.history, options) : 2
 } else if (options.seed !== null && options.mutant === null) {
-  process.exitCode = await one(historyOf(options.seed), `seed ${options.seed}`, options)
+  process.exitCode = await one(options.broker ? brokerHistoryOf(options.seed) : historyOf(options.seed), `seed ${options.seed}`, options)
 } else if (options.plans !== null) {
   process.exitCode = await checkPlans(options.plans, options)
 } else if (options.mutants) {

@@ -1147,6 +1147,7 @@ export declare function fakeClock(startAt?: number): FakeClock;
 export { type LeaseExtra, type LeaseHarness, leaseStoreContract } from "./leases.js";
 export { type LogExtra, type LogHarness, logSinkContract } from "./log.js";
 export { connectionMoverContract, type MoverExtra, type MoverHarness } from "./mover.js";
+export { type ObservationExtra, type ObservationHarness, observationSourceContract } from "./observations.js";
 export { type ProbedServer, type ProberExtra, type ProberHarness, proberContract } from "./prober.js";
 export { type RegistryExtra, type RegistryHarness, serverRegistryContract } from "./registry.js";
 export type { ContractRule, KitOptions, Troubles } from "./rule.js";
@@ -1199,6 +1200,21 @@ export interface MoverHarness extends Troubles {
 export type MoverExtra = "prepare" | "complete" | "locate" | "verify" | "rollback" | "moveMany" | "fencing" | "keyMemory" | "grantsOf" | "assign" | "other" | "refused" | "sourceDies" | "goDown" | "fallSilent";
 export declare function connectionMoverContract(create: () => Awaitable<MoverHarness>, options?: KitOptions<MoverExtra>): ContractRule[];
 export {};
+
+// ─── dist/testing/contracts/observations.d.ts
+import type { ObservationSource, SampleInput } from "../../ports.js";
+import { type ContractRule, type KitOptions, type Troubles } from "./rule.js";
+export interface ObservationHarness extends Troubles {
+    readonly source: ObservationSource;
+    send(samples: readonly SampleInput[]): unknown;
+    ready?(): PromiseLike<unknown>;
+    sendTwice?(samples: readonly SampleInput[]): unknown;
+    sendJunk?(): unknown;
+    restart?(): ObservationSource | PromiseLike<ObservationSource>;
+    readonly toleranceMs?: number;
+}
+export type ObservationExtra = "sendTwice" | "sendJunk" | "restart" | "goDown";
+export declare function observationSourceContract(create: () => ObservationHarness | PromiseLike<ObservationHarness>, options?: KitOptions<ObservationExtra>): ContractRule[];
 
 // ─── dist/testing/contracts/prober.d.ts
 import type { Prober } from "../../ports.js";
@@ -1336,7 +1352,7 @@ export declare function createFleet(options?: FleetOptions): Promise<Fleet>;
 
 // ─── dist/testing/index.d.ts
 export { type FakeClock, fakeClock } from "./clock.js";
-export { type ContractRule, connectionMoverContract, type KitOptions, type LeaseExtra, type LeaseHarness, type LogExtra, type LogHarness, leaseStoreContract, logSinkContract, type MoverExtra, type MoverHarness, migrationStoreContract, type ProbedServer, type ProberExtra, type ProberHarness, proberContract, type RegistryExtra, type RegistryHarness, type StoreExtra, type StoreHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
+export { type ContractRule, connectionMoverContract, type KitOptions, type LeaseExtra, type LeaseHarness, type LogExtra, type LogHarness, leaseStoreContract, logSinkContract, type MoverExtra, type MoverHarness, migrationStoreContract, type ObservationExtra, type ObservationHarness, observationSourceContract, type ProbedServer, type ProberExtra, type ProberHarness, proberContract, type RegistryExtra, type RegistryHarness, type StoreExtra, type StoreHarness, serverRegistryContract, type Troubles, } from "./contracts/index.js";
 export { createFleet, type Fleet, type FleetOptions, type Health } from "./fleet.js";
 export { seededRandom } from "./random.js";
 export { type Act, type ActScope, type FaultKind, faultKinds, type History, historyOf, type Invariant, type NthOn, type Phase, phases, type Script, type Setup, type Shrunk, type SimResult, type SimUser, type Step, shrink, simulate, type Violation, } from "./sim/index.js";
@@ -1737,7 +1753,7 @@ export declare function shrink(history: History, violation: Violation, told?: (h
 
 // ─── dist/testing/sim/simulate.d.ts
 import type { PauseTarget, Pintail, PintailEvent } from "../../index.js";
-import type { JournalEntry, MigrationStore } from "../../ports.js";
+import type { ConnectionMover, JournalEntry, MigrationStore } from "../../ports.js";
 import type { Plan } from "../../vocabulary.js";
 import { type Ask, type Stage } from "./faults.js";
 import { Judge } from "./judge.js";
@@ -1780,6 +1796,8 @@ export declare class Simulation implements Stage, ScriptStage {
     readonly judge: Judge;
     onEvent: (event: PintailEvent) => void;
     onLine: (level: string, message: string, data: object) => void;
+    moverOf: (process: Process) => ConnectionMover;
+    onRest: () => Promise<void> | void;
     constructor(history: History, traced?: boolean, store?: MigrationStore);
     replace(startsAfterMs: number): void;
     refused(act: Act, why: string): void;
@@ -1793,6 +1811,7 @@ export declare class Simulation implements Stage, ScriptStage {
     run(): Promise<SimResult>;
     play(act: () => Promise<void>): Promise<readonly Violation[]>;
     engine(): Pintail;
+    engineOf(process: Process): Pintail | undefined;
     standby(): Pintail | null;
     advance(ms: number): Promise<void>;
 }

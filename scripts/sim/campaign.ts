@@ -11,6 +11,8 @@ export interface CampaignOptions {
   readonly kind?: FaultKind
   /** Worlds in which nothing goes wrong, but between a plan and its execution. */
   readonly quiet?: boolean
+  /** Worlds with workers and a broker instead of a panel. */
+  readonly broker?: boolean
   readonly mutant?: string | null
   /** Default: in memory. */
   readonly store?: StoreName
@@ -59,6 +61,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
     seeds,
     kind,
     quiet = false,
+    broker = false,
     mutant = null,
     store = 'memory',
     workers = Math.min(availableParallelism(), seeds),
@@ -76,7 +79,9 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   let done = 0
   let stop = false
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant, store, quiet } satisfies WorkerInput })
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: { mutant, store, quiet, broker } satisfies WorkerInput,
+    })
     let answered: (answer: Answer) => void = () => {}
     let failed: (error: unknown) => void = () => {}
     worker.on('message', (answer: Answer) => answered(answer))

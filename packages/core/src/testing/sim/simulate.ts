@@ -2,7 +2,7 @@ import { isTerminal } from '../../decide/migration.ts'
 import { errorText } from '../../errors.ts'
 import type { PauseTarget, Pintail, PintailEvent } from '../../index.ts'
 import { createPintail } from '../../index.ts'
-import type { JournalEntry, MigrationStore } from '../../ports.ts'
+import type { ConnectionMover, JournalEntry, MigrationStore } from '../../ports.ts'
 import type { Plan } from '../../vocabulary.ts'
 import { seededRandom } from '../random.ts'
 import { judgeJournal } from '../trace/index.ts'
@@ -66,6 +66,10 @@ export class Simulation implements Stage, ScriptStage {
   onEvent: (event: PintailEvent) => void = () => {}
   /** Hears every log line of every engine. */
   onLine: (level: string, message: string, data: object) => void = () => {}
+  /** What moves the users of an engine. Default: the panel of the world. */
+  moverOf: (process: Process) => ConnectionMover = (process) => this.world.mover(process)
+  /** When everything has been well for a while, and before the engines are stopped. */
+  onRest: () => Promise<void> | void = () => {}
   #crashes = 0
   #names = 0
   #phase: Phase = 'quiet'
@@ -104,7 +108,7 @@ export class Simulation implements Stage, ScriptStage {
     const pintail = createPintail({
       logger: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
       registry: world.registry(process),
-      mover: world.mover(process),
+      mover: this.moverOf(process),
       store: world.storeFor(process),
       leases: world.leases(process),
       probers: [world.prober(process)],
@@ -319,6 +323,7 @@ export class Simulation implements Stage, ScriptStage {
     this.#heal()
     await this.advance(calmMs)
     await this.#verdict()
+    await this.onRest()
   }
 
   /** Ends where the script does: what is still under way then is nobody's fault. */
@@ -366,6 +371,11 @@ export class Simulation implements Stage, ScriptStage {
     const found = engine ?? this.#engines[0]
     if (!found) throw new Error('no engine runs in this world')
     return found.pintail
+  }
+
+  /** The engine of a process; undefined: it has none, or none any more. */
+  engineOf(process: Process): Pintail | undefined {
+    return this.#engines.find((one) => one.process === process)?.pintail
   }
 
   /** One that lives and does not lead. */

@@ -336,7 +336,7 @@ export class World {
     }
     return {
       ...(this.setup.registry.coverage && { coverage: this.setup.registry.coverage }),
-      listServers: () =>
+      listServers: ({ signal }) =>
         process.call(async () => {
           const at = this.now
           await this.#latency(1, 30)
@@ -346,10 +346,11 @@ export class World {
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows: readonly ServerInput[] = stale ? stale.servers : this.#rows()
           if (this.strikes('registry.misses_servers')) rows = rows.filter(() => this.random() < 0.6)
-          this.judge.listed(process, rows, stale ? at : this.now, !stale)
+          // An answer to a call that was given up long ago reaches nobody.
+          if (!signal.aborted) this.judge.listed(process, rows, stale ? at : this.now, !stale)
           return rows
         }),
-      listConnections: (server) =>
+      listConnections: (server, { signal }) =>
         process.call(async () => {
           const at = this.now
           await this.#latency(1, 30)
@@ -359,7 +360,7 @@ export class World {
           const stale = this.strikes('registry.is_stale') && this.#stale
           let rows = stale ? (stale.connections.get(server.id) ?? []) : this.rowsOn(server.id)
           if (this.strikes('registry.misses_connections')) rows = rows.filter(() => this.random() < 0.5)
-          this.judge.counted(process, server.id, rows, stale ? at : this.now)
+          if (!signal.aborted) this.judge.counted(process, server.id, rows, stale ? at : this.now)
           return rows
         }),
       ...(this.setup.registry.setsStatus && {
