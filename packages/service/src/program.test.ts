@@ -25,7 +25,8 @@ describe('the command line', () => {
   test('without a command it says what there is, and ends with 2', async () => {
     const { code, out, err } = await pintail([])
     expect([code, out]).toEqual([2, ''])
-    for (const command of ['serve', 'check', 'plan', 'config', 'health', 'key']) expect(err).toContain(command)
+    for (const command of ['serve', 'check', 'plan', 'config', 'worker', 'vantage', 'import', 'health', 'key'])
+      expect(err).toContain(command)
   })
 
   test('--version prints the version alone', async () => {
@@ -34,7 +35,7 @@ describe('the command line', () => {
     expect(out).toMatch(/^\d+\.\d+\.\d+\S*\n$/)
   })
 
-  test.each(['', 'serve', 'check', 'plan', 'config', 'health', 'key'])(
+  test.each(['', 'serve', 'check', 'plan', 'config', 'worker', 'vantage', 'import', 'health', 'key'])(
     '--help of "%s" has examples and goes to the output',
     async (command) => {
       const { code, out, err } = await pintail([...(command ? [command] : []), '--help'])
@@ -60,6 +61,19 @@ describe('the command line', () => {
       expect(err).toContain('CHECK_INTERVAL')
       expect(err).toContain('did you mean auto?')
     }
+  })
+
+  test('worker and vantage say all that is wrong before anything is started, and print their settings', async () => {
+    const nothing = await pintail(['worker'])
+    expect([nothing.code, nothing.out]).toEqual([1, ''])
+    expect(nothing.err).toContain('3 settings are wrong')
+    const env = { PINTAIL_NATS_URL: 'nats://127.0.0.1:4222', PINTAIL_NATS_USER: 'v', PINTAIL_NATS_PASSWORD: 'hunter2' }
+    const printed = await pintail(['vantage', '--vantage', 'home', '--print-config'], env)
+    expect(printed).toMatchObject({ code: 0, err: '' })
+    expect(printed.out).toMatch(/^PINTAIL_VANTAGE +home +flag$/m)
+    expect(printed.out).toMatch(/^PINTAIL_NATS_PASSWORD +\*\*\* +environment$/m)
+    expect(await pintail(['worker', '--regoin', 'de'])).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean --region?') })
+    expect(await pintail(['import', 'x.yaml'])).toMatchObject({ code: 1, err: expect.stringContaining('PINTAIL_NATS_URL') })
   })
 
   test('config shows each value with its source, as a table and as JSON', async () => {

@@ -2,11 +2,15 @@ import { errorText, type MigrationReason } from '@pintail/core'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { roles } from './accounts/roles.ts'
 import type { Terminal } from './io.ts'
+import { addImport, addVantage, addWorker } from './remoteCommands.ts'
+import { addSettings, example, flagsOf, type SettingGroups } from './settingFlags.ts'
 import { keyNamePattern, momentOf } from './settings/accessKinds.ts'
 import { number } from './settings/kinds.ts'
-import { type Resolved, resolveSettings, SettingsError } from './settings/resolve.ts'
-import { flagOf, type SettingName, settingNames, settings } from './settings/settings.ts'
-import { problemsText, settingsData, settingsTable, showValue } from './settings/show.ts'
+import { SettingsError } from './settings/read.ts'
+import { resolveNats } from './settings/remote.ts'
+import { type Resolved, resolveSettings } from './settings/resolve.ts'
+import { settings } from './settings/settings.ts'
+import { problemsText, settingsData, settingsTable } from './settings/show.ts'
 import { Exit, paintFor, usesColor } from './terminal.ts'
 import { version } from './version.ts'
 
@@ -86,43 +90,26 @@ function build(terminal: Terminal, end: End): Command {
   addCheck(program, terminal, end)
   addPlan(program, terminal, end)
   addConfig(program, terminal)
+  addWorker(program, terminal, end)
+  addVantage(program, terminal, end)
+  addImport(program, terminal, end)
   addMigrate(program, terminal, end)
   addHealth(program, terminal, end)
   addKey(program, terminal)
   return program
 }
 
-function example(...lines: readonly (readonly [command: string, what: string])[]): string {
-  const width = Math.max(...lines.map(([command]) => command.length))
-  return `\nExamples:\n${lines.map(([command, what]) => `  ${command.padEnd(width)}  ${what}`).join('\n')}\n`
-}
-
 // --------------------------------------------------------------------------------------------------------- settings
 
-const settingGroups: readonly (readonly [SettingName, string])[] = [
+const settingGroups: SettingGroups = [
   ['databaseServiceUrl', 'Settings of VPN Duck (each also an environment variable):'],
   ['mode', 'Settings of Pintail (each also an environment variable):'],
 ]
 
-/** Every setting as a flag. Values are read later, together with those from elsewhere. */
-function addSettings(command: Command): Command {
-  let heading = ''
-  for (const name of settingNames) {
-    heading = settingGroups.find(([first]) => first === name)?.[1] ?? heading
-    const { env, kind, fallback, doc } = settings[name]
-    const shown = showValue(name, fallback)
-    const told = `${doc} (${env}${shown ? `, default ${shown}` : ''})`
-    if (name === 'http') command.addOption(new Option('--no-http', `serves no /health (${env}=off)`).helpGroup(heading))
-    else command.addOption(new Option(`${flagOf(name)} <${kind.argument}>`, told).helpGroup(heading))
-  }
-  return command
-}
+const addServiceSettings = (command: Command): Command => addSettings(command, settings, settingGroups)
 
-function settingsOf(command: Command, terminal: Terminal): Resolved {
-  const options = command.opts() as Readonly<Record<string, unknown>>
-  const given = settingNames.filter((name) => command.getOptionValueSource(name) === 'cli')
-  return resolveSettings({ flags: Object.fromEntries(given.map((name) => [name, options[name]])), env: terminal.env })
-}
+const settingsOf = (command: Command, terminal: Terminal): Resolved =>
+  resolveSettings({ flags: flagsOf(command, settings), env: terminal.env })
 
 function addServe(program: Command, terminal: Terminal, end: End): void {
   const command = program
@@ -135,7 +122,7 @@ function addServe(program: Command, terminal: Terminal, end: End): void {
       const { serve } = await import('./serve.ts')
       end(await serve(resolved, terminal))
     })
-  addSettings(command).addHelpText(
+  addServiceSettings(command).addHelpText(
     'after',
     `\nFlags win over the environment, the environment over the file, the file over the defaults.\n${example(
       ['pintail serve', 'with the settings of the environment'],
@@ -158,7 +145,7 @@ function addConfig(program: Command, terminal: Terminal): void {
       const { policy, sources } = resolved.view
       terminal.out(`${JSON.stringify({ settings: settingsData(resolved), policy, policy_sources: sources }, null, 2)}\n`)
     })
-  addSettings(command).addHelpText(
+  addServiceSettings(command).addHelpText(
     'after',
     example(
       ['pintail config', 'what `pintail serve` would use here'],
@@ -207,6 +194,7 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
     .description('One look at some hosts with every prober; ends with 0 if all are up, 1 if not, 2 if it cannot be understood.')
     .argument('[host...]', 'addresses or DNS names')
     .option('--store', 'looks also at the store that the environment names (PINTAIL_STORE …), or only there')
+    .option('--nats', 'looks also at the broker of PINTAIL_NATS_URL, or only there')
     .addOption(new Option('--tcp <port>', 'opens this TCP port too; may be given several times').argParser(collect(port)))
     .option('--no-icmp', 'without ping')
     .option('--fping', 'by fping too: many hosts in one process')
@@ -242,17 +230,18 @@ function addCheck(program: Command, terminal: Terminal, end: End): void {
         ['pintail check --no-icmp --tcp 443 --json 198.51.100.7', 'TCP alone, as JSON'],
         ['pintail check --count 20 --timeout 1 198.51.100.7', 'twenty packets'],
         ['pintail check --store', 'whether the state can be kept'],
+        ['pintail check --nats', 'whether the broker lets us in'],
       ),
     )
     .action(async (hosts: string[]) => {
       const { tcp = [], tls = [], https = [], icmp, fping = false, count: packets, timeout, loss, latency } = command.opts()
-      const { json = false, store = false } = command.opts()
-      if (hosts.length === 0 && !store) throw new Exit(2, 'pintail check: name hosts, or --store.\n')
+      const { json = false, store = false, nats = false } = command.opts()
+      if (hosts.length === 0 && !store && !nats) throw new Exit(2, 'pintail check: name hosts, --store or --nats.\n')
       if (hosts.length > 0 && !icmp && !fping && tcp.length + tls.length + https.length === 0)
         throw new Exit(2, 'pintail check: with --no-icmp there is nothing to check by; give --tcp PORT.\n')
       const probers = { icmp, fping, tcp, tls, https }
       const { check } = await import('./check.ts')
-      const kept = store ? await checkStore(terminal, json) : 0
+      const kept = (store ? await checkStore(terminal, json) : 0) || (nats ? await checkNats(terminal, json) : 0)
       if (hosts.length === 0) return end(kept)
       const up = await interruptible((signal) =>
         check({ hosts, ...probers, packets, timeoutMs: timeout * 1000, lossPercent: loss, latencyMs: latency, json, signal }, terminal),
@@ -271,6 +260,14 @@ async function checkStore(terminal: Terminal, json: boolean): Promise<number> {
   return report.ok ? 0 : 1
 }
 
+/** @returns 0: the broker lets us in; 1: not */
+async function checkNats({ out, env }: Terminal, json: boolean): Promise<number> {
+  const { brokerText, lookAtBroker } = await import('./natsCheck.ts')
+  const report = await lookAtBroker(resolveNats({ flags: {}, env }))
+  out(json ? `${JSON.stringify(report)}\n` : brokerText(report))
+  return report.ok ? 0 : 1
+}
+
 function addMigrate(program: Command, terminal: Terminal, end: End): void {
   const command = program
     .command('migrate')
@@ -282,7 +279,7 @@ function addMigrate(program: Command, terminal: Terminal, end: End): void {
       const { migrate } = await import('./storeCheck.ts')
       end(await migrate(values, terminal.env, terminal))
     })
-  addSettings(command)
+  addServiceSettings(command)
 }
 
 const reasons = ['maintenance', 'manual', 'rebalancing', 'cost-optimization', 'server-down'] as const satisfies readonly MigrationReason[]
@@ -315,7 +312,7 @@ function addPlan(program: Command, terminal: Terminal, end: End): void {
         ),
       )
     })
-  addSettings(command).addHelpText(
+  addServiceSettings(command).addHelpText(
     'after',
     example(
       ['pintail plan --drain 2', 'everybody on server 2'],

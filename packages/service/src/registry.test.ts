@@ -1,5 +1,6 @@
 import { PintailError, type ServerInput } from '@pintail/core'
 import { expect, test } from 'vitest'
+import { listedByVpnDuck } from './parts.ts'
 import { tellingRegistry } from './registry.ts'
 
 function world() {
@@ -9,7 +10,7 @@ function world() {
   const say = (level: string) => (_data: object, text: string) => void lines.push(`${level} ${text}`)
   const registry = tellingRegistry(
     { listServers: () => answer(), listConnections: async () => [], coverage: 'active' },
-    'http://root:hunter2@db:5002',
+    listedByVpnDuck('http://root:hunter2@db:5002'),
     { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     () => now,
   )

@@ -2,17 +2,23 @@ import { errorText, isPintailError, type Listing, type Logger, type ServerInput,
 import { collect } from './listing.ts'
 import { count } from './terminal.ts'
 
-/** While the database service is away, this is said again so often, milliseconds. */
+/** While it is away, this is said again so often, milliseconds. */
 const remindMs = 300_000
 
-/** The registry, and beside it a word in the log when the database service goes away and when it is back. */
+/** Whose list it is, in words, and what to do when it does not answer. Without credentials. */
+export interface ListedBy {
+  /** `the database service at http://…` */
+  readonly name: string
+  readonly remedy: string
+}
+
+/** The registry, and beside it a word in the log when its service goes away and when it is back. */
 export function tellingRegistry(
   registry: ServerRegistry,
-  url: string,
+  { name, remedy: usual }: ListedBy,
   logger: Logger,
   now: () => number = systemClock.now,
 ): ServerRegistry {
-  const where = url.replace(/(\w:\/\/)[^\s/@]*@/, '$1***@')
   let awaySince: number | null = null
   let toldAt = 0
   let isKnown = false
@@ -20,8 +26,8 @@ export function tellingRegistry(
   const answered = (servers: number): void => {
     if (awaySince !== null) {
       const away = Math.round((now() - awaySince) / 1000)
-      logger.info({ servers }, `the database service at ${where} answers again after ${away} s: ${count(servers, 'server')}`)
-    } else if (!isKnown) logger.info({ servers }, `the database service at ${where} lists ${count(servers, 'server')}`)
+      logger.info({ servers }, `${name} answers again after ${away} s: ${count(servers, 'server')}`)
+    } else if (!isKnown) logger.info({ servers }, `${name} lists ${count(servers, 'server')}`)
     awaySince = null
     isKnown = true
   }
@@ -29,11 +35,8 @@ export function tellingRegistry(
     awaySince ??= now()
     if (toldAt >= awaySince && now() - toldAt < remindMs) return
     toldAt = now()
-    const remedy = (isPintailError(error) && error.remedy) || 'Check DATABASE_SERVICE_URL, and that the service runs.'
-    logger.warn(
-      { url: where, remedy },
-      `the database service at ${where} does not answer: ${errorText(error)}. Nobody can be moved until it does; it is asked again and again`,
-    )
+    const remedy = (isPintailError(error) && error.remedy) || usual
+    logger.warn({ remedy }, `${name} does not answer: ${errorText(error)}. Nobody can be moved until it does; it is asked again and again`)
   }
   const told = async (listing: Listing<ServerInput>): Promise<readonly ServerInput[]> => {
     try {

@@ -7,15 +7,17 @@ import { Audit } from './accounts/audit.ts'
 import { prefix } from './api.ts'
 import { tellDecisions } from './decisions.ts'
 import { createFigures, type Figures } from './figures.ts'
-import { createHttp, listenRemedy } from './http.ts'
+import { figureText } from './figureText.ts'
+import type { Fleet } from './fleet.ts'
+import { createHttp } from './http.ts'
 import type { Terminal } from './io.ts'
-import { openLedger } from './ledger.ts'
 import { moveLeftovers } from './leftovers.ts'
+import { listenRemedy } from './listenRemedy.ts'
 import { createLogger } from './log.ts'
-import { connectVpnDuck } from './parts.ts'
+import { openFleet } from './openFleet.ts'
 import { proberFor } from './probers.ts'
-import { tellingRegistry } from './registry.ts'
 import { guardsMetrics } from './settings/access.ts'
+import { isByNats } from './settings/fleet.ts'
 import { paceOf, seconds } from './settings/policy.ts'
 import type { Resolved } from './settings/resolve.ts'
 import { settingsData, showValue } from './settings/show.ts'
@@ -33,13 +35,17 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
   const opened = await opensState(resolved, terminal, logger)
   if (!opened) return 1
   await using state = opened
-  const { duck, registry } = connectVpnDuck(values, { logger, ledger: openLedger(values, terminal.env, logger) })
-  const figures = values.http && values.prometheus ? createFigures(values.prometheusServers) : null
+  const reached = await reachesFleet(resolved, terminal, logger)
+  if (!reached) return 1
+  await using fleet = reached
+  const figures = values.http && values.prometheus ? createFigures(values.prometheusServers, () => moverFigures(fleet)) : null
   const engine = createPintail({
-    registry: tellingRegistry(registry, values.databaseServiceUrl, logger),
-    mover: duck.mover,
-    log: duck.log,
-    logger: forOperators(logger),
+    registry: fleet.registry,
+    mover: fleet.mover,
+    ...(fleet.log && { log: fleet.log }),
+    ...(fleet.observations && { observations: fleet.observations }),
+    ...(fleet.notifier && { notifier: fleet.notifier }),
+    logger: isByNats(values) ? logger : forOperators(logger),
     store: state.store,
     ...(state.leases && { leases: state.leases }),
     probers: [proberFor(values)],
@@ -49,38 +55,50 @@ export async function serve(resolved: Resolved, terminal: Terminal): Promise<num
     ...(values.pseudonymKey !== '' && { pseudonymKey: values.pseudonymKey }),
   })
   // A state that remembers is asked what was under way; one that has just begun knows of no earlier run.
-  const isOurs = values.resume && (state.kind === 'memory' || state.isNew) && resolved.view.policy.mode['server-down'] === 'auto'
+  const isOurs =
+    !isByNats(values) && values.resume && (state.kind === 'memory' || state.isNew) && resolved.view.policy.mode['server-down'] === 'auto'
   using _decisions = tellDecisions(engine, logger)
   using _leftovers = isOurs ? moveLeftovers({ engine, logger }) : null
-  const app = values.http ? await openHttp({ engine, values, logger, figures }) : null
+  const app = values.http ? await openHttp({ engine, values, logger, figures, fleet }) : null
   try {
     // The port first: a service that cannot be looked at should not begin to act.
     if (app && !(await listens(app, resolved, logger))) return 1
     await engine.start()
-    using _metrics = values.metrics && values.mode !== 'observe' ? duck.forwardMetrics(engine) : null
+    fleet.follow(engine)
     return await end(await ending.asked, { engine, app, values, logger })
   } finally {
     await engine.stop({ timeoutMs: 0 })
     await app?.close()
-    await duck.close()
     figures?.close()
   }
 }
+
+/** What the mover has counted; those of VPN Duck are none. */
+const moverFigures = (fleet: Fleet): string => figureText('pintail_nats', fleet.figures(), ['waiting', 'silentServers'])
 
 interface Serving {
   readonly engine: Pintail
   readonly values: Resolved['values']
   readonly logger: Logger
   readonly figures: Figures | null
+  readonly fleet: Fleet
 }
 
 /** The app as the settings want it, with its audit trail. It listens to nobody yet. */
-async function openHttp({ engine, values, logger, figures }: Serving): Promise<FastifyInstance> {
+async function openHttp({ engine, values, logger, figures, fleet }: Serving): Promise<FastifyInstance> {
   const accounts = createAccounts(values, logger)
   const sink = values.audit === 'off' ? null : jsonlLog(values.audit)
   const guardMetrics = guardsMetrics(values)
   const about = { mode: values.mode, version: version(), docs: values.docs, guardMetrics }
-  const { app } = await createHttp({ engine, logger, figures, accounts, audit: new Audit({ logger, sink }), ...about })
+  const { app } = await createHttp({
+    engine,
+    logger,
+    figures,
+    accounts,
+    audit: new Audit({ logger, sink }),
+    trouble: fleet.trouble,
+    ...about,
+  })
   app.addHook('onClose', async () => sink?.close())
   tellAccess(values, accounts.mode, logger)
   if (figures && guardMetrics) logger.info({}, '/metrics asks for an account: see PINTAIL_PROMETHEUS_ACCESS')
@@ -115,6 +133,16 @@ function forOperators(logger: Logger): CoreLogger {
     info: (data, text) => ('capability' in data ? logger.debug(data, text) : logger.info(data, text)),
     warn: (data, text) => logger.warn(data, text),
     error: (data, text) => logger.error(data, text),
+  }
+}
+
+async function reachesFleet(resolved: Resolved, { env }: Terminal, logger: Logger): Promise<Fleet | null> {
+  try {
+    return await openFleet(resolved, env, logger)
+  } catch (error) {
+    const remedy = (isPintailError(error) && error.remedy) || 'See the settings that begin with PINTAIL_NATS_.'
+    logger.fatal({ err: error, remedy }, `nobody could be moved: ${errorText(error)}. ${remedy}`)
+    return null
   }
 }
 

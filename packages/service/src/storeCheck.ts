@@ -3,7 +3,9 @@ import { dirname } from 'node:path'
 import { sqliteStores } from '@pintail/adapters/sqlite'
 import { errorText, isPintailError, type MigrationStore, PintailError, systemClock } from '@pintail/core'
 import type { Terminal } from './io.ts'
+import { openBooks } from './natsFleet.ts'
 import { callMs, connectPostgres } from './postgres.ts'
+import { isByNats } from './settings/fleet.ts'
 import type { Settings } from './settings/settings.ts'
 import { type Env, endsWithContainer, madeFolder, storePathOf } from './store.ts'
 
@@ -64,6 +66,10 @@ export async function migrate(values: Settings, env: Env, terminal: Terminal): P
   if (values.store === 'postgres') {
     await using place = await connectPostgres(values)
     await place.migrate()
+    if (isByNats(values)) {
+      await using books = await openBooks(values)
+      await books.access.migrate()
+    }
     terminal.out(`the tables in ${place.where} are up to date\n`)
     return 0
   }

@@ -68,7 +68,12 @@ export class Service implements AsyncDisposable {
 
   async health(): Promise<{
     readonly code: number
-    readonly body: { readonly state: string; readonly reasons: string[]; readonly servers: Record<string, number> }
+    readonly body: {
+      readonly state: string
+      readonly reasons: string[]
+      readonly servers: Record<string, number>
+      readonly figures?: Record<string, number>
+    }
   }> {
     const response = await fetch(`${await this.address()}/health`)
     return { code: response.status, body: (await response.json()) as never }

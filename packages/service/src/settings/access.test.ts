@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { pintail } from '../../test/terminal.ts'
 import { accountOfKey, hashOf } from '../accounts/keys.ts'
 import { guardsMetrics } from './access.ts'
-import { resolveSettings, SettingsError } from './resolve.ts'
+import { SettingsError } from './read.ts'
+import { resolveSettings } from './resolve.ts'
 
 const resolve = (env: Record<string, string>) => resolveSettings({ flags: {}, env })
 function problems(env: Record<string, string>) {

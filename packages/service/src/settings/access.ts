@@ -1,11 +1,5 @@
+import type { Clash } from './read.ts'
 import type { SettingName, Settings } from './settings.ts'
-
-/** A setting that does not go together with another one. */
-export interface Clash {
-  readonly setting: SettingName
-  readonly is: string
-  readonly right: string
-}
 
 const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
 
@@ -20,9 +14,9 @@ export function guardsMetrics(values: Settings): boolean {
 }
 
 /** What would be open by accident, or open to nobody. */
-export function accessClashes(values: Settings): readonly Clash[] {
+export function accessClashes(values: Settings): readonly Clash<SettingName>[] {
   const { api, host, jwtJwks, jwtIssuer, prometheusAccess } = values
-  const clashes: Clash[] = []
+  const clashes: Clash<SettingName>[] = []
   if (api === 'open' && !isLoopback(host))
     clashes.push({ setting: 'api', is: `is open to all who reach ${host}`, right: 'set PINTAIL_HOST=127.0.0.1, or configure accounts' })
   if (api === 'open' && hasAccounts(values))

@@ -25,6 +25,18 @@ export function secret(least: number, most: number): Kind<string> {
   }
 }
 
+/** A password that somebody else has chosen, as it is. Empty: none. */
+export function password(): Kind<string> {
+  return {
+    accepts: '1–1000 characters',
+    argument: 'secret',
+    isSecret: true,
+    show: (value) => (value === '' ? '' : '***'),
+    read: (raw) =>
+      typeof raw === 'string' && raw.length <= 1000 ? good(raw) : bad('is no text', 'put it in quotes, up to 1000 characters'),
+  }
+}
+
 /** What stands in examples, and what is hardly longer than its first letters. */
 const isKnown = (text: string): boolean => /your.*(?:secret|key)|change.?(?:me|it|in)|example/i.test(text) || new Set(text).size < 8
 

@@ -14,7 +14,7 @@ const mostBytes = 1_048_576
 const refuse = (is: string, right: string): FileRead => ({ ok: false, faults: [{ is, right }] })
 
 /** Reads a YAML or JSON file (JSON is YAML). An empty file says nothing, and that is no fault. */
-export function readConfigFile(path: string): FileRead {
+export function readConfigFile(path: string, most = mostBytes): FileRead {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -25,8 +25,18 @@ export function readConfigFile(path: string): FileRead {
     if (code === 'EISDIR') return refuse('is a folder', 'give the file in it')
     return refuse(`could not be read: ${errorText(error)}`, 'check the path')
   }
-  if (text.length > mostBytes) return refuse('has more than a megabyte', 'a config file has a few lines: check the path')
-  return parseConfig(text)
+  if (text.length > most)
+    return refuse(`has more than ${most === mostBytes ? 'a megabyte' : `${most / mostBytes} megabytes`}`, 'check the path')
+  return text.length > mostBytes && text.trimStart().startsWith('{') ? parseJson(text) : parseConfig(text)
+}
+
+/** YAML's own reader takes JSON too, and tells keys that are there twice, but a large one takes long. What is not JSON after all may still be YAML. */
+function parseJson(text: string): FileRead {
+  try {
+    return { ok: true, data: JSON.parse(text) as ConfigFile }
+  } catch {
+    return parseConfig(text)
+  }
 }
 
 function parseConfig(text: string): FileRead {

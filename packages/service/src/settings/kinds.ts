@@ -124,6 +124,7 @@ export function serviceUrl(): Kind<string> {
     show: (value) => value.replace(/(\w:\/\/)[^\s/@]*@/, '$1***@'),
     read(raw) {
       const text = String(raw).trim()
+      if (text === '') return good(text)
       const url = URL.canParse(text) ? new URL(text) : null
       if (!url) return bad('is not a URL', right)
       if (url.protocol !== 'http:' && url.protocol !== 'https:') return bad('is not an http or https URL', right)
@@ -148,6 +149,52 @@ export function postgresUrl(): Kind<string> {
       if (!url) return bad('is not a URL', `${right}; a password with other signs than letters and digits is percent-encoded`)
       if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') return bad('is not a postgres URL', right)
       return good(text)
+    },
+  }
+}
+
+const mostServers = 16
+
+/** `nats://a.example:4222, tls://b.example`. Whoever one is there is said elsewhere. Empty: none. */
+export function natsUrls(): Kind<readonly string[]> {
+  const right = 'give its address, such as nats://nats.example:4222; several servers of one cluster are separated by commas'
+  return {
+    accepts: 'nats or tls URLs, separated by commas',
+    argument: 'urls',
+    // A password may stand in what is wrong.
+    isSecret: true,
+    show: (urls) => urls.join(','),
+    read(raw) {
+      const parts = (Array.isArray(raw) ? raw.map(String) : String(raw).split(',')).map((part) => part.trim()).filter((part) => part !== '')
+      if (parts.length === 0) return String(raw) === '' ? good([]) : bad('names no server', right)
+      if (parts.length > mostServers) return bad(`has ${parts.length} servers`, `give up to ${mostServers}`)
+      for (const part of parts) {
+        const url = URL.canParse(part) ? new URL(part) : null
+        if (!url || url.host === '' || !['nats:', 'tls:'].includes(url.protocol)) return bad('is no nats or tls URL', right)
+        if (url.username || url.password)
+          return bad('has a user in it', 'give the user in PINTAIL_NATS_USER, and a file with the password in PINTAIL_NATS_PASSWORD_FILE')
+        if (url.search || url.hash || !['', '/'].includes(url.pathname)) return bad('has more than a host and a port', right)
+      }
+      return good(parts.map((part) => part.replace(/\/$/, '')))
+    },
+  }
+}
+
+/** Ids, separated by commas. Empty: none. */
+export function ids(what: string, most: number): Kind<readonly string[]> {
+  const right = `give up to ${most} ids of ${what}, separated by commas`
+  return {
+    accepts: `ids of ${what}, separated by commas`,
+    argument: 'ids',
+    show: (list) => list.join(','),
+    read(raw) {
+      const given = Array.isArray(raw) ? raw : String(raw).split(',')
+      const all = given.map((one) => String(one).trim()).filter((one) => one !== '')
+      if (all.length > most) return bad(`has ${all.length} ids`, right)
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be in an id
+      if (all.some((one) => one.length > 200 || /[\u0000-\u001f\u007f]/.test(one))) return bad('has an id that is none', right)
+      if (new Set(all).size < all.length) return bad('has an id twice', right)
+      return good(all)
     },
   }
 }

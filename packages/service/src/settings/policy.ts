@@ -1,8 +1,7 @@
 import { createPintail, isPintailError, type Policy, type PolicyInput, type PolicyView } from '@pintail/core'
+import type { Source } from './read.ts'
 import type { SettingName, Settings } from './settings.ts'
 
-/** Where a setting's value comes from. */
-export type Source = 'flag' | 'environment' | 'file' | 'default'
 export type Sources = Readonly<Record<SettingName, Source>>
 
 type Tree = Readonly<Record<string, unknown>>

@@ -1,30 +1,8 @@
 import type { ApiKey } from '../accounts/keys.ts'
-import { apiKeys, jwks, plainText, secret } from './accessKinds.ts'
-import {
-  choice,
-  type HostAndPort,
-  hosts,
-  type Kind,
-  listenHost,
-  number,
-  orNone,
-  path,
-  postgresUrl,
-  serviceUrl,
-  toggle,
-  word,
-} from './kinds.ts'
-
-export interface Setting<T> {
-  /** The environment variable. Seed 000's nine have its names; all others begin with PINTAIL_. */
-  readonly env: string
-  readonly kind: Kind<T>
-  readonly fallback: T
-  /** One sentence for `--help` and the table in the README. */
-  readonly doc: string
-}
-
-const setting = <T>(env: string, kind: Kind<T>, fallback: T, doc: string): Setting<T> => ({ env, kind, fallback, doc })
+import { apiKeys, jwks, password, plainText, secret } from './accessKinds.ts'
+import { choice, type HostAndPort, hosts, listenHost, number, orNone, path, postgresUrl, serviceUrl, toggle, word } from './kinds.ts'
+import { natsSettings } from './nats.ts'
+import { setting, type ValuesOf } from './setting.ts'
 
 /**
  * Every setting of the service. The key is its name in a config file, and, with dashes, its flag.
@@ -170,6 +148,26 @@ export const settings = {
     'default',
     'whose state it is: a file or tables of another environment are refused',
   ),
+  ...natsSettings,
+  natsReplicas: setting(
+    'PINTAIL_NATS_REPLICAS',
+    number({ unit: 'servers', min: 1, max: 5, whole: true }),
+    1,
+    'on how many servers of the broker each command is kept; 3 or 5 for a cluster, and then one or two of them may be away',
+  ),
+  syncInterval: setting(
+    'PINTAIL_SYNC_INTERVAL',
+    number({ unit: 'seconds', min: 1, max: 86_400 }),
+    300,
+    'pause between two comparisons of what the workers of the regions have with what they should have; only with PINTAIL_NATS_URL',
+  ),
+  webhookUrl: setting(
+    'PINTAIL_WEBHOOK_URL',
+    serviceUrl(),
+    '',
+    "where users' new WireGuard configuration is sent (Standard Webhooks), as clients must be told where they are now; https, or http on this machine; only with PINTAIL_NATS_URL",
+  ),
+  webhookSecret: setting('PINTAIL_WEBHOOK_SECRET', password(), '', 'the secret that signs it, whsec_…; it is shown nowhere'),
   vantage: setting(
     'PINTAIL_VANTAGE',
     word({ pattern: /^[\x21-\x7e]{1,80}$/, accepts: 'a name', right: 'give up to 80 letters and digits without a space' }),
@@ -281,9 +279,6 @@ export const settings = {
 } as const
 
 export type SettingName = keyof typeof settings
-export type Settings = { readonly [K in SettingName]: (typeof settings)[K] extends Setting<infer T> ? T : never }
+export type Settings = ValuesOf<typeof settings>
 
 export const settingNames = Object.keys(settings) as SettingName[]
-
-/** `checkInterval` is the flag `--check-interval`. */
-export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

@@ -1,23 +1,41 @@
 import { type Paint, table } from '../terminal.ts'
 import { paceOf, spread } from './policy.ts'
-import type { Resolved, SettingProblem } from './resolve.ts'
-import { type SettingName, settingNames, settings } from './settings.ts'
+import type { SettingProblem, Source } from './read.ts'
+import type { Resolved } from './resolve.ts'
+import type { Definitions } from './setting.ts'
+import { type SettingName, settings } from './settings.ts'
 
 /** The value of a setting as text, credentials masked. */
 export function showValue(name: SettingName, value: unknown): string {
   return (settings[name].kind.show as (value: unknown) => string)(value)
 }
 
+/** What one command was told, by the names of its settings. */
+export interface Told {
+  readonly values: Readonly<Record<string, unknown>>
+  readonly sources: Readonly<Record<string, Source>>
+}
+
+function rowsOf(definitions: Definitions, { values, sources }: Told, paint: Paint): string[][] {
+  return Object.entries(definitions).map(([name, { env, kind }]) => {
+    const source = sources[name] ?? 'default'
+    return [env, kind.show(values[name]) || '(none)', source === 'default' ? paint.dim(source) : paint.cyan(source)]
+  })
+}
+
+const head = ['setting', 'value', 'source']
+
+/** Every setting of a command that has no policy. */
+export const plainTable = (definitions: Definitions, told: Told, paint: Paint): string =>
+  table({ head, rows: rowsOf(definitions, told, paint), paint })
+
 /** Every setting: its variable, its value and where that comes from. */
 export function settingsTable({ values, sources, view, policy }: Resolved, paint: Paint): string {
-  const rows = settingNames.map((name) => {
-    const source = sources[name]
-    return [settings[name].env, showValue(name, values[name]) || '(none)', source === 'default' ? paint.dim(source) : paint.cyan(source)]
-  })
+  const rows = rowsOf(settings, { values, sources }, paint)
   const fromFile = Object.entries(view.sources)
     .filter(([path, source]) => source === 'code' && !bySetting(path))
     .map(([path]) => [`policy.${path}`, JSON.stringify(valueAt(view.policy, path)), paint.cyan('file')])
-  const shown = table({ head: ['setting', 'value', 'source'], rows: [...rows, ...fromFile], paint })
+  const shown = table({ head, rows: [...rows, ...fromFile], paint })
   return `${shown}\n${paint.bold('Checks')}  ${paceOf(view.policy)}.\n${spreadNote(values, policy.detect?.checkIntervalMs)}`
 }
 
@@ -52,16 +70,15 @@ function valueAt(tree: unknown, path: string): unknown {
 }
 
 /** Settings as data: for `--json` and for the log's first line. Credentials are masked. */
-export function settingsData({
-  values,
-  sources,
-}: Pick<Resolved, 'values' | 'sources'>): Record<string, { value: unknown; source: string }> {
+export function settingsData(
+  { values, sources }: Told,
+  definitions: Definitions = settings,
+): Record<string, { value: unknown; source: string }> {
   return Object.fromEntries(
-    settingNames.map((name) => {
+    Object.entries(definitions).map(([name, { env, kind }]) => {
       const value: unknown = values[name]
-      const isShown = typeof value === 'string' || 'isSecret' in settings[name].kind
-      const plain = isShown ? showValue(name, value) : value
-      return [settings[name].env, { value: plain, source: sources[name] }]
+      const isShown = typeof value === 'string' || kind.isSecret
+      return [env, { value: isShown ? kind.show(value) : value, source: sources[name] ?? 'default' }]
     }),
   )
 }
