@@ -1,5 +1,6 @@
 // What a WireGuard handshake costs the prober: CPU time, handshakes a second, and how long one takes that waits for nothing.
 // The servers are another process: on a machine that is busy, or has one core, they slow the figures down.
+// Then what a user notices of an outage and of a drain: wireguardOutage.ts. `npm run bench -- wireguard handshake` (or outage, or drain) runs one part.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -7,7 +8,8 @@ import { createInterface } from 'node:readline'
 import { wireguardProber } from '@pintail/adapters/wireguard'
 import type { Prober } from '@pintail/core'
 import { keyPair } from '../packages/adapters/test/wireguardServer.ts'
-import { type Bench, quantile } from './harness.ts'
+import { hasCommand } from '../scripts/lib/debian.ts'
+import { type Bench, type Emit, quantile } from './harness.ts'
 
 const servers = 60
 const packets = 20
@@ -24,7 +26,7 @@ function probe(prober: Prober, targets: readonly Target[], count: number) {
   return Promise.all(targets.map(({ port, index }) => prober.probe({ ...target, serverId: `${index}` as never, port }, { signal })))
 }
 
-const bench: Bench = async (emit) => {
+async function handshakes(emit: Emit): Promise<void> {
   const { privateKey, publicKey } = keyPair()
   const child = spawn(process.execPath, [...process.execArgv, join(import.meta.dirname, 'wireguardServers.ts'), `${servers}`, publicKey], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -56,5 +58,26 @@ const bench: Bench = async (emit) => {
   emit({ case: 'one at a time', metric: 'rtt_median', value: quantile(calm, 0.5), unit: 'ms' })
   emit({ case: 'one at a time', metric: 'rtt_p99', value: quantile(calm, 0.99), unit: 'ms' })
   child.stdin.end()
+}
+
+const commands = ['ip', 'nft', 'ping', 'wireguard-go', 'wg', 'nats-server']
+
+/** What this machine lacks for servers of its own; null: nothing. */
+function lacking(): string | null {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root on Linux'
+  const missing = commands.filter((command) => !hasCommand(command))
+  return missing.length === 0 ? null : `needs ${missing.join(', ')}: npm run lab -- --install`
+}
+
+const bench: Bench = async (emit, { args, progress }) => {
+  const wanted = (name: string): boolean => args.length === 0 || args.includes(name)
+  if (wanted('handshake')) await handshakes(emit)
+  const skipped = lacking()
+  for (const name of ['outage', 'drain'] as const) {
+    if (!wanted(name)) continue
+    if (skipped !== null) emit({ case: name, skipped })
+    // Loaded only here: whoever has no broker's client can still have the figures of the prober.
+    else await (await import('./wireguardOutage.ts'))[name](emit, progress)
+  }
 }
 export default bench

@@ -2,6 +2,8 @@
 // each event as one line of JSON; on a line "look" of its standard input what it thinks of its servers; and on a line
 // "stop" what it has come to; then it ends. A line of JSON is a sample of a vantage elsewhere.
 import { createInterface } from 'node:readline'
+import { connect } from '@nats-io/transport-node'
+import { natsVantages, setUpNats } from '@pintail/adapters/nats'
 import { createPintail, memoryMover, memoryRegistry, type PolicyInput, type VerdictKind } from '@pintail/core'
 import { type ProbeKeys, type ProberName, probers } from './probers.ts'
 
@@ -17,6 +19,8 @@ export interface Setting {
   readonly vantage?: { readonly name: string; readonly region: string }
   /** The regions of users, in turns. Default: not known. */
   readonly regions?: readonly string[]
+  /** A broker over which vantages elsewhere tell what they see, `host:port`. */
+  readonly nats?: string
 }
 
 export interface Ending {
@@ -33,7 +37,7 @@ export interface Look {
   readonly servers: readonly { readonly verdict: VerdictKind; readonly reasons: readonly string[]; readonly lastSentAt: number | null }[]
 }
 
-const { hosts, port, usersEach, prober, keys, policy, vantage, regions = [] } = JSON.parse(process.argv[2] ?? '{}') as Setting
+const { hosts, port, usersEach, prober, keys, policy, vantage, regions = [], nats } = JSON.parse(process.argv[2] ?? '{}') as Setting
 const ids = hosts.map((_, index) => `s${index + 1}`)
 const registry = memoryRegistry({
   servers: hosts.map((host, index) => ({
@@ -49,14 +53,19 @@ const registry = memoryRegistry({
     ]),
   ),
 })
+const broker = nats === undefined ? null : await connect({ servers: nats, maxReconnectAttempts: -1, pingInterval: 1000 })
+if (broker) await setUpNats(broker)
+const observations = broker && natsVantages({ nats: broker, servers: registry, refreshMs: 1000 })
 const pintail = createPintail({
   registry,
   mover: memoryMover(registry),
   probers: [probers[prober](keys)],
   policy,
   ...(vantage && { vantage }),
+  ...(observations && { observations }),
 })
 pintail.on('*', ({ type, data }) => process.stdout.write(`${JSON.stringify({ type, data })}\n`))
+observations?.follow(pintail)
 await pintail.start()
 for await (const word of createInterface({ input: process.stdin })) {
   if (word === 'stop') break
@@ -74,6 +83,7 @@ for await (const word of createInterface({ input: process.stdin })) {
 process.stdin.destroy()
 const servers = new Map(pintail.status().servers.map(({ serverId, status }) => [serverId as string, status]))
 await pintail.stop()
+await broker?.close()
 /** Users keep their number wherever they go. */
 const regionOf = (user: string) => regions[Number(user.split('-c')[1]) % regions.length]
 const of = (region: string) => ids.map((id) => registry.on(id).filter((user) => regionOf(user) === region).length)
