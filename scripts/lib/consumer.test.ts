@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { checkImport, checkRequire } from './consumer.ts'
+import { checkImport, checkRequire, ownErrors } from './consumer.ts'
 
 // Small packages stand for ours: each does one thing that importing must not do.
 const folder = mkdtempSync(join(tmpdir(), 'pintail-consumer-'))
@@ -37,4 +37,13 @@ test('top-level await is found, because require() refuses it', async () => {
   expect(await checkRequire(folder, [install('plain', 'export const a = 1')])).toEqual({ ok: true })
   const finding = await checkRequire(folder, [install('waits', 'export const a = await 1')])
   expect(finding).toMatchObject({ ok: false, problem: expect.stringContaining('ERR_REQUIRE_ASYNC_MODULE') })
+})
+
+test('errors in declarations of other packages are theirs; all others stay, with what belongs to them', () => {
+  const foreign = "node_modules/@nats-io/nats-core/lib/msg.d.ts(3,22): error TS2420: Class 'MsgImpl' is wrong.\n  Because.\n    Truly."
+  const ours = "node_modules/@pintail/adapters/dist/nats/mover.d.ts(1,2): error TS2307: Cannot find module 'gone'.\n  Look there."
+  const use = "consumer.ts(4,1): error TS2308: Module 'x' has already exported 'y'."
+  const whole = "error TS5023: Unknown compiler option 'z'."
+  expect(ownErrors(`${foreign}\n`)).toBe('')
+  expect(ownErrors(`${foreign}\n${ours}\n${use}\n${foreign}\n${whole}\n`)).toBe([ours, use, whole].join('\n'))
 })

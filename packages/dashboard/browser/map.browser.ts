@@ -66,7 +66,8 @@ describe.each(['light', 'dark'] as const)('arrows of the map, %s', (colorScheme)
   let page: Page
   const gates = gate()
   beforeAll(async () => {
-    world = await stage({ servers, connections, policy: { mode: 'suggest' }, replace: gates.replace, speed: 4 })
+    // The last gate holds a call of the store, which the engine gives up after ten seconds of its clock: a page may take longer.
+    world = await stage({ servers, connections, policy: { mode: 'suggest' }, replace: gates.replace, speed: 0.5 })
     page = (await world.open(undefined, { colorScheme })).page
   })
   afterAll(async () => {
