@@ -11,9 +11,6 @@ import type { ServerId } from '../vocabulary.ts'
 import { tcp } from './tcp.ts'
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
-// For what hangs. A machine may stand still for seconds at any line, and a resolver out of reach is asked for a long time.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 })
-
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   vi.useRealTimers()
@@ -29,7 +26,6 @@ const target = (over: Partial<ProbeTarget> = {}): ProbeTarget => ({
   timeoutMs: 20_000,
   ...over,
 })
-const waiting = { timeout: 60_000 }
 const probe = (over: Partial<ProbeTarget> = {}, signal = new AbortController().signal) =>
   Promise.resolve(tcp().probe(target(over), { signal }))
 
@@ -80,7 +76,7 @@ async function silentPort(): Promise<number> {
     for (const socket of sockets) socket.destroy()
   })
   const open = () => sockets.filter((socket) => !socket.connecting).length
-  await expect.poll(open, waiting).toBeGreaterThan(0)
+  await expect.poll(open).toBeGreaterThan(0)
   await new Promise((resolve) => setTimeout(resolve, 150))
   if (open() === sockets.length) throw new Error('the queue of the silent port does not fill up')
   return port
@@ -119,7 +115,7 @@ describe('what tcp makes of a host', () => {
     expect(result).toMatchObject({ sent: 5, received: 5, failure: null })
     expect(result.rttMs).toHaveLength(5)
     expect(result.rttMs.every((ms) => ms > 0 && ms <= 20_000)).toBe(true)
-    await expect.poll(() => [seen(), open()], waiting).toEqual([5, 0])
+    await expect.poll(() => [seen(), open()]).toEqual([5, 0])
   })
 
   test.skipIf(!hasIpv6)('an IPv6 port answers too [needs: IPv6]', async () => {
@@ -132,7 +128,7 @@ describe('what tcp makes of a host', () => {
     const result = await probe({ host: 'localhost', port, packets: 4 })
     // Where localhost is ::1 first, all four are refused: an answer of either address, never a mixture.
     expect([0, 4]).toContain(result.received)
-    await expect.poll(seen, waiting).toBe(result.received)
+    await expect.poll(seen).toBe(result.received)
   })
 
   test('a refused connection is not silence, and is told at once', async () => {
