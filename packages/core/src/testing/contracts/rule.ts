@@ -137,6 +137,12 @@ export async function within<T>(ms: number, what: string, promise: PromiseLike<T
   }
 }
 
+/** So much time, in which this process has had its turns: also where it stood still, what was begun before has been sent. */
+export async function passing(ms: number): Promise<void> {
+  const steps = ms < 10 ? 1 : 10
+  for (let step = 0; step < steps; step++) await new Promise((resolve) => setTimeout(resolve, ms / steps))
+}
+
 /**
  * Starts a call, fires its signal, and says how the call ended. `beforehand`: the signal has fired before the call;
  * otherwise it fires `afterMs` later.
@@ -150,7 +156,7 @@ export async function abortCall<T>(
   if (afterMs === 'beforehand') controller.abort()
   const under = attempt(() => call({ signal: controller.signal }))
   if (afterMs !== 'beforehand') {
-    await new Promise((resolve) => setTimeout(resolve, afterMs))
+    await passing(afterMs)
     controller.abort()
   }
   return within(promptMs, `${what}, its signal having fired,`, under)
