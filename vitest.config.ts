@@ -13,7 +13,7 @@ export default defineConfig({
     // Many tests wait for processes, sockets and time-outs: on two cores three workers keep both busy.
     maxWorkers: 3,
     // Generous: a time-out is for what hangs, never a measure of speed. A busy machine stands still for seconds, at any line.
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 60_000 } },
     coverage: {
