@@ -377,7 +377,7 @@ describe('icmp ends', () => {
   test('a ping that hangs is interrupted, and its statistics count', async () => {
     await fakePing(`trap 'printf -- "--- x ping statistics ---\\n1 packets transmitted, 0 received, 100%% packet loss\\n"; exit 1' INT
 echo $$ > ${pidFile()}
-while :; do sleep 0.05; done`)
+while [ -e ${pidFile()} ]; do sleep 0.05; done`)
     virtualTime()
     const running = probe({ packets: 1, timeoutMs: 100 })
     await fakePid()
@@ -386,7 +386,7 @@ while :; do sleep 0.05; done`)
   })
 
   test('a ping that ignores the interruption is killed, and makes no server fail', async () => {
-    await fakePing(`trap '' INT TERM; echo $$ > ${pidFile()}; while :; do sleep 1; done`)
+    await fakePing(`trap '' INT TERM; echo $$ > ${pidFile()}; while [ -e ${pidFile()} ]; do sleep 1; done`)
     virtualTime()
     const end = endOf(probe({ packets: 1, timeoutMs: 100 }))
     const pid = await fakePid()
