@@ -171,7 +171,10 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     await own.restart()
     await sending
     await expect.poll(() => servers.granted().length, { interval: 20 }).toBe(300)
-    await expect.poll(desk.waiting).toBe(0)
+    // Of the consumer: a broker of 2.9 that is killed may forget that it has taken out what was acknowledged, and keeps it for nobody.
+    const { consumers } = await jetstreamManager(await own.connect())
+    const waiting = () => consumers.info(natsSubjects(prefix).streams.commands, worker.consumers[0] as string)
+    await expect.poll(waiting).toMatchObject({ num_pending: 0, num_ack_pending: 0 })
     expect(servers.effects().length).toBe(300)
     expect(worker.figures()).toMatchObject({ applied: 300, dead: 0, failed: 0 })
   })
