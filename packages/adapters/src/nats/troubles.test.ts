@@ -184,7 +184,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     onTestFinished(async () => void (await Promise.all(cluster.map((one) => one.stop()))))
     const [here, ...others] = cluster as [NatsServer, NatsServer, NatsServer]
     const nats = await here.connect()
-    const slow = { timeout: 60_000, interval: 500 }
+    const slow = { timeout: 100_000, interval: 500 }
     await expect
       .poll(
         () =>
@@ -221,7 +221,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     expect([...servers.granted.keys()]).toEqual(['de-1/c1', 'de-1/c2'])
     expect(new Set(servers.calls)).toEqual(new Set(['grant de-1/c1 1.1', 'grant de-1/c2 1.2']))
     expect(worker.figures()).toMatchObject({ dead: 0, stale: 0 })
-  }, 180_000)
+  }, 500_000)
 
   test('a stream that is wiped with its broker is made again, and told', async () => {
     await using own = await startNats()
