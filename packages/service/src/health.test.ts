@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import { type CallContext, createPintail, memoryMover, memoryRegistry, type ServerRegistry, tcp } from '@pintail/core'
+import { type CallContext, createPintail, memoryMover, memoryRegistry, type ServerInput, type ServerRegistry, tcp } from '@pintail/core'
 import pino from 'pino'
 import { expect, test } from 'vitest'
 import { eventually } from '../test/service.ts'
@@ -14,7 +14,11 @@ async function fleet(more: Partial<ServerRegistry> = {}, gate?: Promise<void>) {
   const { port } = vpn.address() as { port: number }
   const registry = memoryRegistry({ servers: [1, 2, 3].map((id) => ({ id, host: '127.0.0.1', port, capacity: 10 })), connections: {} })
   const { listServers } = registry
-  if (gate) Object.assign(registry, { listServers: (ctx: CallContext) => gate.then(() => listServers(ctx)) })
+  const held = async (ctx: CallContext) => {
+    await gate
+    return (await listServers(ctx)) as readonly ServerInput[]
+  }
+  if (gate) Object.assign(registry, { listServers: held })
   const engine = createPintail({
     registry: Object.assign(registry, more),
     mover: memoryMover(registry),
