@@ -224,6 +224,17 @@ describe('when tcp cannot probe', () => {
       message: expect.stringContaining('blocked'),
     })
   })
+
+  test('an answer that stands there when time is up is no silence, however little late the look at it is', async () => {
+    const { port } = await listen()
+    const timeoutMs = 100
+    const running = probe({ port, packets: 1, timeoutMs })
+    await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve)))
+    // Until the moment itself: the timer is hardly late, and nobody has seen the connection.
+    const until = performance.now() + timeoutMs
+    while (performance.now() < until);
+    await expect(running).rejects.toMatchObject({ code: 'prober_unavailable', message: expect.stringMatching(/blocked/) })
+  })
 })
 
 describe('tcp ends', () => {
