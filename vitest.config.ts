@@ -13,8 +13,9 @@ export default defineConfig({
     // Many tests wait for processes, sockets and time-outs: on two cores three workers keep both busy.
     maxWorkers: 3,
     // Generous: a time-out is for what hangs, never a measure of speed.
-    testTimeout: 30_000,
-    expect: { poll: { timeout: 10_000 } },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 50_000 } },
     coverage: {
       provider: 'v8',
       include: ['packages/*/src/**/*.ts'],
