@@ -136,4 +136,4 @@ test('an evacuation whose thread dies with every tenth commit is done, each user
   }
   await evacuateOver(() => ({ store: dying, leases }))
   expect(deaths).toBeGreaterThan(2)
-})
+}, 120_000)
