@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPintail, type Logger, type Pintail, type PintailEvent, type PolicyInput, type Prober } from '@pintail/core'
 import { afterEach, expect, test } from 'vitest'
-import { listenAgain, unhurriedTimeouts } from '../../test/duck.ts'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { until } from '../../test/until.ts'
 import { type Dialect, type VpnDuck, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseService, type DatabaseServiceOptions, type StandInUser } from './testing/index.ts'
@@ -55,7 +55,7 @@ async function start(service: DatabaseService, dead: Set<string> = new Set()) {
   const lines: string[] = []
   const line = (_: object, text: string): void => void lines.push(text)
   const logger: Logger = { debug: () => {}, info: line, warn: line, error: line }
-  const duck = vpnDuck({ databaseServiceUrl: service.url, backoffMs: 20, timeouts: unhurriedTimeouts, logger })
+  const duck = vpnDuck({ databaseServiceUrl: service.url, backoffMs: 20, timeouts: unhurriedTimeouts, clock: unhurriedClock, logger })
   const prober: Prober = {
     name: 'made-up',
     async probe({ serverId, packets }) {

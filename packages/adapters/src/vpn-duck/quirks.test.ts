@@ -11,7 +11,7 @@ import {
   systemClock,
 } from '@pintail/core'
 import { afterEach, expect, test } from 'vitest'
-import { listenAgain, unhurriedTimeouts } from '../../test/duck.ts'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { type Dialect, type VpnDuckOptions, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions } from './testing/index.ts'
 
@@ -59,7 +59,7 @@ async function world(dialect: Dialect, options: Partial<DatabaseServiceOptions> 
     (data: object, text: string): void =>
       void lines.push({ level, data, text })
   const logger: Logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
-  const duck = vpnDuck({ databaseServiceUrl: url, backoffMs: 2, timeouts: unhurriedTimeouts, logger, ...own })
+  const duck = vpnDuck({ databaseServiceUrl: url, backoffMs: 2, timeouts: unhurriedTimeouts, clock: unhurriedClock, logger, ...own })
   ends.push(
     () => service.close(),
     () => duck.close(),
@@ -284,7 +284,7 @@ test('v2: a client that goes on with its old file is not moved off the old serve
 test('whom nobody has seen for an hour after his move takes up no room any more, as everybody else', async () => {
   let late = 0
   const begun = systemClock.now()
-  const clock = { ...systemClock, now: () => begun + late }
+  const clock = { ...unhurriedClock, now: () => begun + late }
   for (const dialect of both) {
     late = 0
     const { users, duck, moveOf } = await world(dialect, {}, { clock })

@@ -1,7 +1,7 @@
 import type { Connection, ConnectionInput, Move, Server, ServerInput } from '@pintail/core'
 import { connectionMoverContract, type MoverHarness } from '@pintail/core/testing'
 import { afterEach, expect, test } from 'vitest'
-import { listenAgain, unhurriedTimeouts } from '../../test/duck.ts'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { patient } from '../../test/patient.ts'
 import { type VpnDuck, vpnDuck } from './index.ts'
 import { createDatabaseService, createWireGuardService, type WireGuardServiceOptions } from './testing/index.ts'
@@ -25,7 +25,13 @@ async function world(more: Partial<WireGuardServiceOptions> = {}) {
     on(row.server).peers.set(row.publicKey, user)
   }
   const wireguard = { url: ({ id }: Server) => on(id).url, timeoutMs: 120_000 }
-  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), backoffMs: 5, timeouts: unhurriedTimeouts, wireguard })
+  const duck = vpnDuck({
+    databaseServiceUrl: await service.listen(),
+    backoffMs: 5,
+    timeouts: unhurriedTimeouts,
+    clock: unhurriedClock,
+    wireguard,
+  })
   return { service, duck, wireguards, on }
 }
 
