@@ -43,42 +43,34 @@ for (const [system, steps] of [
   })
 }
 
-test.for(fixtures('sqlite'))(
-  '%s, with an evacuation in its middle, opens, migrates and goes on',
-  async (file) => {
-    const own = mkdtempSync(join(tmpdir(), 'pintail-upgrade-'))
-    const path = join(own, 'state.db')
-    const db = new DatabaseSync(path)
-    db.exec(sqlOf(file))
-    db.close()
-    const stores = sqliteStores({ path })
-    try {
-      await resumedEvacuation(stores)
-      const after = new DatabaseSync(path, { readOnly: true })
-      const versions = after.prepare('SELECT version FROM schema_versions ORDER BY version').all()
-      after.close()
-      expect(versions.map(({ version }) => version)).toEqual(sqliteMigrations.map(({ version }) => version))
-    } finally {
-      await stores.close()
-      rmSync(own, { recursive: true })
-    }
-  },
-  120_000,
-)
+test.for(fixtures('sqlite'))('%s, with an evacuation in its middle, opens, migrates and goes on', async (file) => {
+  const own = mkdtempSync(join(tmpdir(), 'pintail-upgrade-'))
+  const path = join(own, 'state.db')
+  const db = new DatabaseSync(path)
+  db.exec(sqlOf(file))
+  db.close()
+  const stores = sqliteStores({ path })
+  try {
+    await resumedEvacuation(stores)
+    const after = new DatabaseSync(path, { readOnly: true })
+    const versions = after.prepare('SELECT version FROM schema_versions ORDER BY version').all()
+    after.close()
+    expect(versions.map(({ version }) => version)).toEqual(sqliteMigrations.map(({ version }) => version))
+  } finally {
+    await stores.close()
+    rmSync(own, { recursive: true })
+  }
+})
 
 describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
-  test.for(fixtures('postgres'))(
-    '%s, with an evacuation in its middle, opens, migrates and goes on',
-    async (file) => {
-      await using server = await startPostgres()
-      const pool = server.pool()
-      await pool.query(sqlOf(file))
-      const stores = postgresStores({ pool })
-      await stores.migrate()
-      await resumedEvacuation(stores)
-      const { rows } = await pool.query('SELECT version FROM pintail.schema_versions ORDER BY version')
-      expect(rows.map(({ version }) => version)).toEqual(postgresMigrations().map(({ version }) => version))
-    },
-    120_000,
-  )
+  test.for(fixtures('postgres'))('%s, with an evacuation in its middle, opens, migrates and goes on', async (file) => {
+    await using server = await startPostgres()
+    const pool = server.pool()
+    await pool.query(sqlOf(file))
+    const stores = postgresStores({ pool })
+    await stores.migrate()
+    await resumedEvacuation(stores)
+    const { rows } = await pool.query('SELECT version FROM pintail.schema_versions ORDER BY version')
+    expect(rows.map(({ version }) => version)).toEqual(postgresMigrations().map(({ version }) => version))
+  })
 })
