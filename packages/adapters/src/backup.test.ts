@@ -15,6 +15,7 @@ import {
 } from '@pintail/core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hasPostgres, needsPostgres, startPostgres } from '../test/postgres.ts'
+import { until } from '../test/until.ts'
 import { postgresStores } from './postgres/index.ts'
 import { sqliteStores } from './sqlite/index.ts'
 
@@ -100,10 +101,6 @@ function world() {
   return { registry, dead, moves, logged, twice, engine, token: () => newest }
 }
 
-const until = async (holds: () => boolean): Promise<void> => {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10))
-}
-
 /** A copy in the middle of an evacuation; much happens after it; then the copy is what there is. */
 async function follow(
   open: () => Promise<Stores & { readonly close: () => Promise<unknown> }>,
@@ -114,13 +111,13 @@ async function follow(
   const before = await open()
   const first = engine(before)
   await first.start()
-  await until(() => first.status().counts.up === 4)
+  await until('every server is up', () => first.status().counts.up === 4)
   dead.add('s1')
-  await until(() => moves.size >= users / 4)
+  await until('a quarter has been moved', () => moves.size >= users / 4)
   copy()
-  await until(() => registry.on('s1').length === 0 && first.status().migrations.length === 0)
+  await until('the first evacuation is over', () => registry.on('s1').length === 0 && first.status().migrations.length === 0)
   dead.add('s2')
-  await until(() => registry.on('s2').length === 0 && first.status().migrations.length === 0)
+  await until('the second evacuation is over', () => registry.on('s2').length === 0 && first.status().migrations.length === 0)
   await first.stop()
   await before.close()
   const sum = (): number => [...moves.values()].reduce((all, one) => all + one, 0)
@@ -130,11 +127,11 @@ async function follow(
   const after = await open()
   const second = engine(after)
   await second.start()
-  await until(() => second.status().counts.down === 2)
+  await until('both are down again', () => second.status().counts.down === 2)
   // What the copy calls open is settled with the panel, and nobody who had moved is moved again.
-  await until(() => second.status().migrations.length === 0 && second.status().evacuations.length === 0)
+  await until('all is settled', () => second.status().migrations.length === 0 && second.status().evacuations.length === 0)
   registry.assign({ id: 'late' }, 's1')
-  await until(() => registry.on('s1').length === 0)
+  await until('the late one is moved', () => registry.on('s1').length === 0)
   expect(token()).toBeGreaterThan(seen.token)
   expect({ late: moves.get('late'), all: sum() }).toEqual({ late: 1, all: seen.moves + 1 })
   await second.stop()
@@ -159,7 +156,7 @@ test('SQLite: copied while it runs, restored, and the evacuation goes on from th
     },
     () => run('sqlite restore', env),
   )
-}, 90_000)
+}, 180_000)
 
 const hasTools = ['pg_dump', 'pg_restore', 'psql'].every((tool) => spawnSync(tool, ['--version']).status === 0)
 describe.skipIf(!hasPostgres || !hasTools)(`PostgreSQL ${needsPostgres} and its client programs`, () => {
@@ -173,5 +170,5 @@ describe.skipIf(!hasPostgres || !hasTools)(`PostgreSQL ${needsPostgres} and its 
       () => run('postgres copy', env),
       () => run('postgres restore', env),
     )
-  }, 90_000)
+  }, 180_000)
 })

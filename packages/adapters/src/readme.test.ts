@@ -11,6 +11,12 @@ import { createDatabaseService } from './vpn-duck/testing/index.ts'
 const folder = join(import.meta.dirname, '..')
 const readme = readFileSync(join(folder, 'README.md'), 'utf8')
 
+/** Says, beside what the program says, that a signal would end it in good order: it may say what is waited for before that. */
+const hears = `data:text/javascript,${encodeURIComponent(
+  "process.on('newListener', (name) => name === 'SIGTERM' && setImmediate(() => console.log('SIGTERM is heard')))",
+)}`
+const argsOf = (code: string): string[] => ['--conditions=@pintail/source', '--import', hears, '--input-type=module-typescript', '-e', code]
+
 /** The programs below a heading, as they stand there. */
 function programs(heading: string): string[] {
   const [, section = ''] = new RegExp(`^## ${heading}\n(.*?)(?=^## |$(?![\\s\\S]))`, 'ms').exec(readme) ?? []
@@ -22,19 +28,19 @@ test('the program for VPN Duck runs as it stands there, and SIGTERM ends it', as
   expect(more).toEqual([])
   await using service = createDatabaseService({ dialect: 'v2', users: 3 })
   const env = { ...process.env, DATABASE_SERVICE_URL: await service.listen() }
-  const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
-  const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const program = spawn(process.execPath, argsOf(code), { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [program.stdout, program.stderr])
     stream.on('data', (chunk) => {
       output += chunk
     })
-  const ended = once(program, 'exit')
-  await expect.poll(() => output, { timeout: 20_000, interval: 50 }).toMatch(/speaks v2/)
+  const ended = once(program, 'close')
+  await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/speaks v2/)
+  await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/SIGTERM is heard/)
   program.kill('SIGTERM')
   expect(await ended, output).toEqual([0, null])
   expect(output).not.toMatch(/[Ee]rror/)
-}, 30_000)
+}, 120_000)
 
 test.skipIf(!hasNats)(
   `the program of a region's worker runs as it stands there, and SIGTERM ends it ${needsNats}`,
@@ -43,22 +49,22 @@ test.skipIf(!hasNats)(
     expect(more).toEqual([])
     await using server = await startNats()
     const env = { ...process.env, NATS_URL: server.url, WORKER_BOOK: join(server.folder, 'book.db') }
-    const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
-    const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const program = spawn(process.execPath, argsOf(code), { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [program.stdout, program.stderr])
       stream.on('data', (chunk) => {
         output += chunk
       })
-    const ended = once(program, 'exit')
-    await expect.poll(() => output, { timeout: 20_000, interval: 50 }).toMatch(/working: worker-de/)
+    const ended = once(program, 'close')
+    await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/working: worker-de/)
     const desk = await deskOn(await server.connect())
     expect(await desk.ask({})).toMatchObject({ status: 'ok' })
+    await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/SIGTERM is heard/)
     program.kill('SIGTERM')
     expect(await ended, output).toEqual([0, null])
     expect(output).toMatch(/grant c1 on de-1/)
   },
-  30_000,
+  120_000,
 )
 
 test.skipIf(!hasNats)(
@@ -71,22 +77,22 @@ test.skipIf(!hasNats)(
     const handler = fakeServers()
     await using worker = await runRegionWorker({ nats, region: 'de', handler })
     const env = { ...process.env, NATS_URL: server.url }
-    const args = ['--conditions=@pintail/source', '--input-type=module-typescript', '-e', code]
-    const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const program = spawn(process.execPath, argsOf(code), { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [program.stdout, program.stderr])
       stream.on('data', (chunk) => {
         output += chunk
       })
-    const ended = once(program, 'exit')
-    await expect.poll(() => output, { timeout: 20_000, interval: 50 }).toMatch(/de-1 is synced: applied/)
+    const ended = once(program, 'close')
+    await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/de-1 is synced: applied/)
     expect(output).toMatch(/de-1: 1 missing, 0 changed, 0 too many/)
     expect([...handler.granted.keys()]).toEqual(['de-1/c1'])
     expect(worker.figures().driftMissing).toBe(1)
+    await expect.poll(() => output, { timeout: 100_000, interval: 50 }).toMatch(/SIGTERM is heard/)
     program.kill('SIGTERM')
     expect(await ended, output).toEqual([0, null])
   },
-  30_000,
+  120_000,
 )
 
 test('the README names every option of the mover', () => {

@@ -8,6 +8,7 @@ import {
   type Pintail,
   type Prober,
 } from '@pintail/core'
+import { until } from './until.ts'
 
 interface Stores {
   readonly store: MigrationStore
@@ -62,7 +63,7 @@ export async function evacuateOver(open: () => Stores | PromiseLike<Stores>, use
     interrupted = resolve
   })
   await first.start()
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await until('every server is up', () => first.status().counts.up === servers.length)
   dead = true
   await half
   interrupted = null

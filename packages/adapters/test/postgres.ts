@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -34,6 +34,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly port: number
   /** A pool on the server; ended with it. */
   pool(options?: pg.PoolConfig): pg.Pool
+  /** What a connection is told that is made now: by the server's newest settings, and of no pool. */
+  anew(sql: string): Promise<Readonly<Record<string, unknown>> | undefined>
   stop(): Promise<void>
 }
 
@@ -56,16 +58,7 @@ export async function startPostgres({ durable = false }: { readonly durable?: bo
     encoding: 'utf8',
   })
   if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`)
-  const port = await freePort()
-  const settings = [
-    'listen_addresses=127.0.0.1',
-    `port=${port}`,
-    'unix_socket_directories=',
-    'max_connections=60',
-    ...(durable ? [] : ['fsync=off', 'autovacuum=off']),
-  ]
-  const child = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], { ...user, stdio: 'ignore' })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const { child, ended, port } = await started(bin, user, data, durable)
   const kill = (): void => void child.kill('SIGQUIT')
   process.once('exit', kill)
   const pools: pg.Pool[] = []
@@ -81,23 +74,56 @@ export async function startPostgres({ durable = false }: { readonly durable?: bo
     await ended
     rmSync(folder, { recursive: true, force: true })
   }
-  await untilReady(pool({ max: 1 }), ended)
-  return { port, pool, stop, [Symbol.asyncDispose]: stop }
+  return { port, pool, anew: (sql) => askOnce(port, sql), stop, [Symbol.asyncDispose]: stop }
 }
 
-async function untilReady(pool: pg.Pool, ended: Promise<void>): Promise<void> {
+interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<void>
+  readonly port: number
+}
+
+/** On a port that was free a moment ago; when somebody else has taken it since, on another. */
+async function started(programs: string, as: { uid?: number; gid?: number }, data: string, durable: boolean): Promise<Running> {
+  for (let left = 9; ; left--) {
+    const port = await freePort()
+    const settings = [
+      'listen_addresses=127.0.0.1',
+      `port=${port}`,
+      'unix_socket_directories=',
+      'max_connections=60',
+      ...(durable ? [] : ['fsync=off', 'autovacuum=off']),
+    ]
+    const args = ['-D', data, ...settings.flatMap((one) => ['-c', one])]
+    const child = spawn(join(programs, 'postgres'), args, { ...as, stdio: 'ignore' })
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    if (await isReady(port, data, ended)) return { child, ended, port }
+    if (left === 0) throw new Error('the server ended at once')
+  }
+}
+
+/** Answers when it answers; false: it has ended. Another server on the port is not ours. */
+async function isReady(port: number, data: string, ended: Promise<void>): Promise<boolean> {
   let isOver = false
   void ended.then(() => {
     isOver = true
   })
-  for (;;) {
-    try {
-      await pool.query('SELECT 1')
-      return
-    } catch (error) {
-      if (isOver) throw new Error('the server ended at once', { cause: error })
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+  while (!isOver) {
+    const found = await askOnce(port, 'SHOW data_directory').catch(() => null)
+    if (found?.data_directory === data) return true
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  return false
+}
+
+async function askOnce(port: number, sql: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const client = new pg.Client({ host: '127.0.0.1', user: 'postgres', database: 'postgres', port, connectionTimeoutMillis: 20_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return (await client.query(sql)).rows[0]
+  } finally {
+    await client.end().catch(() => {})
   }
 }
 

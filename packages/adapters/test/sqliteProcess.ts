@@ -3,7 +3,7 @@
 // `write`: commits batch after batch and says the number of each when it is kept, until it is killed.
 // `read-only`: becomes a user who may not write the file, and says how a commit ends.
 // `end`: commits once, closes nothing, and has nothing more to do.
-// `lease`: tries for the lease as often as it can, and says each token that it gets.
+// `lease`: tries for the lease until it has had it ten times, and says each token that it gets.
 
 import type { Token } from '@pintail/core'
 import { sqliteStores } from '../src/sqlite/index.ts'
@@ -18,7 +18,8 @@ const batchOf = (batch: number, token = 1) => ({
   journal: [{ at: 0, type: `${batch}`, data: { text: 'x'.repeat(500) } }],
 })
 
-const { store, leases } = sqliteStores({ path })
+// Who holds the file may stand still for a while.
+const { store, leases } = sqliteStores({ path, busyTimeoutMs: 60_000 })
 if (what === 'write') {
   for (let batch = 1; ; batch++) {
     await store.commit(batchOf(batch), ctx)
@@ -39,9 +40,13 @@ if (what === 'write') {
   await store.commit(batchOf(1), ctx)
   await say('kept')
 } else if (what === 'lease') {
-  for (let tries = 0; tries < 60; tries++) {
-    const lease = await leases.acquire(`${process.pid}`, 60_000, ctx)
-    if (!lease) continue
+  for (let had = 0; had < 10; ) {
+    const lease = await leases.acquire(`${process.pid}`, 3_600_000, ctx)
+    if (!lease) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      continue
+    }
+    had++
     await store.commit(batchOf(1, lease.token), ctx)
     await say(lease.token)
     await leases.release(lease, ctx)

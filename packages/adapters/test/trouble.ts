@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ConnectionMover, createPintail, type LeaseStore, type MigrationStore, memoryRegistry, type Prober } from '@pintail/core'
+import { until } from './until.ts'
 
 export interface Trouble {
   readonly store: MigrationStore
@@ -40,9 +41,15 @@ export async function evacuateThrough({ store, leases, begin, end }: Trouble): P
   }
   const moves = new Map<string, number>()
   const tooSoon: string[] = []
+  // However long the trouble takes to begin, it finds an evacuation in its middle: half of the users wait for it.
+  let isTroubled = (): void => {}
+  const troubled = new Promise<void>((resolve) => {
+    isTroubled = resolve
+  })
   const mover: ConnectionMover = {
     move: async ({ connection, to, key }) => {
       if (!kept.has(key)) tooSoon.push(key)
+      if (moves.size >= users / 2) await troubled
       await new Promise((resolve) => setTimeout(resolve, 20))
       moves.set(connection.id, (moves.get(connection.id) ?? 0) + 1)
       registry.assign({ id: connection.rawId }, to.id)
@@ -66,22 +73,20 @@ export async function evacuateThrough({ store, leases, begin, end }: Trouble): P
   const warnings: string[] = []
   pintail.on('warning', ({ message }) => void warnings.push(message))
   const done = new Promise<void>((resolve) => void pintail.on('evacuation.completed', () => resolve()))
-  const until = async (holds: () => boolean): Promise<void> => {
-    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
-  }
   await pintail.start()
   try {
-    await until(() => pintail.status().counts.up === servers.length)
+    await until('every server is up', () => pintail.status().counts.up === servers.length)
     dead = true
-    await until(() => moves.size >= 5)
+    await until('some have been moved', () => moves.size >= 5)
     await begin()
+    isTroubled()
     try {
-      await until(() => pintail.status().storeTrouble !== null)
+      await until('the engine says that its store fails', () => pintail.status().storeTrouble !== null)
       // What had its intent kept may still have its effect; then nothing more.
       const before = probes
-      await until(() => probes > before + 40)
+      await until('it goes on probing', () => probes > before + 40)
       const stopped = moves.size
-      await until(() => probes > before + 80)
+      await until('it goes on probing', () => probes > before + 80)
       assert.equal(moves.size, stopped, 'moves go on although nothing can be kept')
       assert.ok(stopped < users, 'everybody had been moved before the store failed')
       assert.equal(pintail.status().state, 'leading')
@@ -89,7 +94,7 @@ export async function evacuateThrough({ store, leases, begin, end }: Trouble): P
       await end()
     }
     await done
-    assert.equal(pintail.status().storeTrouble, null)
+    await until('the store works again', () => pintail.status().storeTrouble === null)
     assert.ok(
       warnings.some((message) => message.includes('the store does not answer; nothing is moved until it does')),
       `no word of it: ${warnings.join('; ')}`,
@@ -101,6 +106,7 @@ export async function evacuateThrough({ store, leases, begin, end }: Trouble): P
       Array.from({ length: users }, () => 1),
     )
   } finally {
+    isTroubled()
     await pintail.stop()
   }
 }

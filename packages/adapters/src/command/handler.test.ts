@@ -2,7 +2,9 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Json, PintailError } from '@pintail/core'
+import { fakeClock } from '@pintail/core/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { until } from '../../test/until.ts'
 import type { Access } from '../regions/index.ts'
 import { type CommandHandlerOptions, commandHandler } from './index.ts'
 
@@ -43,7 +45,8 @@ const open = (options: Partial<CommandHandlerOptions> = {}) =>
   commandHandler({
     grant: [program, 'add', '{connectionId}', '--key={payload.key}'],
     revoke: [program, 'remove', '{connectionId}'],
-    timeoutMs: 20_000,
+    // Longer than any machine stands still.
+    timeoutMs: 600_000,
     ...options,
   })
 const failureOf = (call: PromiseLike<unknown> | undefined): Promise<PintailError> =>
@@ -195,12 +198,17 @@ test('a time-out ends the command and whatever it has started, and so does who g
 fs.writeFileSync(${JSON.stringify(join(folder, 'pids'))}, process.pid + ' ' + child.pid)
 setInterval(() => {}, 1000)`)
   const pids = () => readFileSync(join(folder, 'pids'), 'utf8').split(' ').map(Number)
-  expect(await failureOf(open({ timeoutMs: 3000 }).grant(access(), ctx))).toMatchObject({ code: 'timeout' })
+  const isStarted = () => until('it has started a process', () => existsSync(join(folder, 'pids')) && pids().length === 2)
+  const clock = fakeClock()
+  const late = failureOf(open({ timeoutMs: 3000, clock }).grant(access(), ctx))
+  await isStarted()
+  await clock.advance(3000)
+  expect(await late).toMatchObject({ code: 'timeout' })
   for (const pid of pids()) await expect.poll(() => isAlive(pid)).toBe(false)
   rmSync(join(folder, 'pids'))
   const leaving = new AbortController()
   const running = failureOf(open().grant(access(), { ...ctx, signal: leaving.signal }))
-  await expect.poll(() => existsSync(join(folder, 'pids')) && pids().length).toBe(2)
+  await isStarted()
   leaving.abort(new Error('enough'))
   expect(await running).toMatchObject({ message: 'enough' })
   for (const pid of pids()) await expect.poll(() => isAlive(pid)).toBe(false)

@@ -1,14 +1,18 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fakeClock } from '@pintail/core/testing'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
+import { until } from '../../test/until.ts'
 import { type HttpCall, HttpClient, type HttpClientOptions } from './client.ts'
 
 const ctx = { signal: new AbortController().signal }
-const read: HttpCall = { method: 'GET', path: '/list', effect: 'none', lane: 'list' }
-const once: HttpCall = { method: 'POST', path: '/move', effect: 'once', lane: 'move', json: { user: 1 } }
-const repeatable: HttpCall = { method: 'POST', path: '/status', effect: 'repeatable', lane: 'status', json: { on: true } }
+// Longer than any machine stands still: only a test that turns the clock sees a time-out.
+const timeoutMs = 600_000
+const read: HttpCall = { method: 'GET', path: '/list', effect: 'none', lane: 'list', timeoutMs }
+const once: HttpCall = { method: 'POST', path: '/move', effect: 'once', lane: 'move', timeoutMs, json: { user: 1 } }
+const repeatable: HttpCall = { method: 'POST', path: '/status', effect: 'repeatable', lane: 'status', timeoutMs, json: { on: true } }
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -56,11 +60,15 @@ const first =
   (request, response, nth) =>
     nth <= times ? handler(request, response, nth) : json({ ok: true })(request, response, nth)
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    if (tries > 300) throw new Error(`not so within three seconds: ${condition}`)
-    await wait(10)
+/** Virtual time, and how long each of its timers was to be. */
+function noting() {
+  const clock = fakeClock()
+  const delays: number[] = []
+  const setTimeout = (callback: () => void, delayMs: number) => {
+    delays.push(delayMs)
+    return clock.setTimeout(callback, delayMs)
   }
+  return { virtual: clock, delays, clock: { ...clock, setTimeout } }
 }
 
 // -------------------------------------------------------------------------------------------------------------- retries
@@ -88,9 +96,9 @@ test('what may happen only once is repeated when it surely has not: 429, 503, re
     await client.call(once, ctx)
     expect(requests).toHaveLength(2)
   }
-  const { client, stop } = await world(silent)
-  await stop()
-  await expect(client.call(once, ctx)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('ECONNREFUSED') })
+  // Nobody is ever given this port, as a free one is that somebody has just left.
+  const refused = new HttpClient({ name: 'Panel', baseUrl: 'http://127.0.0.1:1', backoffMs: 2 })
+  await expect(refused.call(once, ctx)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('ECONNREFUSED') })
 })
 
 test('a repeatable write is tried again, and stays unclear when it never had a good answer', async () => {
@@ -105,46 +113,33 @@ test('a host name that does not resolve is unavailable: nothing was sent', async
 })
 
 test('pauses double, between half and the whole of them by chance, up to the longest', async () => {
-  const clock = fakeClock()
-  const slept: number[] = []
-  const counting = {
-    ...clock,
-    setTimeout: (callback: () => void, delayMs: number) => {
-      slept.push(delayMs)
-      return clock.setTimeout(callback, delayMs === 10_000 ? delayMs : 0)
-    },
-  }
-  const options = { clock: counting, random: () => 0.5, tries: 6, backoffMs: 100, backoffMaxMs: 1000, breakAfter: 100 }
+  const { clock, virtual, delays } = noting()
+  const options = { clock, random: () => 0.5, tries: 6, backoffMs: 100, backoffMaxMs: 1000, breakAfter: 100 }
   const { client } = await world(json({}, 500), options)
   const called = client.call(read, ctx).catch(() => {})
-  for (let turns = 0; turns < 200; turns++) {
-    await wait(2)
-    await clock.advance(1)
+  const pauses = () => delays.filter((delayMs) => delayMs !== timeoutMs)
+  for (let nth = 1; nth <= 5; nth++) {
+    await until(`pause ${nth}`, () => pauses().length === nth)
+    await virtual.advance(pauses().at(-1) as number)
   }
   await called
-  expect(slept.filter((delayMs) => delayMs !== 10_000)).toEqual([75, 150, 300, 600, 750])
+  expect(pauses()).toEqual([75, 150, 300, 600, 750])
 })
 
 test('Retry-After is waited for: seconds or a date, also by the calls after it', async () => {
-  const virtual = fakeClock()
-  const slept: number[] = []
-  const setTimeout = (callback: () => void, delayMs: number) => {
-    slept.push(delayMs)
-    return virtual.setTimeout(callback, delayMs)
-  }
-  const clock = { ...virtual, setTimeout }
+  const { clock, virtual, delays } = noting()
   for (const headerOf of [() => '2', () => new Date(clock.now() + 2000).toUTCString()]) {
     const { client, requests } = await world(first(1, json({}, 429, { 'retry-after': headerOf() })), { clock })
     const asked = client.call(once, ctx)
-    await until(() => slept.includes(2000))
+    await until('it waits', () => delays.includes(2000))
     const after = client.call(once, ctx)
-    await clock.advance(1999)
+    await virtual.advance(1999)
     await wait(20)
     expect(requests).toHaveLength(1)
-    await clock.advance(1)
+    await virtual.advance(1)
     await Promise.all([asked, after])
     expect(requests).toHaveLength(3)
-    slept.length = 0
+    delays.length = 0
   }
 })
 
@@ -230,7 +225,7 @@ test('an endless body is cut off and its socket closed', async () => {
   }
   const { client, requests, sockets } = await world(pour)
   await expect(client.call(read, ctx)).rejects.toMatchObject({ message: expect.stringContaining('longer than 1048576 bytes') })
-  await until(() => sockets.size === 0)
+  await until('no socket is left', () => sockets.size === 0)
   expect(requests).toHaveLength(1)
   const refusing = await world((request, response, nth) => {
     response.statusCode = 400
@@ -278,7 +273,7 @@ test('any 2xx will do where nothing is expected, whatever its body', async () =>
   const call = { ...once, expect: 'nothing' } as const
   expect(await client.call(call, ctx)).toEqual({ status: 204, body: null })
   expect(await client.call(call, ctx)).toEqual({ status: 201, body: null })
-  await until(() => sockets.size === 0)
+  await until('no socket is left', () => sockets.size === 0)
 })
 
 // -------------------------------------------------------------------------------------------------------------- secrets
@@ -341,13 +336,18 @@ test('the trace of the host goes with the call', async () => {
 // --------------------------------------------------------------------------------------------------- time-outs and ends
 
 test('a call without an answer ends with its time-out, is not repeated, and leaves no socket', async () => {
-  const { client, requests, sockets } = await world(silent)
-  for (const call of [read, once, repeatable])
-    await expect(client.call({ ...call, timeoutMs: 40 }, ctx)).rejects.toMatchObject({
+  const clock = fakeClock()
+  const { client, requests, sockets } = await world(silent, { clock })
+  for (const [index, call] of [read, once, repeatable].entries()) {
+    const failed = expect(client.call({ ...call, timeoutMs: 40 }, ctx)).rejects.toMatchObject({
       code: 'timeout',
       message: expect.stringContaining('had no answer within 40 ms'),
     })
-  await until(() => sockets.size === 0)
+    await until('it is sent', () => requests.length === index + 1)
+    await clock.advance(40)
+    await failed
+  }
+  await until('no socket is left', () => sockets.size === 0)
   expect(requests.map(({ aborted }) => aborted)).toEqual([true, true, true])
 })
 
@@ -359,30 +359,43 @@ test('a time-out before the connection stands is no doubt: nothing was sent', as
 })
 
 test('an answer that stops in the middle ends with the time-out too', async () => {
-  const { client } = await world((_, response) => response.writeHead(200, { 'content-type': 'application/json' }).write('{"servers":['))
+  const clock = fakeClock()
+  const { client } = await world((_, response) => response.writeHead(200, { 'content-type': 'application/json' }).write('{"servers":['), {
+    clock,
+  })
+  let begun = 0
+  const begins = (): void => void begun++
+  const channel = 'http.client.response.finish'
+  subscribe(channel, begins)
+  ends.push(() => unsubscribe(channel, begins))
   const message = expect.stringContaining('broke off after its 200 within 40 ms')
-  await expect(client.call({ ...read, timeoutMs: 40 }, ctx)).rejects.toMatchObject({ code: 'timeout', message })
+  const failed = expect(client.call({ ...read, timeoutMs: 40 }, ctx)).rejects.toMatchObject({ code: 'timeout', message })
+  await until('the answer begins', () => begun === 1)
+  await clock.advance(40)
+  await failed
 })
 
 test('an abort ends a call at once: on its way, while it waits for its place, its turn or its next try', async () => {
   const { client, sockets, requests } = await world(silent, { concurrency: 1 })
   const abort = new AbortController()
   const calls = [client.call(once, { signal: abort.signal }), client.call(once, { signal: abort.signal })]
-  await until(() => requests.length === 1)
+  await until('one is sent', () => requests.length === 1)
   abort.abort(new Error('enough'))
   const [sent, unsent] = await Promise.allSettled(calls)
   expect(sent).toMatchObject({ reason: { code: 'aborted' } })
   expect(unsent).toMatchObject({ reason: { code: 'unavailable', message: expect.stringContaining('before it was sent') } })
-  await until(() => sockets.size === 0)
+  await until('no socket is left', () => sockets.size === 0)
 
-  const failing = await world(json({}, 500), { backoffMs: 60_000, backoffMaxMs: 60_000 })
+  const { clock, delays } = noting()
+  const failing = await world(json({}, 500), { clock, random: () => 1, backoffMs: 60_000, backoffMaxMs: 60_000 })
   const later = new AbortController()
   const waiting = failing.client.call(read, { signal: later.signal })
-  await until(() => failing.requests.length === 1)
+  await until('it waits for its next try', () => delays.includes(60_000))
   later.abort()
   await expect(waiting).rejects.toMatchObject({ message: expect.stringContaining('answered 500') })
+  expect(failing.requests).toHaveLength(1)
 
-  const slow = await world(json({}), { rate: { perSecond: 0.01, burst: 1 } })
+  const slow = await world(json({}), { clock: fakeClock(), rate: { perSecond: 0.01, burst: 1 } })
   await slow.client.call(read, ctx)
   const turn = new AbortController()
   const queued = slow.client.call(read, { signal: turn.signal })
@@ -401,15 +414,15 @@ test('close ends what is under way; later calls are refused; no socket and no ti
   const { client, sockets, requests } = await world(json({ ok: true }), { concurrency: 2 })
   await Promise.all(Array.from({ length: 10 }, () => client.call(read, ctx)))
   // Without keep-alive no socket outlives its call.
-  await until(() => sockets.size === 0)
+  await until('no socket is left', () => sockets.size === 0)
   expect(requests.every(({ headers }) => headers.connection === 'close')).toBe(true)
   const hanging = await world(silent, { concurrency: 2 })
   const calls = Array.from({ length: 5 }, () => hanging.client.call(once, ctx))
-  await until(() => hanging.requests.length === 2)
+  await until('two are sent', () => hanging.requests.length === 2)
   const settled = Promise.allSettled(calls)
   await hanging.client.close()
   expect((await settled).map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
-  await until(() => hanging.sockets.size === 0)
+  await until('no socket is left', () => hanging.sockets.size === 0)
   await expect(hanging.client.call(read, ctx)).rejects.toMatchObject({ code: 'stopped' })
   await hanging.client.close()
 })
@@ -457,22 +470,24 @@ test('a fetch of the host that follows redirects all the same is not believed', 
 // ---------------------------------------------------------------------------------------------- breaker, bulkhead, rate
 
 test('a lane whose calls keep failing is left alone for a while, the other lanes go on, and it comes back by itself', async () => {
+  // cockatiel asks for the time of day alone.
+  vi.useFakeTimers({ toFake: ['Date'] })
+  ends.push(() => vi.useRealTimers())
   let isWell = false
   const { client, requests } = await world(
     (request, response, nth) => (isWell || request.url === '/status' ? json({}) : json({}, 500))(request, response, nth),
     { tries: 1, breakAfter: 3, breakMs: 1500 },
   )
   for (let calls = 0; calls < 3; calls++) await client.call(once, ctx).catch(() => {})
-  await expect(client.call(once, ctx)).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('left alone') })
-  expect(requests).toHaveLength(3)
+  const leftAlone = { code: 'unavailable', message: expect.stringContaining('left alone') }
+  await expect(client.call(once, ctx)).rejects.toMatchObject(leftAlone)
   await client.call(repeatable, ctx)
   isWell = true
-  const isClosed = () =>
-    client.call(once, ctx).then(
-      () => true,
-      () => false,
-    )
-  await expect.poll(isClosed, { timeout: 10_000 }).toBe(true)
+  vi.setSystemTime(Date.now() + 1499)
+  await expect(client.call(once, ctx)).rejects.toMatchObject(leftAlone)
+  expect(requests.filter(({ path }) => path === '/move')).toHaveLength(3)
+  vi.setSystemTime(Date.now() + 1)
+  await client.call(once, ctx)
   await Promise.all(Array.from({ length: 5 }, () => client.call(once, ctx)))
 })
 
@@ -483,18 +498,26 @@ test('refusals open no circuit: they are about the call, not about the service',
 })
 
 test('at most so many calls of a lane are under way at once, and too many waiting are refused', async () => {
+  const answers: (() => void)[] = []
   let now = 0
   let most = 0
   const { client } = await world(
-    async (request, response, nth) => {
+    (request, response, nth) => {
       most = Math.max(most, ++now)
-      await wait(10)
-      now--
-      json({})(request, response, nth)
+      answers.push(() => {
+        now--
+        json({})(request, response, nth)
+      })
     },
     { concurrency: 3, queue: 5, tries: 1 },
   )
-  const ended = await Promise.allSettled(Array.from({ length: 12 }, () => client.call(once, ctx)))
+  const calls = Promise.allSettled(Array.from({ length: 12 }, () => client.call(once, ctx)))
+  for (let answered = 0; answered < 8; answered++) {
+    const there = Math.min(8, answered + 3)
+    await until(`${there} have been sent`, () => answers.length === there)
+    answers[answered]?.()
+  }
+  const ended = await calls
   expect(most).toBe(3)
   expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(8)
   expect(ended.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'unavailable' } })
@@ -504,13 +527,13 @@ test('the rate holds for all lanes together', async () => {
   const clock = fakeClock()
   const { client, requests } = await world(json({}), { rate: { perSecond: 10, burst: 3 }, clock })
   const calls = Promise.all(Array.from({ length: 8 }, (_, index) => client.call(index % 2 === 0 ? read : once, ctx)))
-  await until(() => requests.length === 3)
+  await until('three are sent', () => requests.length === 3)
   for (let expected = 4; expected <= 8; expected++) {
     await clock.advance(99)
     await wait(5)
     expect(requests).toHaveLength(expected - 1)
     await clock.advance(1)
-    await until(() => requests.length === expected)
+    await until(`${expected} are sent`, () => requests.length === expected)
   }
   await calls
 })

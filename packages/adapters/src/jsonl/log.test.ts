@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { appendFile, chmod, mkdir, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { createPintail, type LogEntry, type LogSink, memoryMover, memoryRegistry, type Prober } from '@pintail/core'
 import { logSinkContract } from '@pintail/core/testing'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { patient } from '../../test/patient.ts'
+import { until } from '../../test/until.ts'
 import { jsonlLog } from './index.ts'
 
 const ctx = { signal: new AbortController().signal }
@@ -57,7 +57,8 @@ for (const flush of ['disk', 'system'] as const) {
         dispose: () => Promise.all(sinks.map((one) => one.close())),
       }
     },
-    { without: ['fallSilent'], ...patient },
+    // A write that has begun is waited for: that is the disk's time.
+    { without: ['fallSilent'], ...patient, promptMs: patient.timeoutMs },
   )
   for (const rule of rules) test(`flush to ${flush}: ${rule.name}`, rule.run)
 }
@@ -222,10 +223,7 @@ async function outage(log: LogSink) {
   const warnings: string[] = []
   pintail.on('warning', ({ code, message }) => code === 'sink_failed' && warnings.push(message))
   await pintail.start()
-  for (let tries = 0; registry.on('s1').length > 0; tries++) {
-    if (tries > 200) throw new Error('not evacuated within four seconds')
-    await setTimeout(20)
-  }
+  await until('everybody has left the dead server', () => registry.on('s1').length === 0)
   return { pintail, warnings }
 }
 /** Each entry once, where it first stands: a repeated one is allowed. */
@@ -236,7 +234,7 @@ test('an evacuation is in the file, whole and in the order of the journal', asyn
   const log = jsonlLog(path)
   const { pintail } = await outage(log)
   const { lastSeq } = pintail.status()
-  await pintail.stop()
+  await pintail.stop({ timeoutMs: 60_000 })
   await log.close()
   expect((await journalIn()).slice(0, lastSeq)).toEqual(journal(lastSeq))
   const moved = parse(await readFile(path, 'utf8')).filter(({ type, success }) => type === 'connection.moved' && success)
@@ -247,10 +245,11 @@ test('a log that cannot be written holds no evacuation, warns once, and gets eve
   await rename(join(folder, 'logs'), join(folder, 'away'))
   const log = jsonlLog(path)
   const { pintail, warnings } = await outage(log)
+  await until('it is said', () => warnings.length > 0)
   expect(warnings).toEqual([expect.stringContaining('ENOENT')])
   await rename(join(folder, 'away'), join(folder, 'logs'))
   const { lastSeq } = pintail.status()
-  await pintail.stop()
+  await pintail.stop({ timeoutMs: 60_000 })
   await log.close()
   expect((await journalIn()).slice(0, lastSeq)).toEqual(journal(lastSeq))
 })

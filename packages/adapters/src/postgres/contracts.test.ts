@@ -30,7 +30,8 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     const schema = `world_${++schemas}`
     const names = schemas % 2 === 0 ? { schema } : { schema, tablePrefix: 'pt_' }
     await postgresStores({ pool: direct, ...names }).migrate()
-    const open = () => postgresStores({ pool, ...names })
+    // Longer than any machine stands still.
+    const open = () => postgresStores({ pool, ...names, timeoutMs: 60_000 })
     const lease = `${schema}.${schemas % 2 === 0 ? '' : 'pt_'}lease`
     return {
       open,

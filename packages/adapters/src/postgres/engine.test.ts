@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { hasPostgres, needsPostgres, type PostgresServer, startPostgres } from '../../test/postgres.ts'
 import { type Relay, relayTo } from '../../test/relay.ts'
 import { evacuateThrough, type Trouble } from '../../test/trouble.ts'
+import { until } from '../../test/until.ts'
 import { postgresStores } from './index.ts'
 
 describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
@@ -34,13 +35,13 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
   test(
     'while every connection is cut, also in the middle of a commit, nobody is moved; then the evacuation goes on',
     () => through(() => ({ begin: () => relay.turn('down'), end: () => relay.turn('up') })),
-    60_000,
+    120_000,
   )
 
   test(
     'while the database answers after the time-out nobody is moved; what it had kept is not kept again',
     () => through(() => ({ begin: () => relay.turn('silent'), end: () => relay.turn('up') })),
-    90_000,
+    120_000,
   )
 
   test(
@@ -57,7 +58,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
           },
         }
       }),
-    60_000,
+    120_000,
   )
 
   test(
@@ -76,7 +77,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
           },
         }
       }),
-    60_000,
+    120_000,
   )
 
   test(
@@ -86,7 +87,10 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
         const say = async (word: 'on' | 'off') => {
           await admin.query(`ALTER SYSTEM SET default_transaction_read_only = ${word}`)
           await admin.query('SELECT pg_reload_conf()')
-          // A connection that is open learns it a moment later; a new one at once.
+          // The server learns it a moment later, and then every new connection; one that is open at some time.
+          await until(`new connections are read-only: ${word}`, async () => {
+            return (await server.anew('SHOW default_transaction_read_only'))?.default_transaction_read_only === word
+          })
           relay.cut()
         }
         return {
@@ -97,6 +101,6 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
           },
         }
       }),
-    60_000,
+    120_000,
   )
 })

@@ -1,10 +1,12 @@
 import type { JournalDraft, StoreWrite, Token } from '@pintail/core'
+import { fakeClock } from '@pintail/core/testing'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { evacuateOver } from '../../test/evacuation.ts'
 import { hasPostgres, needsPostgres, type PostgresServer, startPostgres } from '../../test/postgres.ts'
 import { migrationOf } from '../../test/records.ts'
 import { type Relay, relayTo } from '../../test/relay.ts'
+import { until } from '../../test/until.ts'
 import { type PgPool, type PostgresStoresOptions, postgresMigrations, postgresStores, schemaSql } from './index.ts'
 
 const ctx = { signal: new AbortController().signal }
@@ -32,7 +34,8 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     await pool.query('DROP SCHEMA IF EXISTS pintail CASCADE')
   })
 
-  const open = (options: Partial<PostgresStoresOptions> = {}) => postgresStores({ pool, ...options })
+  // Longer than any machine stands still.
+  const open = (options: Partial<PostgresStoresOptions> = {}) => postgresStores({ pool, timeoutMs: 60_000, ...options })
   const told = async () => (await open().store.readJournal({ after: 0, limit: 100 }, ctx)).entries.map(({ type }) => type)
 
   // ----------------------------------------------------------------------------------------------------------- the schema
@@ -146,21 +149,26 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
 
   test('a pool that is exhausted is unavailable within the time, and whoever comes late gives his connection back', async () => {
     const small = server.pool({ max: 1 })
-    const { store, leases } = open({ pool: small, timeoutMs: 50 })
+    const clock = fakeClock()
+    const { store, leases } = open({ pool: small, clock })
+    const ends = async (call: PromiseLike<unknown>, failure: object): Promise<void> => {
+      const failed = expect(call).rejects.toMatchObject(failure)
+      await until('it waits for a connection', () => small.waitingCount > 0 && clock.pending > 0)
+      await clock.advance(60_000)
+      await failed
+    }
     await store.commit(batch(1, draft('one')), ctx)
     const held = await small.connect()
-    await expect(store.commit(batch(2, draft('two')), ctx)).rejects.toMatchObject({
-      code: 'unavailable',
-      message: expect.stringMatching(/exhausted/),
-    })
-    await expect(leases.acquire('a', 1000, ctx)).rejects.toMatchObject({ code: 'unavailable' })
+    await ends(store.commit(batch(2, draft('two')), ctx), { code: 'unavailable', message: expect.stringMatching(/exhausted/) })
+    await ends(leases.acquire('a', 1000, ctx), { code: 'unavailable' })
     held.release()
     expect(await store.commit(batch(2, draft('two')), ctx)).toEqual({ lastSeq: 2 })
     expect({ idle: small.idleCount, waiting: small.waitingCount }).toEqual({ idle: 1, waiting: 0 })
   })
 
   test('a lock that somebody holds is waited for by the server for its time, and then nothing was written', async () => {
-    const { store } = open({ timeoutMs: 100 })
+    // The time of this process stands: only the server's own passes.
+    const { store } = open({ timeoutMs: 100, clock: fakeClock() })
     const other = await pool.connect()
     await other.query('BEGIN; SELECT * FROM pintail.state FOR UPDATE')
     await expect(store.commit(batch(1, draft('one')), ctx)).rejects.toMatchObject({
@@ -183,8 +191,11 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
   })
 
   test("the host's own statement_timeout is unavailable, with nothing written", async () => {
-    const { store } = open({ pool: server.pool({ statement_timeout: 100 }), timeoutMs: 10_000 })
+    const one = server.pool({ max: 1 })
+    const { store } = open({ pool: one })
     await store.get('word', 'x', ctx)
+    // From now on, so that nothing but the lock can take that long.
+    await one.query('SET statement_timeout = 100')
     const other = await pool.connect()
     await other.query('BEGIN; SELECT * FROM pintail.state FOR UPDATE')
     await expect(store.commit(batch(1, draft('one')), ctx)).rejects.toMatchObject({
@@ -203,8 +214,9 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     const before = (await one.query('SELECT pg_backend_pid() AS pid')).rows[0].pid
     await pool.query('ALTER SYSTEM SET default_transaction_read_only = on')
     await pool.query('SELECT pg_reload_conf()')
-    const isReadOnly = async () => (await pool.query('SHOW default_transaction_read_only')).rows[0].default_transaction_read_only === 'on'
-    while (!(await isReadOnly()));
+    // What new connections are told, each that is open is told before its next statement.
+    const isReadOnly = async () => (await server.anew('SHOW default_transaction_read_only'))?.default_transaction_read_only === 'on'
+    await until('the server is read-only', isReadOnly)
     await expect(store.commit(batch(2, draft('two')), ctx)).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringMatching(/25006/),
@@ -214,7 +226,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     await writer.query('ALTER SYSTEM RESET default_transaction_read_only')
     await writer.query('SELECT pg_reload_conf()')
     writer.release(true)
-    while (await isReadOnly());
+    await until('the server can be written', async () => !(await isReadOnly()))
     expect(await store.commit(batch(2, draft('two')), ctx)).toEqual({ lastSeq: 2 })
     expect((await one.query('SELECT pg_backend_pid() AS pid')).rows[0].pid).not.toBe(before)
   })
@@ -243,13 +255,23 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     await store.commit(batch(1, draft('one')), ctx)
     for (let number = 2; number <= 12; number++) {
       relay.turn(number % 2 === 0 ? 'silent' : 'up')
-      const end = store.commit(batch(number, draft(`${number}`)), ctx).then(
-        () => 'kept',
-        (error) => error.code,
-      )
+      let isOver = false
+      const end = Promise.resolve(store.commit(batch(number, draft(`${number}`)), ctx))
+        .then(
+          () => 'kept',
+          (error) => error.code,
+        )
+        .finally(() => {
+          isOver = true
+        })
       // Before it is sent, while it is under way, when it has been kept and the answer is lost.
       await new Promise((resolve) => setTimeout(resolve, (number % 4) * 3))
       relay.cut()
+      // Where it had not come so far yet, once more: nobody answers it.
+      while (!isOver) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        relay.cut()
+      }
       const code = await end
       relay.turn('up')
       if (code === 'unavailable') expect(await told()).not.toContain(`${number}`)
@@ -276,7 +298,10 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     })()
     while (number < 25) {
       await kill()
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      // Whoever is ended sooner than he can connect gets nowhere.
+      const before = number
+      await until('another batch is kept, or enough are', () => number > before || number >= 25)
+      await new Promise((resolve) => setTimeout(resolve, number % 4))
     }
     await committing
     expect(await told()).toEqual(Array.from({ length: 30 }, (_, index) => `${index + 1}`))
@@ -289,7 +314,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
     relay.turn('silent')
     const controller = new AbortController()
     const under = expect(store.commit(batch(2, draft('two')), { signal: controller.signal })).rejects.toMatchObject({ code: 'internal' })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('the server has it', async () => (await told()).includes('two'))
     controller.abort()
     await under
     expect(own.totalCount).toBe(0)
@@ -307,7 +332,7 @@ describe.skipIf(!hasPostgres)(`postgres ${needsPostgres}`, () => {
 
   test('an evacuation that a second engine takes over, through one database', async () => {
     await evacuateOver(() => open())
-  })
+  }, 120_000)
 
   test('the tables of an earlier schema are told from the newest, and migrate() brings them there with all that is in them', async () => {
     await pool.query('DROP SCHEMA pintail CASCADE')

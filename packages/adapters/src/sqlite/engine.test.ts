@@ -20,6 +20,7 @@ import { createPintail, memoryMover, memoryRegistry } from '@pintail/core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { shareWithThreads, sqliteThread } from '../../test/sqliteThread.ts'
 import { evacuateThrough } from '../../test/trouble.ts'
+import { until } from '../../test/until.ts'
 import { type SqliteStores, sqliteStores } from './index.ts'
 
 let folder: string
@@ -47,17 +48,17 @@ test('while another process holds a lock on the file nobody is moved; then the e
     leases,
     begin: async () => {
       other = new DatabaseSync(path)
-      other.exec('PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE')
+      other.exec('PRAGMA busy_timeout = 60000; BEGIN IMMEDIATE')
     },
     end: () => other.close(),
   })
-}, 60_000)
+}, 120_000)
 
 test('while a store answers after its time-out nobody is moved; its late answer counts once', async () => {
   const shared = shareWithThreads(0)
   const { store, leases } = open({ worker: sqliteThread })
   await evacuateThrough({ store, leases, begin: () => shared.hang(), end: () => shared.goOn() })
-}, 90_000)
+}, 120_000)
 
 /** A file system of two megabytes in memory; null: this process may not mount one. */
 function smallDisk(): { readonly place: string; readonly remove: () => void } | null {
@@ -105,7 +106,7 @@ test.skipIf(probe === null)(
       remove()
     }
   },
-  60_000,
+  120_000,
 )
 
 test('over a damaged file an engine does not lead and says so; when a copy is in its place it leads', async () => {
@@ -128,11 +129,11 @@ test('over a damaged file an engine does not lead and says so; when a copy is in
     expect(pintail.status().state).toBe('standby')
     for (const ending of ['-wal', '-shm']) rmSync(`${path}${ending}`, { force: true })
     copyFileSync(copy, path)
-    while (pintail.status().state !== 'leading') await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('it leads', () => pintail.status().state === 'leading')
   } finally {
     await pintail.stop()
   }
-}, 60_000)
+}, 120_000)
 
 test('over a folder that is not there an engine does not lead, and leads when it is', async () => {
   const { store, leases } = open({ path: join(folder, 'later', 'state.db') })
@@ -144,8 +145,8 @@ test('over a folder that is not there an engine does not lead, and leads when it
   try {
     expect(await warned).toMatch(/cannot lead: .*cannot be opened/)
     mkdirSync(join(folder, 'later'))
-    while (pintail.status().state !== 'leading') await new Promise((resolve) => setTimeout(resolve, 20))
+    await until('it leads', () => pintail.status().state === 'leading')
   } finally {
     await pintail.stop()
   }
-}, 60_000)
+}, 120_000)

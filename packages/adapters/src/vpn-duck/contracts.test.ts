@@ -8,6 +8,7 @@ import {
   serverRegistryContract,
 } from '@pintail/core/testing'
 import { test } from 'vitest'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { patient } from '../../test/patient.ts'
 import { type Dialect, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions, type StandInUser } from './testing/index.ts'
@@ -24,14 +25,14 @@ const users: readonly StandInUser[] = [
 /** `stay`: the client keeps its old file, so that VPN Duck goes on listing the user where he was. */
 async function world(dialect: Dialect, more: Partial<DatabaseServiceOptions> = {}) {
   const service = createDatabaseService({ dialect, servers: 4, users, ...more })
-  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), backoffMs: 5 })
+  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), backoffMs: 5, timeouts: unhurriedTimeouts, clock: unhurriedClock })
   const troubles = {
     goDown: () => service.close(),
     fallSilent: () => service.faults.set('silent'),
     comeBack: async () => {
       service.faults.clear()
       await service.close()
-      await service.listen()
+      await listenAgain(service)
     },
     dispose: async () => {
       await duck.close()
@@ -75,7 +76,7 @@ for (const dialect of ['v1', 'v2'] as const) {
           toServerId: String(to) as ServerId,
           success,
         })),
-      restart: () => vpnDuck({ databaseServiceUrl: service.url, backoffMs: 5 }).log,
+      restart: () => vpnDuck({ databaseServiceUrl: service.url, backoffMs: 5, timeouts: unhurriedTimeouts, clock: unhurriedClock }).log,
       ...troubles,
     }
   }

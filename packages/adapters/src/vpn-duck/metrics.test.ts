@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Pintail } from '@pintail/core'
 import { fakeClock } from '@pintail/core/testing'
 import { afterEach, expect, test } from 'vitest'
+import { until } from '../../test/until.ts'
 import { vpnDuck } from './index.ts'
 import { createDatabaseService } from './testing/index.ts'
 
@@ -12,11 +12,18 @@ afterEach(async () => {
 
 async function world() {
   const clock = fakeClock()
+  // Each round is planned when the one before it is over.
+  let planned = 0
+  const setTimeout = (callback: () => void, delayMs: number) => {
+    if (delayMs === 60_000) planned++
+    return clock.setTimeout(callback, delayMs)
+  }
+  const noting = { ...clock, setTimeout }
   const service = createDatabaseService({ dialect: 'v1' })
   const lines: string[] = []
   const line = (_: object, text: string): void => void lines.push(text)
   const logger = { debug: () => {}, info: line, warn: line, error: line }
-  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), dialect: 'v1', clock, logger, tries: 1 })
+  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), dialect: 'v1', clock: noting, logger, tries: 1 })
   ends.push(
     () => service.close(),
     () => duck.close(),
@@ -28,11 +35,9 @@ async function world() {
   const world = { servers: [report('1', 'up', 1), report('2', 'down', 1), report('3', 'up', null)] }
   const pintail = { status: () => world } as unknown as Pick<Pintail, 'status'>
   const round = async (): Promise<void> => {
-    const calls = service.calls.length
+    const before = planned
     await clock.advance(60_000)
-    for (let tries = 0; tries < 20 && service.calls.length === calls; tries++) await wait(5)
-    await wait(20)
-    await clock.settle()
+    await until('the round is over', () => planned > before)
   }
   return {
     clock,

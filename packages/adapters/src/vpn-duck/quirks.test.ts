@@ -11,6 +11,7 @@ import {
   systemClock,
 } from '@pintail/core'
 import { afterEach, expect, test } from 'vitest'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { type Dialect, type VpnDuckOptions, vpnDuck } from './index.ts'
 import { createDatabaseService, type DatabaseServiceOptions } from './testing/index.ts'
 
@@ -30,16 +31,18 @@ const bodyOf = async (response: Response): Promise<Body> => (await response.json
 
 /** What everybody writes first. Each quirk below is a test that it fails. */
 const naive = (url: string) => ({
-  servers: async () => (await bodyOf(await fetch(`${url}/servers/all`))).servers,
-  server: async (id: unknown) => bodyOf(await fetch(`${url}/servers/${id}`)),
-  users: async (id: unknown) => (await bodyOf(await fetch(`${url}/servers/${id}/connections`))).connections.map((row) => row.user_id),
+  servers: async () => (await bodyOf(await get(`${url}/servers/all`))).servers,
+  server: async (id: unknown) => bodyOf(await get(`${url}/servers/${id}`)),
+  users: async (id: unknown) => (await bodyOf(await get(`${url}/servers/${id}/connections`))).connections.map((row) => row.user_id),
   setStatus: async (id: unknown, status: string) => (await post(`${url}/servers/${id}/status`, { status })).ok,
   move: async (user: number, server: unknown, place: unknown) =>
     (await post(`${url}/configs/change_geolocation`, { user_id: user, geolocation_id: place, server_id: server })).ok,
   log: async (row: object) => (await post(`${url}/server_migrations/log`, row)).status === 200,
 })
+// A connection for each: one that is kept may be closed by the service just when it is used again.
+const get = (url: string): Promise<Response> => fetch(url, { headers: { connection: 'close' } })
 const post = (url: string, body: object): Promise<Response> =>
-  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', connection: 'close' }, body: JSON.stringify(body) })
 
 const ctx = { signal: new AbortController().signal }
 const ends: (() => unknown)[] = []
@@ -56,7 +59,7 @@ async function world(dialect: Dialect, options: Partial<DatabaseServiceOptions> 
     (data: object, text: string): void =>
       void lines.push({ level, data, text })
   const logger: Logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
-  const duck = vpnDuck({ databaseServiceUrl: url, backoffMs: 2, logger, ...own })
+  const duck = vpnDuck({ databaseServiceUrl: url, backoffMs: 2, timeouts: unhurriedTimeouts, clock: unhurriedClock, logger, ...own })
   ends.push(
     () => service.close(),
     () => duck.close(),
@@ -109,7 +112,7 @@ test('a service that becomes the other generation under way is understood', asyn
   await old.service.close()
   const next = createDatabaseService({ dialect: 'v2', servers: 3, users: [{ id: 101, server: 1 }] })
   ends.push(() => next.close())
-  await next.listen(port)
+  await listenAgain(next, port)
   await old.duck.mover.move(await old.moveOf(101, 1, 2), ctx)
   expect(next.homeOf(101)).toBe(2)
   expect(await old.duck.dialect()).toBe('v2')
@@ -280,7 +283,8 @@ test('v2: a client that goes on with its old file is not moved off the old serve
 
 test('whom nobody has seen for an hour after his move takes up no room any more, as everybody else', async () => {
   let late = 0
-  const clock = { ...systemClock, now: () => systemClock.now() + late }
+  const begun = systemClock.now()
+  const clock = { ...unhurriedClock, now: () => begun + late }
   for (const dialect of both) {
     late = 0
     const { users, duck, moveOf } = await world(dialect, {}, { clock })
@@ -482,14 +486,18 @@ test('a status for a server that does not exist is refused, though v2 answers 20
 
 test('a server that goes away between the look and the write is found out by reading back', async () => {
   for (const dialect of both) {
-    const { setStatus, service, server } = await world(dialect)
+    let isLeaving = false
+    const { duck, service, server } = await world(dialect, {
+      // As soon as it has been looked at: what is written comes later.
+      onCall: ({ path }) => {
+        if (isLeaving && path.endsWith('/servers/1')) service.tables.servers.delete(1)
+      },
+    })
     const one = await server(1)
-    const gone = setStatus(1, 'offline')
-    const seen = service.calls.length
-    while (!service.calls.slice(seen).some(({ path }) => path.endsWith('/servers/1')))
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    service.tables.servers.delete(Number(one.rawId))
-    await expect(gone).rejects.toMatchObject({ code: 'rejected' })
+    isLeaving = true
+    await expect(duck.registry.setServerStatus?.(one, 'offline', ctx)).rejects.toMatchObject({ code: 'rejected' })
+    // v1 says so itself.
+    expect(service.calls.at(-1)?.path).toBe(dialect === 'v1' ? '/servers/1/status' : '/api/servers/1')
   }
 })
 

@@ -1,6 +1,7 @@
 import type { Connection, ConnectionInput, Move, Server, ServerInput } from '@pintail/core'
 import { connectionMoverContract, type MoverHarness } from '@pintail/core/testing'
 import { afterEach, expect, test } from 'vitest'
+import { listenAgain, unhurriedClock, unhurriedTimeouts } from '../../test/duck.ts'
 import { patient } from '../../test/patient.ts'
 import { type VpnDuck, vpnDuck } from './index.ts'
 import { createDatabaseService, createWireGuardService, type WireGuardServiceOptions } from './testing/index.ts'
@@ -23,7 +24,14 @@ async function world(more: Partial<WireGuardServiceOptions> = {}) {
     row.publicKey = row.publicKey.replaceAll('/', 'x')
     on(row.server).peers.set(row.publicKey, user)
   }
-  const duck = vpnDuck({ databaseServiceUrl: await service.listen(), backoffMs: 5, wireguard: { url: ({ id }) => on(id).url } })
+  const wireguard = { url: ({ id }: Server) => on(id).url, timeoutMs: 120_000 }
+  const duck = vpnDuck({
+    databaseServiceUrl: await service.listen(),
+    backoffMs: 5,
+    timeouts: unhurriedTimeouts,
+    clock: unhurriedClock,
+    wireguard,
+  })
   return { service, duck, wireguards, on }
 }
 
@@ -56,10 +64,10 @@ async function moverWorld(): Promise<MoverHarness> {
     comeBack: async () => {
       service.faults.clear()
       await service.close()
-      await service.listen()
+      await listenAgain(service)
       for (const wireguard of wireguards) {
         await wireguard.close()
-        await wireguard.listen()
+        await listenAgain(wireguard)
       }
     },
     dispose: async () => {

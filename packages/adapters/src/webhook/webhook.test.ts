@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { PintailError } from '@pintail/core'
+import { fakeClock } from '@pintail/core/testing'
 import { Webhook as Verifier } from 'standardwebhooks'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Webhook, type WebhookOptions, webhook } from './index.ts'
@@ -41,7 +42,7 @@ afterEach(async () => {
 
 const base = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 function make(options: Partial<WebhookOptions> = {}): Webhook {
-  const one = webhook({ url: `${base()}/hooks/vpn?team=7`, secret: secretOf(1), backoffMs: 1, ...options })
+  const one = webhook({ url: `${base()}/hooks/vpn?team=7`, secret: secretOf(1), backoffMs: 1, timeoutMs: 60_000, ...options })
   open.push(one)
   return one
 }
@@ -99,7 +100,11 @@ test.each([
 test('no answer, and nobody there; neither the secret nor the path of the URL is in the error', async () => {
   answers = [0]
   const url = `${base()}/hooks/s3cr3t-path`
-  const silent = await failureOf(make({ url, timeoutMs: 100 }).send('m1', {}, ctx))
+  const clock = fakeClock()
+  const unanswered = failureOf(make({ url, timeoutMs: 100, clock }).send('m1', {}, ctx))
+  await expect.poll(() => received.length).toBe(1)
+  await clock.advance(100)
+  const silent = await unanswered
   expect(silent).toMatchObject({ code: 'timeout' })
   const gone = await failureOf(make({ url: 'http://127.0.0.1:1/hooks/s3cr3t-path' }).send('m1', {}, ctx))
   expect(gone).toMatchObject({ code: 'unavailable' })
