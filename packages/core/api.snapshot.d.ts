@@ -1268,6 +1268,7 @@ export interface Troubles {
 export interface Bench {
     readonly ctx: CallContext;
     readonly promptMs: number;
+    readonly timeoutMs: number;
 }
 export interface RuleDraft<Harness, Extra extends string> {
     readonly name: string;
@@ -1287,6 +1288,8 @@ export type Attempt<T> = {
     readonly error: unknown;
 };
 export declare function attempt<T>(call: () => PromiseLike<T> | T): Promise<Attempt<T>>;
+export declare function within<T>(ms: number, what: string, promise: PromiseLike<T>): Promise<T>;
+export declare function passing(ms: number): Promise<void>;
 export declare function abortCall<T>(what: string, call: (ctx: CallContext) => PromiseLike<T> | T, { promptMs, afterMs }: {
     readonly promptMs: number;
     readonly afterMs: number | "beforehand";
