@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import type { Reason } from '@pintail/core'
 import type { Ending, Look, Setting } from './engine.ts'
 import type { Place, World } from './world.ts'
 
@@ -34,6 +35,11 @@ export function runEngine(world: World, setting: Setting, place: Place = 'prober
     }
   }
   const told = (type: string): Line[] => lines.filter((line): line is Line => 'type' in line && line.type === type)
+  const look = async (): Promise<Look['servers']> => {
+    const before = lines.length
+    child.stdin?.write('look\n')
+    return (await waitFor(() => lines.slice(before).find((line): line is Look & Line => 'servers' in line))).servers
+  }
   return {
     told,
     until: (type: string, matches: (data: Line['data']) => boolean = () => true) =>
@@ -44,10 +50,15 @@ export function runEngine(world: World, setting: Setting, place: Place = 'prober
         return up.size === setting.hosts.length ? true : undefined
       }),
     /** What it thinks of its servers now, in the order of the hosts. */
-    look: async (): Promise<Look['servers']> => {
-      const before = lines.length
-      child.stdin?.write('look\n')
-      return (await waitFor(() => lines.slice(before).find((line): line is Look & Line => 'servers' in line))).servers
+    look,
+    /** Waits until a reason why it takes this server for down, the first is 0, is as it should be: one check may have been held up, and not each. */
+    downFor: async (server: number, isIt: (reason: Reason) => boolean): Promise<Reason> => {
+      for (const end = performance.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+        const { verdict, reasons } = (await look())[server] ?? { verdict: 'gone', reasons: [] }
+        const found = verdict === 'down' ? reasons.find(isIt) : undefined
+        if (found) return found
+        if (performance.now() > end) throw new Error(`in vain: server ${server} is ${verdict} for ${JSON.stringify(reasons)}`)
+      }
     },
     /** A sample of a vantage elsewhere, as a line of JSON. */
     observe: (sample: string): void => void child.stdin?.write(`${sample}\n`),
