@@ -47,7 +47,7 @@ async function start(): Promise<Running> {
     const child = world.node(name, 'lab/vantage.ts', JSON.stringify(setting))
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       const { serverId, received } = JSON.parse(line) as SampleInput
-      if (received > 0) answered.get(name)?.add(serverId)
+      if (received > 0) answered.get(name)?.add(String(serverId))
       engine.observe(line)
     })
     ends.push(() => child.stdin?.end())

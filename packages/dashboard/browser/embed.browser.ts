@@ -84,7 +84,7 @@ describe("elements in a host's page", () => {
     await page.locator('pintail-map [data-node="ams-1"]').waitFor()
     token = 'second'
     await world.restart()
-    await expect.poll(() => page.evaluate(() => (window as unknown as { asked: number }).asked), { timeout: 20_000 }).toBeGreaterThan(0)
+    await expect.poll(() => page.evaluate(() => (window as unknown as { asked: number }).asked), { timeout: 60_000 }).toBeGreaterThan(0)
     await page.evaluate(() => (window as unknown as { session: { signIn(token: string): void } }).session.signIn('second'))
     await page.locator('pintail-map [data-node="ams-1"]').waitFor()
     token = 'first'
@@ -157,11 +157,11 @@ describe('a page that is kept open', () => {
     await page.locator('pintail-map [data-node="fra-1"]').waitFor()
     expect(await state()).toBe('up')
     world.fleet.kill('fra-1')
-    await expect.poll(state, { timeout: 20_000 }).toBe('down')
+    await expect.poll(state, { timeout: 60_000 }).toBe('down')
     await page.getByText('1 server down').waitFor()
-    await page.locator('pintail-map [part=arrow][data-from="fra-1"][data-status=completed]').first().waitFor({ timeout: 20_000 })
+    await page.locator('pintail-map [part=arrow][data-from="fra-1"][data-status=completed]').first().waitFor({ timeout: 60_000 })
     world.fleet.revive('fra-1')
-    await expect.poll(state, { timeout: 20_000 }).toBe('up')
+    await expect.poll(state, { timeout: 60_000 }).toBe('up')
     await page.getByText('Nothing is wrong').waitFor()
     expect(complaints).toEqual(nothing)
     await context.close()
@@ -189,7 +189,7 @@ describe('a page that is kept open', () => {
     await page.locator('[part=link][data-state=stale]').waitFor()
     expect(await page.locator('pintail-map [data-node="ams-1"]').isVisible()).toBe(true)
     await back
-    await page.locator('[part=link][data-state=live]').waitFor({ timeout: 30_000 })
+    await page.locator('[part=link][data-state=live]').waitFor({ timeout: 60_000 })
     await context.close()
   })
 

@@ -13,7 +13,7 @@ describe('guards', () => {
     await page.locator('pintail-guards .calm').waitFor()
     for (const id of ['s1', 's2', 's3', 's4']) world.fleet.kill(id)
     const held = page.locator('pintail-guards [data-entry=incident]')
-    await held.locator('[data-guard=mass_failure]').first().waitFor({ timeout: 30_000 })
+    await held.locator('[data-guard=mass_failure]').first().waitFor({ timeout: 60_000 })
     expect(await held.first().textContent()).toContain('What helps')
     await picture(page, 'guards-held', 'pintail-guards')
     await held.first().locator('[data-action="incidents:acknowledge"]').focus()
@@ -36,7 +36,7 @@ describe('guards', () => {
     await page.getByRole('button', { name: 'Override', exact: true }).click()
     await expect
       .poll(async () => (await world.fleet.pintail.incidents.list()).filter(({ overrideUntil }) => overrideUntil !== null).length, {
-        timeout: 10_000,
+        timeout: 60_000,
       })
       .toBe(1)
     expect(complaints).toEqual({ errors: [], csp: [], foreign: [] })

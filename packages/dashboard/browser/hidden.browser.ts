@@ -40,7 +40,7 @@ test('a page that nobody sees asks nothing, hears nothing and draws nothing; see
     expect(world.streams()).toBe(1)
 
     await show(page, false)
-    await expect.poll(() => world.streams(), { timeout: 20_000 }).toBe(0)
+    await expect.poll(() => world.streams(), { timeout: 60_000 }).toBe(0)
     const asked = world.requests.length
     begun = await worked()
     await busy()
@@ -55,7 +55,7 @@ test('a page that nobody sees asks nothing, hears nothing and draws nothing; see
     expect(whileHidden).toBeLessThan(whileSeen / 10)
 
     await show(page, true)
-    await page.locator('pintail-map [data-node="ams-1"][data-state="down"]').waitFor({ timeout: 20_000 })
+    await page.locator('pintail-map [data-node="ams-1"][data-state="down"]').waitFor({ timeout: 60_000 })
     expect(complaints).toEqual({ errors: [], csp: [], foreign: [] })
   } finally {
     await world.close()

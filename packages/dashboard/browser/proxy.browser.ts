@@ -34,13 +34,13 @@ test('behind a proxy that holds the live stream back the page says so, and is a 
     await page.goto(`${proxy.origin}/pintail/dashboard`)
     const link = page.locator('pintail-dashboard [part="link"]')
     await page.locator('pintail-map [data-node="ams-1"]').waitFor()
-    await expect.poll(() => link.getAttribute('data-state'), { timeout: 40_000 }).toBe('polled')
+    await expect.poll(() => link.getAttribute('data-state'), { timeout: 60_000 }).toBe('polled')
     expect(await link.textContent()).toContain('Live events do not get through')
     world.fleet.kill('ams-1')
     const node = page.locator('pintail-map [data-node="ams-1"]')
-    await expect.poll(() => node.getAttribute('data-state'), { timeout: 40_000 }).toBe('down')
+    await expect.poll(() => node.getAttribute('data-state'), { timeout: 60_000 }).toBe('down')
     // What is over comes too.
-    await page.locator('pintail-migrations [data-list="finished"] [data-status="completed"]').first().waitFor({ timeout: 40_000 })
+    await page.locator('pintail-migrations [data-list="finished"] [data-status="completed"]').first().waitFor({ timeout: 60_000 })
     // It tries again and again to hear, and does not flicker between the two.
     const seen = new Set<string | null>()
     for (let n = 0; n < 30; n++) {

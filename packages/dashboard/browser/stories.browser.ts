@@ -178,7 +178,7 @@ describe('a fleet with one outage', () => {
       other.fleet.kill('ams-1')
       const { page, context } = await other.open()
       const button = page.locator('pintail-migrations [data-evacuation] button[data-action="evacuations:approve"]')
-      await button.click({ timeout: 20_000 })
+      await button.click({ timeout: 60_000 })
       await page.locator('pintail-migrations dialog button[type=submit]').click()
       await page.locator('pintail-migrations dialog [role=alert]').getByText('You may not do this.').waitFor()
       await page.keyboard.press('Escape')
