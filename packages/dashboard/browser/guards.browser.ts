@@ -21,11 +21,9 @@ describe('guards', () => {
     await page.getByRole('dialog', { name: 'Is this outage known?' }).waitFor()
     await picture(page, 'guards-dialog')
     await page.keyboard.press('Escape')
-    expect(
-      await page.evaluate(
-        () => (document.activeElement?.shadowRoot?.activeElement?.shadowRoot?.activeElement as HTMLElement)?.dataset.action,
-      ),
-    ).toBe('incidents:acknowledge')
+    const focused = (): Promise<string | undefined> =>
+      page.evaluate(() => (document.activeElement?.shadowRoot?.activeElement?.shadowRoot?.activeElement as HTMLElement)?.dataset.action)
+    await expect.poll(focused).toBe('incidents:acknowledge')
     expect((await world.fleet.pintail.incidents.list()).every(({ acknowledgedAt }) => acknowledgedAt === null)).toBe(true)
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Acknowledge', exact: true }).click()
