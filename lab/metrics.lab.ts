@@ -18,6 +18,7 @@ let prometheus: Prometheus
 beforeAll(async () => {
   world = await DuckWorld.open({ dialect: 'v1', users })
   service = new Service(['serve', '--config', fast], world.env({ PINTAIL_PROMETHEUS_SERVERS: '4' }))
+  await service.says(/^health is at/, 120_000)
   const { host } = new URL(await service.address())
   prometheus = await startPrometheus(host, join(rules, 'pintail.rules.yml'))
   await prometheus.until('pintail_servers{verdict="up"}', ([one]) => one?.value === 6)

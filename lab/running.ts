@@ -17,21 +17,22 @@ export type Running = ReturnType<typeof runEngine>
 export function runEngine(world: World, setting: Setting, place: Place = 'prober') {
   const child = world.node(place, 'lab/engine.ts', JSON.stringify(setting))
   const lines: (Line | Ending | Look)[] = []
-  let wake = () => {}
+  const waiting: (() => void)[] = []
+  const wake = () => {
+    for (const one of waiting.splice(0)) one()
+  }
   const reader = createInterface({ input: child.stdout as NodeJS.ReadableStream })
   reader.on('line', (line) => {
     lines.push({ ...JSON.parse(line), at: Date.now() })
     wake()
   })
-  child.on('exit', () => wake())
+  child.on('exit', wake)
   const waitFor = async <T>(find: () => T | undefined): Promise<T> => {
     for (;;) {
       const found = find()
       if (found !== undefined) return found
       if (child.exitCode !== null) throw new Error(`the engine ended with ${child.exitCode}: ${JSON.stringify(lines.slice(-5))}`)
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
+      await new Promise<void>((resolve) => waiting.push(resolve))
     }
   }
   const told = (type: string): Line[] => lines.filter((line): line is Line => 'type' in line && line.type === type)
