@@ -12,9 +12,10 @@ export default defineConfig({
     passWithNoTests: true,
     // Many tests wait for processes, sockets and time-outs: on two cores three workers keep both busy.
     maxWorkers: 3,
-    // Generous: a time-out is for what hangs, never a measure of speed.
-    testTimeout: 30_000,
-    expect: { poll: { timeout: 10_000 } },
+    // Generous: a time-out is for what hangs, never a measure of speed. A busy machine stands still for seconds, at any line.
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 60_000 } },
     coverage: {
       provider: 'v8',
       include: ['packages/*/src/**/*.ts'],

@@ -8,6 +8,7 @@ const tallies: Tally[] = parts.map((part) => {
   const [name = '', code = ''] = part.split('=')
   const tally = settle(readReport(folder, name), Number(code))
   console.log(`${name}: ${tallyLine(tally)}`)
+  for (const line of tally.onlyThen ?? []) console.log(`  ${line}`)
   return tally
 })
 const total = sum(tallies)

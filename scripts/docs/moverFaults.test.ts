@@ -12,7 +12,7 @@ import { withTable } from './moverMethods.ts'
 const faults = phases.flatMap((phase) => phase.faults)
 
 // A time-out is for what hangs: it is about ninety worlds.
-test('docs/mover-faults.md holds what is observed now (npm run docs:mover writes it)', { timeout: 120_000 }, async () => {
+test('docs/mover-faults.md holds what is observed now (npm run docs:mover writes it)', { timeout: 600_000 }, async () => {
   const text = readFileSync(join(root, 'docs', 'mover-faults.md'), 'utf8')
   expect(text).toBe(withTable(text, await faultTables()))
 })

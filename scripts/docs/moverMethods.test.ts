@@ -10,7 +10,7 @@ const parts = new Set(experiments.map(({ part }) => /^`([a-zA-Z.]+)/.exec(part)?
 test('docs/mover-methods.md holds what is observed now (npm run docs:mover writes it)', async () => {
   const text = readFileSync(join(root, 'docs', 'mover-methods.md'), 'utf8')
   expect(text).toBe(withTable(text, await table()))
-}, 30_000)
+})
 
 test.for([
   ['mover', 'ConnectionMover'],

@@ -9,8 +9,12 @@ import type { Tally } from './report.ts'
 /** The parts of vitest's JSON report that are read here. */
 export type VitestReport = {
   testResults: readonly {
+    /** The path of the file. */
+    name?: string
     status: string
-    assertionResults: readonly { fullName: string; status: string }[]
+    /** Why a file could not be run. */
+    message?: string
+    assertionResults: readonly { fullName: string; status: string; failureMessages?: readonly string[] }[]
   }[]
 }
 

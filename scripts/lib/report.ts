@@ -2,7 +2,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** How a part of the work ended, in numbers: what `.ci/run` adds up. */
-export type Tally = { passed: number; failed: number; skipped: number }
+export type Tally = {
+  passed: number
+  failed: number
+  skipped: number
+  /** What passed only at its second try, a line each. */
+  onlyThen?: readonly string[]
+}
 
 /** The environment variable that names the folder for reports; without it none is written. */
 const FOLDER = 'PINTAIL_REPORTS'

@@ -274,7 +274,7 @@ beforeAll(async () => {
     cwd: folder,
   })
   output = linted.output
-}, 60_000)
+}, 240_000)
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

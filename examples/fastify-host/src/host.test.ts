@@ -1,9 +1,12 @@
 import { type PolicyInput, tcp } from '@pintail/core'
 import type { FastifyInstance } from 'fastify'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { Database } from './database.ts'
 import { createHost } from './host.ts'
 import { hostOf, Machines } from './machines.ts'
+
+// For what hangs, not for what is slow.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 })
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -20,7 +23,13 @@ const fast: PolicyInput = {
   mode: 'auto',
   registryRefreshMs: 50,
   guards: { recheckMs: 50 },
-  detect: { checkIntervalMs: 100, pingTimeoutMs: 500, confirm: { intervalMs: 20, durationMs: 200, timeoutMs: 200 } },
+  // On loopback only this machine is slow.
+  detect: {
+    checkIntervalMs: 100,
+    pingTimeoutMs: 500,
+    latencyThresholdMs: 60_000,
+    confirm: { intervalMs: 20, durationMs: 200, timeoutMs: 200 },
+  },
 }
 
 interface Provider {
@@ -47,7 +56,7 @@ async function provider(policy: PolicyInput = fast): Promise<Provider> {
 }
 
 async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const until = performance.now() + 10_000
+  const until = performance.now() + 60_000
   while (!(await holds())) {
     if (performance.now() > until) throw new Error(`never: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
@@ -107,7 +116,7 @@ test('a dead server is evacuated while the host listens, and put back when it an
 
   await machines.plug(1, ports.get(1) ?? 0)
   await eventually(() => db.servers[0]?.status === 'online', 'the status of the recovered server')
-}, 30_000)
+})
 
 test('in mode suggest nobody moves until an admin approves', async () => {
   const world = await provider({ ...fast, mode: 'suggest' })
@@ -126,7 +135,7 @@ test('in mode suggest nobody moves until an admin approves', async () => {
   expect((await approve(asUser)).statusCode).toBe(403)
   expect((await approve(asAdmin)).statusCode).toBe(200)
   await eventually(() => db.accessOn(1).length === 0, 'nobody on the dead server')
-}, 30_000)
+})
 
 test("a drain through the host's own route empties a living server; errors of the engine become answers of the host", async () => {
   const world = await provider()
@@ -138,7 +147,7 @@ test("a drain through the host's own route empties a living server; errors of th
   expect((await drain('2', '')).statusCode).toBe(422)
   expect((await drain('2')).statusCode).toBe(202)
   await eventually(() => db.accessOn(2).length === 0, 'nobody on the drained server')
-}, 30_000)
+})
 
 test('the document of the host has its own routes and those of the plugin; its headers are on both', async () => {
   const { app } = await provider()
@@ -156,4 +165,4 @@ test('a user may look, and sees of other users only pseudonyms; an admin sees wh
   // A pseudonym is of 16 hexadecimal digits, one in two thousand of them decimal ones only.
   expect(await plan(asUser)).not.toMatch(/"user-\d{1,15}"/)
   expect(await plan(asAdmin)).toMatch(/"user-\d{1,15}"/)
-}, 30_000)
+})

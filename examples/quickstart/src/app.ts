@@ -29,8 +29,10 @@ const policy = {
   detect: {
     checkIntervalMs: 500,
     pingTimeoutMs: 1000,
+    // On loopback only this machine is slow, and a busy one is no dead server: those refuse at once.
+    latencyThresholdMs: 1000,
     recoveryThreshold: 2,
-    confirm: { intervalMs: 100, durationMs: 1500, timeoutMs: 300 },
+    confirm: { intervalMs: 100, durationMs: 1500, timeoutMs: 1000 },
   },
   guards: { recheckMs: 200 },
   // Two calls at once for a target: a small panel's pace, at which one can watch.

@@ -18,19 +18,53 @@ function startIn(more: Record<string, string>, ...args: string[]) {
   const output = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (chunk) => (output.out += chunk))
   child.stderr.setEncoding('utf8').on('data', (chunk) => (output.err += chunk))
-  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  let isOver = false
+  const ended = new Promise<number | null>((resolve) => {
+    child.on('close', (code) => {
+      isOver = true
+      resolve(code)
+    })
+  })
   const says = async (what: RegExp): Promise<void> => {
-    const until = Date.now() + 60_000
+    const until = Date.now() + 90_000
     while (!what.test(output.out)) {
-      if (Date.now() > until || child.exitCode !== null) throw new Error(`it never said ${what}:\n${output.out}\n${output.err}`)
+      if (Date.now() > until || isOver) throw new Error(`it never said ${what}:\n${output.out}\n${output.err}`)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
-  return { child, output, ended, says }
+  /** Out of a standstill; sent again and again, as what it says is heard before it stands. */
+  const goesOn = (): void => {
+    const timer = setInterval(() => child.kill('SIGCONT'), 20)
+    void ended.then(() => clearInterval(timer))
+  }
+  return { child, output, ended, says, goesOn }
 }
 
+/** Runs in the child before everything else. */
+const before = (script: string) => ({ NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(script)}` })
+
+/** It stands still as soon as it has said this, until it `goesOn`: what happens then happens in the middle of its work. */
+const standingStillAt = (what: RegExp) =>
+  before(`const { stdout } = process
+    const write = stdout.write
+    stdout.write = function (text, ...rest) {
+      const done = write.call(this, text, ...rest)
+      if (!${what}.test(text)) return done
+      stdout.write = write
+      process.kill(process.pid, 'SIGSTOP')
+      return done
+    }`)
+
+/** How long it lives on after a signal, in its own output. What the machine has stopped it for does not count. */
+const watched = before(`for (const name of ['SIGINT', 'SIGTERM'])
+  process.once(name, () => {
+    let ticks = 0
+    setInterval(() => ticks++, 10).unref()
+    process.once('exit', () => console.log('\\nlived on for ' + 10 * ticks + ' ms'))
+  })`)
+
 // One after the other would wait for ten seconds each; each has a world of its own, with its own ports.
-test.concurrent('--once evacuates the dead server, brings it back and exits 0', { timeout: 120_000 }, async () => {
+test.concurrent('--once evacuates the dead server, brings it back and exits 0', { timeout: 300_000 }, async () => {
   const { output, ended } = start('--once')
   expect(await ended, output.out + output.err).toBe(0)
   const { out } = output
@@ -40,7 +74,8 @@ test.concurrent('--once evacuates the dead server, brings it back and exits 0', 
   for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
   expect(out).toMatch(/KILL +ams-1/)
   expect(out).toMatch(/DOWN +ams-1: .*tcp refused/)
-  expect(out).toMatch(/Why these targets[\s\S]*ams-2 +\d+\.\d[\s\S]*ams-1 +no target: it is the server being left/)
+  // Which of them is best hangs on round trips; on a machine that stands still now and then another one may be suspect.
+  expect(out).toMatch(/Why these targets[\s\S]*^ {2}[a-z]{3}-\d +\d+\.\d[\s\S]*ams-1 +no target: it is the server being left/m)
   expect(out).toMatch(/users moved +47 of 47 +nobody left/)
   expect(out).toMatch(/time to detect +\d/)
   expect(out).toMatch(/time to move +\d/)
@@ -61,13 +96,13 @@ test.concurrent('--once evacuates the dead server, brings it back and exits 0', 
   expect(out).not.toContain('✗')
 })
 
-test.concurrent('--once in mode suggest moves nobody before the approval, and all after it', { timeout: 120_000 }, async () => {
+test.concurrent('--once in mode suggest moves nobody before the approval, and all after it', { timeout: 300_000 }, async () => {
   const { output, ended } = start('--once', '--mode', 'suggest')
   expect(await ended, output.out + output.err).toBe(0)
   expect(output.out).toMatch(/waits for your approval[\s\S]*approved +by a person[\s\S]*47\/47[\s\S]*moved +47 users, nobody left/)
 })
 
-test.concurrent('keys work through a pipe, and q ends it with 0', { timeout: 120_000 }, async () => {
+test.concurrent('keys work through a pipe, and q ends it with 0', { timeout: 300_000 }, async () => {
   const { child, output, ended, says } = start('--plain')
   await says(/leads/)
   child.stdin.write('2')
@@ -85,7 +120,7 @@ test.concurrent('keys work through a pipe, and q ends it with 0', { timeout: 120
   expect(await ended, output.out + output.err).toBe(0)
 })
 
-test.concurrent('a third dead server is too many: its users stay until one is back', { timeout: 120_000 }, async () => {
+test.concurrent('a third dead server is too many: its users stay until one is back', { timeout: 300_000 }, async () => {
   const { child, output, ended, says } = start()
   await says(/leads/)
   await new Promise((resolve) => setTimeout(resolve, 1000))
@@ -94,66 +129,68 @@ test.concurrent('a third dead server is too many: its users stay until one is ba
   for (const id of ['ams-1', 'ams-2', 'fra-1']) await says(new RegExp(`DOWN +${id}`))
   expect(output.out).not.toMatch(/moving/)
   child.stdin.write('3')
-  await says(/back +fra-1/)
+  // Cleared, if it listens again before its incident has been opened.
+  await says(/(?:back|cleared) +fra-1/)
   await says(/moved +47 users/)
   await says(/moved +34 users/)
   child.stdin.end('q')
   expect(await ended, output.out + output.err).toBe(0)
 })
 
-test.concurrent('the live view ends with 0 on SIGINT and SIGTERM, and soon', { timeout: 60_000 }, async () => {
+test.concurrent('the live view ends with 0 on SIGINT and SIGTERM, and soon', { timeout: 300_000 }, async () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const { child, output, ended, says } = start()
+    const { child, output, ended, says } = startIn(watched)
     await says(/leads/)
-    const before = Date.now()
     child.kill(signal)
     expect(await ended, output.out + output.err).toBe(0)
-    expect(Date.now() - before).toBeLessThan(5000)
+    expect(Number(/^lived on for (\d+) ms$/m.exec(output.out)?.[1])).toBeLessThan(5000)
     expect(output.err).toBe('')
   }
 })
 
-test.concurrent('an interrupted --once says so by its exit code', { timeout: 60_000 }, async () => {
+test.concurrent('an interrupted --once says so by its exit code', { timeout: 300_000 }, async () => {
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
-    const { child, ended, says, output } = start('--once')
+    const { child, ended, says, goesOn, output } = startIn(standingStillAt(/KILL/), '--once')
     await says(/KILL/)
     child.kill(signal)
+    goesOn()
     expect(await ended, output.out + output.err).toBe(code)
     expect(output.err).toBe('')
   }
 })
 
-test.concurrent('a reader that goes away ends it without a stack trace', { timeout: 60_000 }, async () => {
-  const { child, output, ended, says } = start('--once')
+test.concurrent('a reader that goes away ends it without a stack trace', { timeout: 300_000 }, async () => {
+  const { child, output, ended, says, goesOn } = startIn(standingStillAt(/leads/), '--once')
   await says(/leads/)
   child.stdout.destroy()
+  goesOn()
   expect(await ended).toBe(141)
   expect(output.err).toBe('')
 })
 
-test.concurrent('a wrong flag exits 2 with its remedy and starts nothing', async () => {
+test.concurrent('a wrong flag exits 2 with its remedy and starts nothing', { timeout: 300_000 }, async () => {
   const { output, ended } = start('--onec')
   expect(await ended).toBe(2)
   expect(output.out).toBe('')
   expect(output.err).toMatch(/unknown flag --onec.*--once/)
 })
 
-test.concurrent('--help exits 0', async () => {
+test.concurrent('--help exits 0', { timeout: 300_000 }, async () => {
   const { output, ended } = start('--help')
   expect(await ended).toBe(0)
   expect(output.out).toMatch(/npm start -- --once/)
 })
 
 test.concurrent('--durable goes on after kill -9 in the middle of an evacuation, and ends as if nothing had been', {
-  timeout: 180_000,
+  timeout: 600_000,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pintail-quickstart-'))
   try {
     const env = { XDG_STATE_HOME: folder }
-    const first = startIn(env, '--once', '--durable')
+    const first = startIn({ ...env, ...standingStillAt(/moving/) }, '--once', '--durable')
     await first.says(/moving/)
     first.child.kill('SIGKILL')
     expect(await first.ended).toBe(null)

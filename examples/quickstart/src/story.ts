@@ -8,7 +8,7 @@ import type { Books } from './world.ts'
 /** The server that dies, while it has users. */
 const first = 'ams-1'
 /** Generous: on an idle machine each step takes a second or two. A busy one must not fail by its own slowness. */
-const stepMs = 30_000
+const stepMs = 120_000
 
 export interface Ending {
   readonly outage: Outage | undefined

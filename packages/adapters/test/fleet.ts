@@ -1,5 +1,5 @@
 import type { NatsConnection } from '@nats-io/nats-core'
-import { type CallContext, type Connection, type Move, PintailError, type Server, type Token } from '@pintail/core'
+import { type CallContext, type Clock, type Connection, type Move, PintailError, type Server, systemClock, type Token } from '@pintail/core'
 import { type AccessBook, type AccessBooks, memoryAccess } from '../src/access/index.ts'
 import { type NatsMover, type NatsMoverOptions, natsMover, type RunningWorker, runRegionWorker, setUpNats } from '../src/nats/index.ts'
 import { memoryBook, type WorkerBook } from '../src/regions/index.ts'
@@ -54,12 +54,27 @@ export const users = ['a', 'b', 'c', 'd', 'refused']
 
 let fleets = 0
 
-/** Three servers of one region with a real worker over a real broker, the host's books, and a mover over both. */
+/** How long an answer is waited for while there is no worker, milliseconds: there is none, and nobody need wait for that. */
+const awayMs = 300
+const patienceMs = 60_000
+
+/**
+ * Three servers of one region with a real worker over a real broker, the host's books, and a mover over both. The mover waits for answers as
+ * long as a busy machine may need, unless the worker was stopped: then it gives up soon. With a `clock` of its own it waits as its options say.
+ */
 export async function regionFleet(
   server: NatsServer,
   { options = {}, book = memoryAccess() }: { options?: Partial<NatsMoverOptions>; book?: AccessBooks } = {},
 ): Promise<RegionFleet> {
   const prefix = `f${++fleets}`
+  let worker: RunningWorker | null = null
+  // Pauses of its schedule of syncs are its own.
+  const isPause = (ms: number): boolean => options.leads !== undefined && ms <= 1000
+  const clock: Clock = {
+    ...systemClock,
+    setTimeout: (act, ms) =>
+      systemClock.setTimeout(act, isPause(ms) ? ms : worker === null ? Math.min(ms, awayMs) : Math.max(ms, patienceMs)),
+  }
   const relay = await relayTo(server.port)
   const workerNats = await server.connect()
   await setUpNats(workerNats, { prefix })
@@ -75,13 +90,15 @@ export async function regionFleet(
     if (what === 'grant' && connectionId === 'refused') throw new PintailError('rejected', 'not him')
   }
   let kept: WorkerBook = memoryBook()
-  let worker: RunningWorker | null = null
   const startWorker = async (other: WorkerBook = kept): Promise<void> => {
     kept = other
     worker = await runRegionWorker({ nats: workerNats, prefix, region: 'de', handler, book: kept })
   }
   await startWorker()
-  const mover = natsMover({ nats, prefix, access: books as AccessBook, ...options })
+  // The broker has its word that it has started: the mover does not hear of it.
+  await workerNats.flush()
+  const patient = { clock, timeoutMs: patienceMs, publishTimeoutMs: patienceMs }
+  const mover = natsMover({ nats, prefix, access: books as AccessBook, ...patient, ...options })
   const mend = async (): Promise<void> => {
     books.turn('up')
     relay.turn('up')

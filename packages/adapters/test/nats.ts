@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
+import { ownPort } from './ports.ts'
 
 /** What a test says in its name that is left out where no broker is installed. */
 export const needsNats = '[needs: a NATS server (Debian: nats-server)]'
@@ -41,24 +41,29 @@ export interface NatsServerOptions {
   readonly config?: string
   /** Lines of its `jetstream { … }`, as `max_file_store: 1MB`; null: a broker without it. */
   readonly jetstream?: string | null
+  /** Whether an answer that is late is on its way, so that it is waited for. Default: until `down`. A cluster may have nobody who answers. */
+  readonly isSteady?: boolean
 }
 
 /** Three brokers that are one cluster: with two of them gone it has no quorum. */
 export async function startCluster(): Promise<readonly NatsServer[]> {
-  const routes = await Promise.all([freePort(), freePort(), freePort()])
+  const routes = await Promise.all([ownPort(), ownPort(), ownPort()])
   const all = routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ')
   return Promise.all(
     routes.map((port, index) =>
-      startNats({ config: `server_name: s${index}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }` }),
+      startNats({
+        config: `server_name: s${index}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${all}] }`,
+        isSteady: false,
+      }),
     ),
   )
 }
 
 /** A broker with JetStream on loopback and a free port, its streams in a temporary folder. */
-export async function startNats({ config = '', jetstream = '' }: NatsServerOptions = {}): Promise<NatsServer> {
+export async function startNats({ config = '', jetstream = '', isSteady = true }: NatsServerOptions = {}): Promise<NatsServer> {
   if (program === undefined) throw new Error('there is no NATS server')
   const folder = mkdtempSync(join(tmpdir(), 'pintail-nats-'))
-  const port = await freePort()
+  const port = await ownPort()
   const store = join(folder, 'store')
   const file = join(folder, 'nats-server.conf')
   const streams = jetstream === null ? '' : `jetstream { store_dir: ${JSON.stringify(store)}\n ${jetstream} }`
@@ -74,7 +79,9 @@ export async function startNats({ config = '', jetstream = '' }: NatsServerOptio
     if (wiped) rmSync(store, { recursive: true, force: true })
     running = await startProgram(file, port)
   }
+  let waits = isSteady
   const down = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
+    waits = false
     const { child, ended } = running ?? {}
     running = null
     child?.kill('SIGCONT')
@@ -109,7 +116,7 @@ export async function startNats({ config = '', jetstream = '' }: NatsServerOptio
         ...options,
       })
       connections.push(one)
-      return one
+      return patient(one, () => waits)
     },
     down,
     start,
@@ -120,6 +127,18 @@ export async function startNats({ config = '', jetstream = '' }: NatsServerOptio
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** What the client gives up after so long by default, milliseconds. */
+const defaultMs = 5000
+const patienceMs = 60_000
+
+/** A connection whose requests wait where they would by default be given up after five seconds: a broker on a busy machine may need those. */
+function patient(nats: NatsConnection, waits: () => boolean): NatsConnection {
+  const request = nats.request.bind(nats)
+  nats.request = (subject, payload, options) =>
+    request(subject, payload, options && options.timeout >= defaultMs && waits() ? { ...options, timeout: patienceMs } : options)
+  return nats
 }
 
 interface Running {
@@ -141,15 +160,4 @@ async function startProgram(file: string, port: number): Promise<Running> {
     })
   })
   return { child, ended }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }

@@ -92,6 +92,7 @@ export function fakeServers(): FakeServers {
 
 /** The engine's side as a test needs it: publishes, and keeps every answer and event. */
 export interface Desk {
+  readonly nats: NatsConnection
   readonly replyTo: string
   readonly results: Result[]
   readonly events: WorkerEvent[]
@@ -121,6 +122,7 @@ export async function deskOn(nats: NatsConnection, prefix?: string): Promise<Des
   nats.subscribe(subjects.events(), { callback: (_, message) => void events.push(parseEvent(message.data)) })
   await nats.flush()
   const desk: Desk = {
+    nats,
     replyTo,
     results,
     events,

@@ -35,7 +35,6 @@ const worker = await runRegionWorker({
     revoke: (access, ctx) => held(() => servers.revoke(access, ctx), access.connectionId),
   },
 })
-say('ready')
 process.once('SIGTERM', () => {
   void worker.stop(0).then(async () => {
     say(`figures ${JSON.stringify(worker.figures())}`)
@@ -43,3 +42,4 @@ process.once('SIGTERM', () => {
     process.exit(0)
   })
 })
+say('ready')

@@ -107,6 +107,9 @@ export function nobodysInitiation(publicKey: string): Buffer {
   return Buffer.concat([message, mac1, Buffer.alloc(16)])
 }
 
+/** Of a TAI64N label, in some epoch. */
+const msOf = (label: Buffer): number => Number(label.readBigUInt64BE(0) & 0xffffffffffn) * 1000 + label.readUInt32BE(8) / 1e6
+
 /** How the server misbehaves. */
 export type Manner =
   | 'answers'
@@ -136,11 +139,13 @@ export interface Seen {
 }
 
 export class WireguardServer implements AsyncDisposable {
-  readonly keys = keyPair()
+  readonly keys: KeyPair
   manner: Manner = 'answers'
   delayMs = 0
-  /** What comes closer together is dropped. */
+  /** What leaves and comes closer together is dropped. What left in time and was held up on its way, or here before it was read, is not. */
   floodMs = 20
+  /** Of each initiation that was meant for this key, whether it had a MAC2. */
+  readonly asked: boolean[] = []
   /** What was authentic, replays included. */
   readonly seen: Seen[] = []
   /** Why other initiations were dropped, as WireGuard would in silence. */
@@ -150,6 +155,10 @@ export class WireguardServer implements AsyncDisposable {
   readonly #peers = new Map<string, { readonly psk: Buffer; last: Buffer; lastAt: number }>()
   readonly #cookieSecret = Buffer.from('a cookie of 16 b')
   #socket: Socket | undefined
+
+  constructor(keys: KeyPair = keyPair()) {
+    this.keys = keys
+  }
 
   /** Registers a peer. */
   register(publicKey: string, presharedKey?: string): void {
@@ -161,7 +170,10 @@ export class WireguardServer implements AsyncDisposable {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
     this.#socket = socket
     socket.on('message', (datagram, from) => this.#take(datagram, from))
-    await new Promise<void>((resolve) => socket.bind(port, host, resolve))
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject)
+      socket.bind(port, host, resolve)
+    })
     this.port = socket.address().port
     return this
   }
@@ -183,6 +195,7 @@ export class WireguardServer implements AsyncDisposable {
     const cookie = MAC(this.#cookieSecret, text(`${from.address} ${from.port}`))
     const hasMac2 = MAC(cookie, datagram.subarray(0, 132)).equals(datagram.subarray(132, 148))
     const mac1 = MAC(HASH(text('mac1----'), own), datagram.subarray(0, 116))
+    if (datagram.length === 148 && mac1.equals(datagram.subarray(116, 132))) this.asked.push(hasMac2)
     if (this.manner === 'silent') return
     if (this.manner === 'garbage') this.#reply(text('HTTP/1.1 400 Bad Request\r\n\r\n this is a web server, go away'), from)
     else if (datagram.length !== 148 || datagram.readUInt32LE(0) !== 1) this.dropped.push('no initiation')
@@ -229,7 +242,7 @@ export class WireguardServer implements AsyncDisposable {
     const peer = this.#peers.get(key)
     if (!peer) throw new Error('unknown peer')
     if (Buffer.compare(timestamp, peer.last) <= 0) throw new Error('replay')
-    if (at - peer.lastAt < this.floodMs) throw new Error('flood')
+    if (Math.max(at - peer.lastAt, msOf(timestamp) - msOf(peer.last)) < this.floodMs) throw new Error('flood')
     Object.assign(peer, { last: timestamp, lastAt: at })
 
     const mine = keyPair()

@@ -123,10 +123,20 @@ test('tries are bounded', async () => {
 })
 
 test('a server that never answers is given up, and a signal ends the call at once', async () => {
-  server = await fakeServer(() => {})
-  const silent = createClient({ baseUrl: server.url, timeoutMs: 20, retries: 1, random: () => 0 })
+  // The time of each try is over when the server has it.
+  const bounds: (() => void)[] = []
+  const { clock, pauses } = impatient()
+  const bounding: ClientClock = {
+    setTimeout(callback, ms) {
+      if (ms === 20_000) bounds.push(callback)
+      return ms === 20_000 ? { cancel: () => {} } : clock.setTimeout(callback, ms)
+    },
+  }
+  server = await fakeServer(() => bounds.shift()?.())
+  const silent = createClient({ baseUrl: server.url, clock: bounding, timeoutMs: 20_000, retries: 1, random: () => 0 })
   await expect(silent.stats()).rejects.toMatchObject({ code: 'timeout' })
   expect(server.requests).toHaveLength(2)
+  expect(pauses).toEqual([125])
   const controller = new AbortController()
   const asked = client(server).stats({ signal: controller.signal })
   controller.abort(new Error('enough'))

@@ -50,7 +50,7 @@ class Follower {
   }
 
   async until(holds: (follower: Follower) => boolean, what: string): Promise<void> {
-    const end = performance.now() + 20_000
+    const end = performance.now() + 100_000
     while (!holds(this)) {
       if (performance.now() > end)
         throw new Error(`never: ${what}; ${this.messages.length} messages, last ${JSON.stringify(this.states.at(-1))}`)
@@ -105,7 +105,7 @@ test('the picture of snapshot() and events after its cursor fit together', async
   await follower.stop()
 })
 
-test('whatever breaks between, no event is missed or doubled: cuts, delays, pieces, buffers, restarts', { timeout: 90_000 }, async () => {
+test('whatever breaks between, no event is missed or doubled: cuts, delays, pieces, buffers, restarts', { timeout: 240_000 }, async () => {
   const random = seededRandom(7)
   const any = (most: number): number => Math.floor(random() * most)
   const there = held(await world({ servers: 12, connections: 3 }))
@@ -136,7 +136,11 @@ test('whatever breaks between, no event is missed or doubled: cuts, delays, piec
       await there.fleet.pintail.cordon(id)
     }
     if (round % 7 === 0) await new Promise((resolve) => setTimeout(resolve, any(8)))
-    if (round % 40 === 39) proxy.cut()
+    if (round % 25 === 24) {
+      const { connections } = proxy
+      proxy.cut()
+      await follower.until(() => proxy.connections > connections, 'another connection')
+    }
     if (round % 150 === 149) await there.restart()
   }
   isCalm = true
@@ -152,7 +156,7 @@ test('whatever breaks between, no event is missed or doubled: cuts, delays, piec
   await follower.stop()
 })
 
-test('a cursor that the journal does not reach back to is told, and a fresh picture comes', { timeout: 60_000 }, async () => {
+test('a cursor that the journal does not reach back to is told, and a fresh picture comes', { timeout: 240_000 }, async () => {
   const there = held(await world({ replace: () => ({ store: memoryStore({ journalLimit: 1000 }) }) }))
   const follower = new Follower(clientOf(there.url), { after: 1 })
   for (let round = 0; round < 700; round++) {
@@ -279,11 +283,10 @@ test('the end of the iteration ends the connection', async () => {
     expect(message.seq).toBe(5)
     break
   }
-  for (let tries = 0; open > 0 && tries < 1000; tries++) await new Promise((resolve) => setTimeout(resolve, 2))
-  expect(open).toBe(0)
+  await expect.poll(() => open, { interval: 5 }).toBe(0)
 })
 
-test('a slow reader holds nothing up, and gets everything', { timeout: 60_000 }, async () => {
+test('a slow reader holds nothing up, and gets everything', { timeout: 240_000 }, async () => {
   const there = held(await world())
   const follower = new Follower(clientOf(there.url), {}, ({ seq }) =>
     seq % 50 === 0 ? new Promise((resolve) => setTimeout(resolve, 20)) : null,

@@ -28,6 +28,8 @@ export async function fakeServer(
       answer(request, reply, requests.length, body)
     })
   })
+  // A line that is idle for long is the client's to close: one that the server closes as it is used again would break a call.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -7,7 +7,7 @@ export interface World {
   readonly fleet: Fleet
   readonly port: number
   readonly url: string
-  /** The HTTP server ends and another one begins on the same port, over the same engine. */
+  /** The HTTP server ends and another one begins over the same engine, on another port: the old one may be somebody's by then. */
   restart(): Promise<void>
   close(): Promise<void>
 }
@@ -16,14 +16,15 @@ export interface World {
 export async function world({ authorize = 'host', ...options }: FleetOptions & { readonly authorize?: Authorize } = {}): Promise<World> {
   const fleet = await createFleet(options)
   await fleet.advance(20_000)
-  const serve = async (at: number): Promise<FastifyInstance> => {
+  const serve = async (): Promise<FastifyInstance> => {
     const app = Fastify()
     await app.register(pintail, { pintail: fleet.pintail, authorize })
-    await app.listen({ host: '127.0.0.1', port: at })
+    await app.listen({ host: '127.0.0.1', port: 0 })
     return app
   }
-  let app = await serve(0)
-  const { port } = app.server.address() as AddressInfo
+  let app = await serve()
+  const portOf = ({ server }: FastifyInstance): number => (server.address() as AddressInfo).port
+  let port = portOf(app)
   let isOver = false
   const pump = async (): Promise<void> => {
     while (!isOver) {
@@ -34,11 +35,14 @@ export async function world({ authorize = 'host', ...options }: FleetOptions & {
   const pumping = pump()
   return {
     fleet,
-    port,
+    get port() {
+      return port
+    },
     url: `http://127.0.0.1:${port}/pintail`,
     async restart() {
       await app.close()
-      app = await serve(port)
+      app = await serve()
+      port = portOf(app)
     },
     async close() {
       await app.close()

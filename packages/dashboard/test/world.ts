@@ -13,6 +13,8 @@ export interface WorldOptions extends FleetOptions {
   /** How much faster than the wall's the world's clock runs; 0: only by `fleet.advance`. Default 1. */
   readonly speed?: number
   readonly dashboard?: boolean
+  /** Where it listens. Default 127.0.0.1. */
+  readonly address?: string
 }
 
 /** A real engine in virtual time, behind the real plugin on a free port of loopback. */
@@ -31,7 +33,15 @@ export interface World {
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
-  const { authorize = 'host', routePrefix = '/pintail', host, speed = 1, dashboard = false, ...fleetOptions } = options
+  const {
+    authorize = 'host',
+    routePrefix = '/pintail',
+    host,
+    speed = 1,
+    dashboard = false,
+    address = '127.0.0.1',
+    ...fleetOptions
+  } = options
   const fleet = await createFleet(fleetOptions)
   await fleet.advance(20_000)
   const requests: string[] = []
@@ -46,12 +56,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     })
     await host?.(app)
     await app.register(pintail, { pintail: fleet.pintail, authorize, routePrefix, dashboard })
-    await app.listen({ host: '127.0.0.1', port })
+    await app.listen({ host: address, port })
     return app
   }
   let app = await serve(0)
   const { port } = app.server.address() as AddressInfo
-  const origin = `http://127.0.0.1:${port}`
+  const origin = `http://${address}:${port}`
   let isOver = false
   const pump = async (): Promise<void> => {
     for (let last = performance.now(); !isOver && speed > 0; ) {

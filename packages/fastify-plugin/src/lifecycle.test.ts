@@ -145,9 +145,8 @@ test('close hands the engine its time-out, and goes on after it if the engine do
   const hanging = stubEngine({ stop: () => new Promise(() => {}) })
   await app.register(pintail, { pintail: hanging, authorize: 'host', start: 'ready', stopTimeoutMs: 50 })
   await app.ready()
-  const begun = performance.now()
+  // It never stops by itself: whoever gets past this line did not wait for it.
   await app.close()
-  expect(performance.now() - begun).toBeLessThan(2000)
   expect(hanging.calls).toEqual(['start', 'stop 50'])
   expect(lines.some(({ level, msg }) => level === 50 && msg.includes('did not stop within 50 ms'))).toBe(true)
 })

@@ -21,18 +21,24 @@ const program = (body: string) => `
   const app = Fastify()
   const until = async (holds) => { while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10)) }
   const listen = () => app.listen({ host: '127.0.0.1', port: 0 })
+  // Milliseconds that this process has lived through: those for which the machine has stopped it do not count.
+  const lived = () => {
+    let ticks = 0
+    setInterval(() => ticks++, 10).unref()
+    return () => ticks * 10
+  }
   ${body}
   vpn.close()
   console.log('closed')
-  const closedAt = performance.now()
-  process.on('exit', () => console.log('ended', Math.round(performance.now() - closedAt)))
+  const sinceClosed = lived()
+  process.on('exit', () => console.log('ended', sinceClosed()))
 `
 
 /** What the program prints; rejects unless it ends by itself. */
 function run(body: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const args = ['--conditions=@pintail/source', '--input-type=module', '-e', program(body)]
-  execFile(process.execPath, args, { cwd: join(import.meta.dirname, '..'), timeout: 20_000 }, (error, stdout, stderr) => {
+  execFile(process.execPath, args, { cwd: join(import.meta.dirname, '..'), timeout: 100_000 }, (error, stdout, stderr) => {
     if (error) reject(new Error(`${error.signal ?? error.code}: ${stdout}${stderr}`))
     else resolve(stdout)
   })
@@ -51,7 +57,7 @@ test('after close the process ends by itself within a second', async () => {
     await app.close()
   `)
   expect(endedMs(output)).toBeLessThan(1000)
-}, 30_000)
+}, 120_000)
 
 test('a move that never settles keeps neither close nor the process waiting', async () => {
   const output = await run(`
@@ -62,13 +68,13 @@ test('a move that never settles keeps neither close nor the process waiting', as
     await until(() => app.pintail.status().counts.up === 3)
     await app.pintail.drain(1)
     await until(() => moving)
-    const begun = performance.now()
+    const sinceBegun = lived()
     await app.close()
-    console.log('close took', Math.round(performance.now() - begun))
+    console.log('close took', sinceBegun())
   `)
   expect(Number(/close took (\d+)/.exec(output)?.[1])).toBeLessThan(1500)
   expect(endedMs(output)).toBeLessThan(1000)
-}, 30_000)
+}, 120_000)
 
 test('two engines that were registered and never started leave nothing either', async () => {
   const output = await run(`
@@ -78,9 +84,9 @@ test('two engines that were registered and never started leave nothing either', 
     await app.close()
   `)
   expect(endedMs(output)).toBeLessThan(1000)
-}, 30_000)
+}, 120_000)
 
 test('a host that is dropped after registering, without listening or closing, ends too', async () => {
   const output = await run('await app.register(pintail, parts)\nawait app.ready()')
   expect(endedMs(output)).toBeLessThan(1000)
-}, 30_000)
+}, 120_000)

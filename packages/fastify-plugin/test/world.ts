@@ -46,9 +46,9 @@ export function world(dead: readonly string[] = []): World {
   }
 }
 
-/** Resolves when it holds; throws after two seconds. */
+/** Resolves when it holds. The bound is for what hangs, not for what is slow. */
 export async function eventually(holds: () => boolean, what: string): Promise<void> {
-  const until = performance.now() + 2000
+  const until = performance.now() + 60_000
   while (!holds()) {
     if (performance.now() > until) throw new Error(`never: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -1,8 +1,11 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { type Access, type AccessOptions, access } from '../test/access.ts'
 import { bearer } from '../test/credentials.ts'
 import { createAccounts } from './accounts/accounts.ts'
 
+afterEach(() => void vi.useRealTimers())
+/** A minute is never over before a test is. */
+const stopDate = () => vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
 const told = ({ status, body }: { status: number; body: { code?: string } }) => [status, body.code]
 const with_ = async (world: Access, role: string, other = {}) =>
   bearer(await world.credentials.hs256(world.credentials.claims(role, other)))
@@ -159,6 +162,7 @@ test('what cannot be understood is a problem too, and no stack', async () => {
 // ------------------------------------------------------------------------------------------------------------ rate limits
 
 test('one account that asks too much is told to wait, and no other is in its way', async () => {
+  stopDate()
   await using world = await access({ isQuiet: true })
   const [busy, calm] = [bearer(world.credentials.key('operator')), await with_(world, 'operator')]
   const statuses = []
@@ -173,6 +177,7 @@ test('one account that asks too much is told to wait, and no other is in its way
 })
 
 test('an address that is refused too often is told to wait, and good credentials from there are let in', async () => {
+  stopDate()
   await using world = await access({ isQuiet: true, refusedPerMinute: 5 })
   const codes = []
   for (let index = 0; index < 7; index++) codes.push((await world.ask('GET', '/api/servers', bearer('garbage'))).body.code)
@@ -215,7 +220,8 @@ test('/docs is a page that loads nothing from elsewhere, and the document says w
 // ------------------------------------------------------------------------------------------------------------ revocations
 
 test('a revocation holds from the next request on; while the list cannot be read nobody is let in, and then they are again', async () => {
-  await using world = await access({ isQuiet: true })
+  const now = Date.now()
+  await using world = await access({ isQuiet: true, now: () => now })
   const { credentials } = world
   const [token, key] = [await with_(world, 'viewer', { jti: 'seven' }), bearer(credentials.key('viewer'))]
   const both = async () => [told(await world.ask('GET', '/api/servers', token)), told(await world.ask('GET', '/api/servers', key))]

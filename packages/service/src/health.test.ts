@@ -1,16 +1,24 @@
 import { createServer } from 'node:net'
-import { createPintail, memoryMover, memoryRegistry, type ServerRegistry, tcp } from '@pintail/core'
+import { type CallContext, createPintail, memoryMover, memoryRegistry, type ServerInput, type ServerRegistry, tcp } from '@pintail/core'
 import pino from 'pino'
 import { expect, test } from 'vitest'
+import { eventually } from '../test/service.ts'
 import { createHttp } from './http.ts'
 
 const about = { mode: 'auto', version: '1.2.3', logger: pino({ level: 'silent' }) }
 
-async function fleet(more: Partial<ServerRegistry> = {}) {
+/** @param gate what its list of servers waits for */
+async function fleet(more: Partial<ServerRegistry> = {}, gate?: Promise<void>) {
   const vpn = createServer((socket) => socket.destroy())
   await new Promise<void>((resolve) => vpn.listen(0, '127.0.0.1', resolve))
   const { port } = vpn.address() as { port: number }
   const registry = memoryRegistry({ servers: [1, 2, 3].map((id) => ({ id, host: '127.0.0.1', port, capacity: 10 })), connections: {} })
+  const { listServers } = registry
+  const held = async (ctx: CallContext) => {
+    await gate
+    return (await listServers(ctx)) as readonly ServerInput[]
+  }
+  if (gate) Object.assign(registry, { listServers: held })
   const engine = createPintail({
     registry: Object.assign(registry, more),
     mover: memoryMover(registry),
@@ -33,9 +41,6 @@ async function fleet(more: Partial<ServerRegistry> = {}) {
     },
   }
 }
-const eventually = async (holds: () => Promise<boolean>): Promise<void> => {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
-}
 
 test('an engine that has not been started is alive and not ready', async () => {
   await using world = await fleet()
@@ -44,12 +49,21 @@ test('an engine that has not been started is alive and not ready', async () => {
 })
 
 test('it is ready once it leads, knows the servers and a check has come back, and tells how long ago that was', async () => {
-  await using world = await fleet()
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+  await using world = await fleet({}, gate)
   await world.engine.start()
-  expect((await world.health()).body).toMatchObject({ ready: false, reasons: ['no_server_list'] })
-  await eventually(async () => (await world.health()).body.servers.up === 3)
-  const { code, body } = await world.health('/health/ready')
-  expect(code).toBe(200)
+  const { body: early } = await world.health()
+  expect(early.ready).toBe(false)
+  expect(early.reasons).toContain('no_server_list')
+  open()
+  await eventually(async () => (await world.health()).body.servers.up === 3, 'three servers up')
+  // A moment in which this process stands still makes it not ready, as its checks are old then.
+  let answer = await world.health('/health/ready')
+  await eventually(async () => {
+    answer = await world.health('/health/ready')
+    return answer.code === 200
+  }, 'ready')
+  const { body } = answer
   expect(body).toMatchObject({ ready: true, reasons: [], state: 'leading', mode: 'auto', version: '1.2.3', server_list: { stale: false } })
   expect(body.last_check_age_seconds).toBeGreaterThanOrEqual(0)
   expect(Date.parse(body.last_check_at)).toBeGreaterThan(0)
@@ -59,15 +73,17 @@ test('a database service that was never there, or is gone, makes it not ready', 
   const away = () => Promise.reject(new Error('ECONNREFUSED'))
   await using never = await fleet({ listServers: away })
   await never.engine.start()
-  await eventually(async () => (await never.health()).body.reasons.includes('server_list_stale'))
+  await eventually(async () => (await never.health()).body.reasons.includes('server_list_stale'), 'a list that cannot be had')
   expect((await never.health()).code).toBe(503)
 
   await using world = await fleet()
   await world.engine.start()
-  await eventually(async () => (await world.health()).code === 200)
+  await eventually(async () => (await world.health()).code === 200, 'ready')
   world.registry.listServers = away as never
-  await eventually(async () => (await world.health()).code === 503)
-  expect((await world.health()).body.reasons).toEqual(['server_list_stale'])
+  await eventually(async () => {
+    const { code, body } = await world.health()
+    return code === 503 && body.reasons.join() === 'server_list_stale'
+  }, 'not ready for the list alone')
 })
 
 test("the engine's own routes are mounted and closed", async () => {

@@ -12,12 +12,10 @@ async function listener(): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return (server.address() as { port: number }).port
 }
-/** A port that nobody listens on. */
-async function closedPort(): Promise<number> {
-  const port = await listener()
-  await new Promise((resolve) => listeners.pop()?.close(resolve))
-  return port
-}
+/** Nobody listens there: it has no service, and is below those that a system hands out. One that was free a moment ago may be taken. */
+const closed = 4
+/** On loopback only this machine is slow: it may stand still while an answer waits to be read. */
+const patiently = ['--timeout', '60', '--latency', '60000']
 
 const colour = '\u001b['
 
@@ -92,12 +90,24 @@ describe('the command line', () => {
 
 describe('check', () => {
   test('a host whose port is open is up, with 0; one that refuses is down, with 1 and the layer that failed', async () => {
-    const [open, closed] = [await listener(), await closedPort()]
-    const up = await pintail(['check', '--no-icmp', '--tcp', `${open}`, '127.0.0.1'])
+    const open = await listener()
+    const up = await pintail(['check', '--no-icmp', ...patiently, '--tcp', `${open}`, '127.0.0.1'])
     expect(up).toMatchObject({ code: 0, err: '' })
     expect(up.out).toMatch(/^127\.0\.0\.1 +up +\d+\.\d+ ms$/m)
     expect(up.out).not.toContain('answered')
-    const down = await pintail(['check', '--no-icmp', '--count', '2', '--tcp', `${open}`, '--tcp', `${closed}`, '127.0.0.1', '127.0.0.2'])
+    const down = await pintail([
+      'check',
+      '--no-icmp',
+      ...patiently,
+      '--count',
+      '2',
+      '--tcp',
+      `${open}`,
+      '--tcp',
+      `${closed}`,
+      '127.0.0.1',
+      '127.0.0.2',
+    ])
     expect(down.code).toBe(1)
     expect(down.out).toMatch(new RegExp(`^127\\.0\\.0\\.1 +down .* refused +tcp:${closed} refused`, 'm'))
     expect(down.out).toContain('2 down')
@@ -107,8 +117,7 @@ describe('check', () => {
   })
 
   test('as JSON each layer tells what it sent, got and why it is down', async () => {
-    const closed = await closedPort()
-    const { out, code } = await pintail(['check', '--no-icmp', '--json', '--count', '3', '--tcp', `${closed}`, '127.0.0.1'])
+    const { out, code } = await pintail(['check', '--no-icmp', ...patiently, '--json', '--count', '3', '--tcp', `${closed}`, '127.0.0.1'])
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject([
       {
@@ -121,7 +130,7 @@ describe('check', () => {
   })
 
   test('colours are for a terminal, and not where NO_COLOR is set', async () => {
-    const argv = ['check', '--no-icmp', '--count', '1', '--tcp', `${await listener()}`, '127.0.0.1']
+    const argv = ['check', '--no-icmp', ...patiently, '--count', '1', '--tcp', `${await listener()}`, '127.0.0.1']
     expect((await pintail(argv, {}, true)).out).toContain(colour)
     expect((await pintail(argv, { NO_COLOR: '1' }, true)).out).not.toContain(colour)
     expect((await pintail(argv, { TERM: 'dumb' }, true)).out).not.toContain(colour)
@@ -142,16 +151,16 @@ describe('check', () => {
   })
 
   test('a port is asked for its handshake and for HTTPS where that is wanted, and the layer that failed is named', async () => {
-    const silent = await listener()
-    const layers = ['--tcp', `${silent}`, '--tls', `${silent}`, '--https', `${silent}`]
-    const { code, out } = await pintail(['check', '--no-icmp', '--json', '--count', '1', '--timeout', '0.2', ...layers, '127.0.0.1'])
+    const mute = await listener()
+    const layers = ['--tcp', `${mute}`, '--tls', `${mute}`, '--https', `${mute}`]
+    const { code, out } = await pintail(['check', '--no-icmp', '--json', '--count', '1', ...patiently, ...layers, '127.0.0.1'])
     expect(code).toBe(1)
     const [host] = JSON.parse(out)
-    expect(host).toMatchObject({ verdict: 'down', failed_layer: `tls:${silent}` })
+    expect(host).toMatchObject({ verdict: 'down', failed_layer: `tls:${mute}` })
     expect(host.layers.map(({ layer, verdict }: { layer: string; verdict: string }) => [layer, verdict])).toEqual([
-      [`tcp:${silent}`, 'up'],
-      [`tls:${silent}`, 'down'],
-      [`https:${silent}`, 'down'],
+      [`tcp:${mute}`, 'up'],
+      [`tls:${mute}`, 'down'],
+      [`https:${mute}`, 'down'],
     ])
   })
 
@@ -188,7 +197,7 @@ describe('check', () => {
 })
 
 test('health says that nobody answers, and ends with 1', async () => {
-  const { code, err } = await pintail(['health', '--url', `http://127.0.0.1:${await closedPort()}`])
+  const { code, err } = await pintail(['health', '--url', `http://127.0.0.1:${closed}`])
   expect(code).toBe(1)
   expect(err).toContain('does not answer')
 })

@@ -83,7 +83,7 @@ function build(terminal: Terminal, end: End): Command {
         ['pintail config', 'what would run, and where each value comes from'],
         ['pintail check vpn1.example.net vpn2.example.net', 'one look at some servers'],
         ['pintail plan --drain 2', 'who would go where if server 2 were emptied'],
-        ['PINTAIL_MODE=observe pintail serve', 'watches VPN Duck, and only tells'],
+        ['PINTAIL_MODE=observe pintail serve', 'watches, and only tells'],
       ),
     )
   addServe(program, terminal, end)
@@ -114,7 +114,9 @@ const settingsOf = (command: Command, terminal: Terminal): Resolved =>
 function addServe(program: Command, terminal: Terminal, end: End): void {
   const command = program
     .command('serve')
-    .description('Watches the servers of a VPN Duck and moves the users of those that die.')
+    .description(
+      'Watches VPN servers, those of a VPN Duck or (with PINTAIL_NATS_URL) of its own books, and moves the users of those that die.',
+    )
     .option('--print-config', 'prints the settings and their sources, and ends')
     .action(async () => {
       const resolved = settingsOf(command, terminal)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -40,10 +41,11 @@ test('in mode suggest an operator approves over /api what was suggested, and it 
   expect((await ask(`/api/evacuations/${id}/approve`, operator, 'POST')).status).toBe(200)
   await eventually(() => world.usersOn(2) === 0, 'nobody left on server 2', service)
 
+  // Not there before its first line; and what stands behind the last line break is half of one.
   const trail = async () =>
-    (await readFile(audit, 'utf8'))
-      .trim()
+    (existsSync(audit) ? await readFile(audit, 'utf8') : '')
       .split('\n')
+      .slice(0, -1)
       .map((line) => JSON.parse(line))
   const action = 'evacuations:approve'
   await eventually(async () => (await trail()).length === 3, 'three entries', service)
@@ -57,7 +59,7 @@ test('in mode suggest an operator approves over /api what was suggested, and it 
   for (const hidden of [operator, viewer, hashOf(operator), 'a key of tests alone']) expect(said).not.toContain(hidden)
   service.kill('SIGTERM')
   expect(await service.exit()).toBe(0)
-}, 60_000)
+}, 240_000)
 
 test('without an account the start says that /api is closed and how to open it', async () => {
   await using world = await DuckWorld.open({ dialect: 'v1' })
@@ -66,4 +68,4 @@ test('without an account the start says that /api is closed and how to open it',
   expect([line.level, line.msg]).toEqual(['info', expect.stringContaining('PINTAIL_API_KEYS')])
   expect((await fetch(`${await service.address()}/api/servers`)).status).toBe(403)
   expect((await fetch(`${await service.address()}/metrics`)).status).toBe(200)
-}, 60_000)
+}, 240_000)

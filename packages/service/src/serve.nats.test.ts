@@ -60,7 +60,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
       expect(await one.exit()).toBe(0)
       expect(one.stderr).toBe('')
     }
-  }, 120_000)
+  }, 240_000)
 
   test('with a user of its own and no more permissions than its role needs, each does its part', async () => {
     const roles = [
@@ -97,7 +97,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
       expect(await one.exit()).toBe(0)
       expect(one.output + one.stderr).not.toContain('secret-of-')
     }
-  }, 120_000)
+  }, 240_000)
 
   test('an unknown region is refused, and nobody is moved', async () => {
     await using world = await RegionWorld.open({ de: 3 }, 3)
@@ -108,7 +108,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
     const answer = await post(service, '/connections/de-user-1/move', { server_id: 'de-1', to_region: 'atlantis' })
     expect(answer.status).toBe(409)
     expect(world.ledger().filter((line) => line.startsWith('revoke'))).toEqual([])
-  }, 120_000)
+  }, 240_000)
 
   test('who was changed at the server itself is put right by the next sync, and the log says so', async () => {
     await using world = await RegionWorld.open({ de: 3 }, 5)
@@ -120,7 +120,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
     await eventually(() => world.usersOn('de-1').includes('de-user-3') && world.usersOn('de-2').length === 0, 'put right', service)
     await service.says(/^server de-1 was not as the books say: 1 were missing/)
     await service.says(/^server de-2 was not as the books say: 0 were missing, 1 were there/)
-  }, 120_000)
+  }, 240_000)
 
   test('a broker that is away makes it not ready; what could not be sent is sent when it is back', async () => {
     await using world = await RegionWorld.open({ de: 3 }, 5)
@@ -134,9 +134,9 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
     await service.says(/incident/)
     expect(world.usersOn('de-1')).toHaveLength(5)
     await world.nats.start()
-    await eventually(() => world.usersOn('de-1').length === 0, 'moved when the broker was back', service, 60_000)
+    await eventually(() => world.usersOn('de-1').length === 0, 'moved when the broker was back', service)
     await eventually(async () => (await service.health()).code === 200, 'ready again', service)
-  }, 120_000)
+  }, 240_000)
 
   test('a broker that lets nobody in, and one that is not there, end the start with what to do and without the password', async () => {
     await using world = await RegionWorld.open({ de: 1 }, 0)
@@ -146,7 +146,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
       expect(service.output).toMatch(/nobody could be moved: NATS at .*PINTAIL_NATS_URL/)
       expect(service.output + service.stderr).not.toContain('hunter2')
     }
-  }, 120_000)
+  }, 240_000)
 
   test('import is refused as a whole where anything in the file is wrong, and leaves who is known where he is', async () => {
     await using world = await RegionWorld.open({ de: 2 }, 2)
@@ -172,5 +172,5 @@ describe.skipIf(!hasNats || !hasPostgres)(`pintail serve over NATS ${needsNats} 
       { id: 'new', home: 'de-2' },
     ])
     expect(await fleet('connections: [{ id: b, server: nowhere }]')).toMatchObject({ code: 1 })
-  }, 120_000)
+  }, 240_000)
 })

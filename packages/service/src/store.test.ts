@@ -25,7 +25,7 @@ test('without a setting the state is in a file of its own in the state folder; i
   const { path } = await service.says(/^the state is in .*: what is under way goes on after a restart/)
   expect(String(path)).toMatch(new RegExp(`^${world.folder}/state-[0-9a-f]{12}\\.db$`))
   expect((await pintail(['check', '--store'], world.env())).out).toMatch(/^store sqlite \S+ up: \d+ entries so far/)
-}, 60_000)
+}, 240_000)
 
 test('where nothing can be written it warns with what to do, and goes on in memory; a file that was asked for ends it instead', async () => {
   await using world = await DuckWorld.open({ dialect: 'v1', users: 3 })
@@ -44,7 +44,7 @@ test('where nothing can be written it warns with what to do, and goes on in memo
   expect(asked.output).toMatch(/the state cannot be kept: there is no place for/)
   const looked = await pintail(['check', '--store', '--json'], world.env({ ...away, PINTAIL_STORE_PATH: join(fast, 'x', 'state.db') }))
   expect({ code: looked.code, ...JSON.parse(looked.out) }).toMatchObject({ code: 0, store: 'sqlite' })
-}, 60_000)
+}, 240_000)
 
 test("a folder in a container's own layer is told from a volume", () => {
   const mark = join(folder, '.dockerenv')
@@ -127,7 +127,7 @@ describe.skipIf(!hasPostgres)(`over PostgreSQL ${needsPostgres}`, () => {
         expect(service.output + service.stderr).not.toContain('hunter2')
       }
     })
-  }, 120_000)
+  }, 240_000)
 
   test('with PINTAIL_MIGRATE=off it only looks, and pintail migrate makes the tables', async () => {
     await run(async (_, env) => {
@@ -141,7 +141,7 @@ describe.skipIf(!hasPostgres)(`over PostgreSQL ${needsPostgres}`, () => {
       await using next = serve(world, { ...env, PINTAIL_MIGRATE: 'off' })
       await allUp(next)
     })
-  }, 120_000)
+  }, 240_000)
 
   test('a database that is not there ends the start with what to do, and without its password', async () => {
     await run(async (server, env) => {
@@ -153,5 +153,5 @@ describe.skipIf(!hasPostgres)(`over PostgreSQL ${needsPostgres}`, () => {
       expect(await service.exit()).toBe(1)
       expect(service.output + service.stderr + out).not.toContain('hunter2')
     })
-  }, 120_000)
+  }, 240_000)
 })

@@ -32,7 +32,7 @@ export class Credentials implements Disposable {
     this.write('revoked.json', {
       tokens: ['revoked'],
       keys: ['gone'],
-      subjects: { mallory: new Date(now() + 60_000).toISOString() },
+      subjects: { mallory: new Date(now() + 3_600_000).toISOString() },
     })
   }
 
@@ -148,7 +148,7 @@ export class Credentials implements Disposable {
       one('expired, by RS256', await this.rs256(admin({ exp: seconds - 6 })), 'credentials_expired'),
       one('no end', await this.hs256(admin({ exp: undefined }))),
       one('no subject', await this.hs256(admin({ sub: undefined }))),
-      one('not yet valid', await this.hs256(admin({ nbf: seconds + 60 }))),
+      one('not yet valid', await this.hs256(admin({ nbf: seconds + 3600 }))),
       one('another audience', await this.hs256(admin({ aud: 'panel' }))),
       one('no audience', await this.hs256(admin({ aud: undefined }))),
       one('another issuer', await this.rs256(admin({ iss: 'https://evil.example' }))),

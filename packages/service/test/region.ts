@@ -31,6 +31,8 @@ export class RegionWorld implements AsyncDisposable {
   readonly servers: readonly Servers[]
   readonly #listeners = new Map<string, Server>()
   #port = 0
+  /** Has the port where nothing is ever killed, so that no other world takes it while its servers are down. */
+  #holder: Server | null = null
 
   private constructor(nats: NatsServer, postgres: PostgresServer, servers: readonly Servers[]) {
     this.nats = nats
@@ -67,10 +69,12 @@ export class RegionWorld implements AsyncDisposable {
   async #openAll(): Promise<void> {
     for (let tries = 0; tries < 20; tries++) {
       try {
+        this.#holder = await this.#listen('127.45.0.1')
         for (const { id } of this.servers) await this.revive(id)
         return
       } catch {
         for (const { id } of this.servers) await this.kill(id)
+        await closed(this.#holder)
         this.#port = 0
       }
     }
@@ -86,6 +90,8 @@ export class RegionWorld implements AsyncDisposable {
       CHECK_INTERVAL: '0.5',
       PING_TIMEOUT: '0.5',
       STARTUP_DELAY: '0',
+      // On loopback only this machine is slow.
+      LATENCY_THRESHOLD: '60000',
       PINTAIL_PROBER: 'tcp',
       PINTAIL_TCP_PORT: String(this.#port),
       PINTAIL_PORT: '0',
@@ -167,22 +173,30 @@ export class RegionWorld implements AsyncDisposable {
   async kill(id: string): Promise<void> {
     const listener = this.#listeners.get(id)
     this.#listeners.delete(id)
-    if (listener) await new Promise((resolve) => listener.close(resolve))
+    await closed(listener ?? null)
   }
 
   async revive(id: string): Promise<void> {
     const host = this.servers.find((one) => one.id === id)?.host
-    if (this.#listeners.has(id)) return
+    if (host === undefined || this.#listeners.has(id)) return
+    this.#listeners.set(id, await this.#listen(host))
+  }
+
+  async #listen(host: string): Promise<Server> {
     const listener = createServer((socket) => socket.destroy())
     await new Promise<void>((resolve, reject) => listener.once('error', reject).listen(this.#port, host, resolve))
     this.#port = (listener.address() as { port: number }).port
-    this.#listeners.set(id, listener)
+    return listener
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { id } of this.servers) await this.kill(id)
+    await closed(this.#holder)
     await this.nats.stop()
     await this.postgres.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
+
+const closed = (listener: Server | null): Promise<unknown> =>
+  listener?.listening ? new Promise((resolve) => listener.close(resolve)) : Promise.resolve()

@@ -16,6 +16,8 @@ export class Service implements AsyncDisposable {
   readonly lines: Line[] = []
   readonly #child: ChildProcess
   readonly #ended: Promise<unknown>
+  /** Its output has been read to the end, too. */
+  #isOver = false
   #stderr = ''
   #rest = ''
   #output = ''
@@ -26,7 +28,9 @@ export class Service implements AsyncDisposable {
       env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    this.#ended = once(this.#child, 'close')
+    this.#ended = once(this.#child, 'close').then(() => {
+      this.#isOver = true
+    })
     this.#child.stdout?.setEncoding('utf8').on('data', (chunk: string) => this.#take(chunk))
     this.#child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       this.#stderr += chunk
@@ -54,10 +58,11 @@ export class Service implements AsyncDisposable {
   }
 
   /** The first line that matches, now or later. */
-  async says(pattern: RegExp, withinMs = 20_000): Promise<Line> {
-    await eventually(() => this.said(pattern).length > 0 || this.#child.exitCode !== null, `a line like ${pattern}`, this, withinMs)
+  async says(pattern: RegExp, withinMs?: number): Promise<Line> {
+    await eventually(() => this.said(pattern).length > 0 || this.#isOver, `a line like ${pattern}`, this, withinMs)
     const [line] = this.said(pattern)
-    if (!line) throw new Error(`it ended with ${this.#child.exitCode} without a line like ${pattern}\n${this.tail()}`)
+    if (!line)
+      throw new Error(`it ended with ${this.#child.signalCode ?? this.#child.exitCode} without a line like ${pattern}\n${this.tail()}`)
     return line
   }
 
@@ -83,6 +88,16 @@ export class Service implements AsyncDisposable {
     this.#child.kill(signal)
   }
 
+  /** It stands still meanwhile: what happens here happens to it at one moment. */
+  async during(work: () => Promise<void>): Promise<void> {
+    this.kill('SIGSTOP')
+    try {
+      await work()
+    } finally {
+      this.kill('SIGCONT')
+    }
+  }
+
   /** The exit code, or the signal that ended it. */
   async exit(): Promise<number | string | null> {
     await this.#ended
@@ -100,12 +115,12 @@ export class Service implements AsyncDisposable {
   }
 }
 
-/** Waits until it holds; a time-out is for what hangs, and says what was waited for. */
+/** Waits until it holds; a time-out is for what hangs, not for what is slow, and says what was waited for. */
 export async function eventually(
   holds: () => boolean | Promise<boolean>,
   what: string,
   service?: Service,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const until = performance.now() + withinMs
   while (!(await holds())) {

@@ -266,7 +266,7 @@ describe.skipIf(!hasPostgres)(`in PostgreSQL ${needsPostgres}`, () => {
     relay = await relayTo(server.port)
     direct = server.pool()
     pool = server.pool({ port: relay.port })
-  }, 60_000)
+  })
   afterAll(async () => {
     await pool?.end()
     await relay?.close()
@@ -276,14 +276,14 @@ describe.skipIf(!hasPostgres)(`in PostgreSQL ${needsPostgres}`, () => {
   async function fresh(): Promise<AccessBooks> {
     const schema = `books_${++schemas}`
     const names = schemas % 2 === 0 ? { schema } : { schema, tablePrefix: 'pt_' }
-    await postgresAccess({ pool: direct, ...names }).migrate()
-    return postgresAccess({ pool, ...names })
+    await postgresAccess({ pool: direct, timeoutMs: 60_000, ...names }).migrate()
+    return postgresAccess({ pool, timeoutMs: 60_000, ...names })
   }
   rules(fresh)
 
   test('the text of the schema makes the tables, once, and migrate() finds nothing to do then', async () => {
     await direct.query(accessSchemaSql({ schema: 'by_hand' }))
-    const book = postgresAccess({ pool: direct, schema: 'by_hand' })
+    const book = postgresAccess({ pool: direct, schema: 'by_hand', timeoutMs: 60_000 })
     await book.migrate()
     await book.migrate()
     await settled(book)
@@ -291,7 +291,7 @@ describe.skipIf(!hasPostgres)(`in PostgreSQL ${needsPostgres}`, () => {
   })
 
   test('tables that are not there are named, with what to do', async () => {
-    const error = await postgresAccess({ pool: direct, schema: 'nowhere' })
+    const error = await postgresAccess({ pool: direct, schema: 'nowhere', timeoutMs: 60_000 })
       .look('a', ctx)
       .then(
         () => null,

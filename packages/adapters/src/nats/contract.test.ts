@@ -11,7 +11,7 @@ import { natsSubjects } from './subjects.ts'
 
 const small = { commandBytes: 1024 * 1024, deadBytes: 1024 * 1024 }
 
-describe.skipIf(!hasNats)(`the contract of sources, over NATS ${needsNats}`, { timeout: 60_000 }, () => {
+describe.skipIf(!hasNats)(`the contract of sources, over NATS ${needsNats}`, { timeout: 180_000 }, () => {
   let broker: NatsServer
   let nats: NatsConnection
   let worlds = 0
@@ -29,7 +29,7 @@ describe.skipIf(!hasNats)(`the contract of sources, over NATS ${needsNats}`, { t
     let seq = 0
     const run = `run-of-${prefix}-1`
     /** Until the broker has it: what was under way when it went down is sent again. */
-    const stored = async (subject: string, message: () => string, tries = 20): Promise<void> => {
+    const stored = async (subject: string, message: () => string, tries = 50): Promise<void> => {
       for (let left = tries; ; left--) {
         try {
           return void (await js.publish(subject, message()))
@@ -56,14 +56,14 @@ describe.skipIf(!hasNats)(`the contract of sources, over NATS ${needsNats}`, { t
       get source() {
         return source
       },
-      // Brokers, machines and clients take their time.
-      toleranceMs: 5000,
-      ready: () => expect.poll(() => source.status().reading, { timeout: 20_000, interval: 5 }).toBe(true),
+      // Brokers, machines and clients take their time, but no more of it than the rule has.
+      toleranceMs: patient.timeoutMs,
+      ready: () => expect.poll(() => source.status().reading, { interval: 5 }).toBe(true),
       send,
       sendTwice: (samples) => send(samples, 2),
       sendJunk: async () => {
-        for (const body of junk) for (const vantage of ['contract-1', 'nobody']) await js.publish(subjects.sample(vantage), body)
-        await js.publish(`${prefix}.samples.=00zz`, 'x')
+        for (const body of junk) for (const vantage of ['contract-1', 'nobody']) await stored(subjects.sample(vantage), () => body)
+        await stored(`${prefix}.samples.=00zz`, () => 'x')
       },
       restart: () => {
         source = natsVantages({ nats, prefix })

@@ -12,7 +12,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`the mover over books in PostgreSQL ${
   let worlds = 0
   beforeAll(async () => {
     ;[broker, database] = await Promise.all([startNats(), startPostgres()])
-  }, 60_000)
+  })
   afterAll(async () => {
     await broker?.stop()
     await database?.stop()
@@ -21,7 +21,7 @@ describe.skipIf(!hasNats || !hasPostgres)(`the mover over books in PostgreSQL ${
   const rules = connectionMoverContract(
     async () => {
       const pool = database.pool({ max: 4 })
-      const book = postgresAccess({ pool, schema: `world_${++worlds}` })
+      const book = postgresAccess({ pool, timeoutMs: 60_000, schema: `world_${++worlds}` })
       await book.migrate()
       const fleet = await regionFleet(broker, { book })
       const [from, to, other] = servers as [(typeof servers)[0], (typeof servers)[0], (typeof servers)[0]]

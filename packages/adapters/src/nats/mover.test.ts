@@ -8,7 +8,7 @@ describe.skipIf(!hasNats)(`the mover over workers of regions ${needsNats}`, () =
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
   const rules = connectionMoverContract(

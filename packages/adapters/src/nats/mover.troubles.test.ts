@@ -1,5 +1,5 @@
-import { jetstreamManager } from '@nats-io/jetstream'
-import { isPintailError } from '@pintail/core'
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { isPintailError, systemClock } from '@pintail/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { again, call, disconnected, moveOf, type RegionFleet, regionFleet, users } from '../../test/fleet.ts'
 import { type LogLine, recordingLogger } from '../../test/logger.ts'
@@ -19,12 +19,13 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
+  let manager: Promise<JetStreamManager> | null = null
   const waiting = async ({ prefix }: RegionFleet): Promise<number> => {
-    const manager = await jetstreamManager(await server.connect())
-    return (await manager.streams.info(natsSubjects(prefix).streams.commands)).state.messages
+    manager ??= server.connect().then((nats) => jetstreamManager(nats))
+    return (await (await manager).streams.info(natsSubjects(prefix).streams.commands)).state.messages
   }
 
   test('without a broker a move is `unavailable`, nothing was published, and the same key moves later', async () => {
@@ -42,7 +43,7 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   })
 
   test('a broker that does not say whether it keeps a command leaves it open, and the same pair is answered anew', async () => {
-    await using fleet = await regionFleet(server, { options: { publishTimeoutMs: 200, timeoutMs: 2000 } })
+    await using fleet = await regionFleet(server, { options: { publishTimeoutMs: 200 } })
     const move = moveOf('a')
     fleet.relay.turn('silent')
     expect(await failed(fleet.mover.move(move, call()))).toBe('timeout')
@@ -50,23 +51,33 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
     await expect.poll(() => fleet.grantsOf('a')).toEqual(['s1', 's2'])
     expect(await fleet.book.homeOf('a')).toBe('s1')
     await fleet.mend()
-    await expect.poll(() => failed(fleet.mover.move(move, call()))).toBe('resolved')
+    // On a busy machine the broker may need longer once more.
+    const codes: string[] = ['timeout']
+    await expect.poll(async () => codes.push(await failed(fleet.mover.move(move, call()))) && codes.at(-1)).toBe('resolved')
     expect(await fleet.book.homeOf('a')).toBe('s2')
-    expect(fleet.mover.figures().timeouts).toBe(1)
+    expect(fleet.mover.figures().timeouts).toBe(codes.filter((code) => code === 'timeout').length)
   })
 
   test('a full stream is `unavailable`, and what waits in it is not lost', async () => {
-    await using fleet = await regionFleet(server, { options: { timeoutMs: 300 } })
+    await using fleet = await regionFleet(server, { options: { clock: systemClock } })
     await setUpNats(await server.connect(), { prefix: fleet.prefix, commandBytes: 1024 * 1024 })
     await fleet.stopWorker()
     const filler = 'x'.repeat(60_000)
     const codes: string[] = []
     for (let index = 0; index < 40 && !codes.includes('unavailable'); index++) {
       await fleet.book.assign({ id: `u${index}` }, 's1', { filler })
-      codes.push(await failed(fleet.mover.move(moveOf(`u${index}`), call())))
+      const enough = new AbortController()
+      let isOver = false
+      const code = failed(fleet.mover.move(moveOf(`u${index}`), call(enough.signal))).finally(() => {
+        isOver = true
+      })
+      // Nobody is there to answer what the broker has kept.
+      await expect.poll(async () => isOver || (await waiting(fleet)) > index, { interval: 1 }).toBe(true)
+      enough.abort()
+      codes.push(await code)
     }
     expect(codes.at(-1)).toBe('unavailable')
-    expect(codes.slice(0, -1).every((code) => code === 'timeout')).toBe(true)
+    expect(codes.slice(0, -1).every((code) => code === 'aborted')).toBe(true)
     expect(await waiting(fleet)).toBe(codes.length - 1)
   })
 
@@ -89,7 +100,7 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   })
 
   test('a revoke for a dead worker waits once, however often it is asked for, and is done when the worker is back', async () => {
-    await using fleet = await regionFleet(server, { options: { timeoutMs: 300 } })
+    await using fleet = await regionFleet(server)
     const move = moveOf('a')
     await fleet.mover.move(move, call())
     await fleet.stopWorker()
@@ -105,7 +116,7 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   })
 
   test('whoever has come home since keeps his access, whatever waits for it to be taken', async () => {
-    await using fleet = await regionFleet(server, { options: { timeoutMs: 500 } })
+    await using fleet = await regionFleet(server)
     const away = moveOf('a')
     await fleet.mover.move(away, call())
     // The worker of the source is away: the revoke waits, and so does the grant of the way back.
@@ -126,9 +137,12 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
 
   test('what a worker could not do is `unavailable`, and what the broker delivers again then has no effect', async () => {
     await using fleet = await regionFleet(server)
-    let tries = 0
+    // Until what was tried is taken back: on a busy machine the broker may deliver it again before.
+    let isTakenBack = false
     fleet.handler.before = (what, { serverId }) => {
-      if (what === 'grant' && serverId === 's2' && tries++ === 0) throw Object.assign(new Error('socket closed'), {})
+      if (serverId !== 's2') return
+      if (what === 'revoke') isTakenBack = true
+      if (what === 'grant' && !isTakenBack) throw new Error('socket closed')
     }
     expect(await failed(fleet.mover.move(moveOf('a'), call()))).toBe('internal')
     await expect.poll(() => waiting(fleet)).toBe(0)
@@ -150,13 +164,13 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
 
   test('a broker that restarts in the middle loses nobody: each ends with one access, where the books say', async () => {
     await using own = await startNats()
-    await using fleet = await regionFleet(own, { options: { timeoutMs: 2000, publishTimeoutMs: 500 } })
+    await using fleet = await regionFleet(own, { options: { clock: systemClock, timeoutMs: 2000, publishTimeoutMs: 500 } })
     const ids = Array.from({ length: 40 }, (_, index) => `r${index}`)
     for (const id of ids) {
       await fleet.book.assign({ id }, 's1', { key: id })
       fleet.handler.granted.set(`s1/${id}`, { key: id })
     }
-    const persistent = (work: () => PromiseLike<unknown>) => expect.poll(() => failed(work()), { timeout: 25_000 }).toBe('resolved')
+    const persistent = (work: () => PromiseLike<unknown>) => expect.poll(() => failed(work()), { timeout: 100_000 }).toBe('resolved')
     const all = Promise.all(
       ids.map(async (id) => {
         const move = moveOf(id)
@@ -168,11 +182,11 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
     await all
     expect(await Promise.all(ids.map((id) => fleet.book.homeOf(id)))).toEqual(ids.map(() => 's2'))
     expect(ids.map((id) => fleet.grantsOf(id))).toEqual(ids.map(() => ['s2']))
-  }, 60_000)
+  }, 240_000)
 
   test('what is no answer is no answer: it is told, and changes nothing', async () => {
     const lines: LogLine[] = []
-    await using fleet = await regionFleet(server, { options: { sender: 'me', logger: recordingLogger(lines), timeoutMs: 1000 } })
+    await using fleet = await regionFleet(server, { options: { sender: 'me', logger: recordingLogger(lines) } })
     const forger = await server.connect()
     const { reply, event } = natsSubjects(fleet.prefix)
     for (const body of ['', '{', '[]', '{"v":2}', JSON.stringify({ v: 1, status: 'ok' }), 'x'.repeat(400_000)]) {
@@ -188,7 +202,7 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   test('no key and no payload is ever in a log line or an error', async () => {
     const lines: LogLine[] = []
     const secret = 'c2VjcmV0LXByZXNoYXJlZC1rZXk='
-    await using fleet = await regionFleet(server, { options: { logger: recordingLogger(lines), timeoutMs: 300 } })
+    await using fleet = await regionFleet(server, { options: { logger: recordingLogger(lines) } })
     await fleet.book.assign({ id: 'a' }, 's1', { psk: secret })
     const errors: unknown[] = []
     const note = (work: PromiseLike<unknown>) => Promise.resolve(work).catch((error: unknown) => errors.push(error))
@@ -205,7 +219,9 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
   })
 
   test('closing ends what waits, and leaves no subscription', async () => {
-    await using fleet = await regionFleet(server, { options: { leads: () => 1, syncEveryMs: 1000 } })
+    await using fleet = await regionFleet(server, {
+      options: { clock: systemClock, leads: () => 1, syncEveryMs: 86_400_000, random: () => 0.5 },
+    })
     await fleet.stopWorker()
     const waits = failed(fleet.mover.move(moveOf('a'), call()))
     await expect.poll(() => fleet.mover.figures().waiting).toBe(1)
@@ -287,7 +303,7 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
     })
 
     test('a list that is larger than a message goes in pages, and arrives whole', async () => {
-      await using fleet = await regionFleet(server, { options: { leads: () => 1, syncEveryMs: null, timeoutMs: 10_000 } })
+      await using fleet = await regionFleet(server, { options: { leads: () => 1, syncEveryMs: null } })
       const ids = Array.from({ length: 900 }, (_, index) => `big${index}`)
       for (const id of ids) await fleet.book.assign({ id }, 's3', { id, filler: 'x'.repeat(600) })
       expect(await fleet.mover.sync('s3')).toMatchObject([{ status: 'applied', wanted: 900, missing: 900 }])
@@ -315,26 +331,29 @@ describe.skipIf(!hasNats)(`the mover in trouble ${needsNats}`, () => {
       // The first list of each server at once, the next one tomorrow.
       const options = { leads: () => 1, syncEveryMs: 86_400_000, random: () => 0 }
       await using fleet = await regionFleet(server, { options })
-      await expect.poll(() => fleet.mover.figures().syncs, { timeout: 20_000 }).toBe(3)
+      await expect.poll(() => fleet.mover.figures().syncs, { interval: 20 }).toBe(3)
       await fleet.stopWorker()
       fleet.handler.granted.clear()
       await fleet.startWorker(memoryBook())
       const healthy = users.filter((id) => id !== 'refused')
-      await expect.poll(() => healthy.map((id) => fleet.grantsOf(id).join()), { timeout: 20_000 }).toEqual(healthy.map(() => 's1'))
-    }, 60_000)
+      await expect.poll(() => healthy.map((id) => fleet.grantsOf(id).join()), { interval: 20 }).toEqual(healthy.map(() => 's1'))
+    })
 
     test('a worker that was silent is synced as soon as it is heard again', async () => {
-      const options = { leads: () => 1, syncEveryMs: 86_400_000, random: () => 0, timeoutMs: 300 }
+      // Nobody leads, so nobody syncs, until the worker is away.
+      let token: number | null = null
+      const options = { leads: () => token, syncEveryMs: 86_400_000, random: () => 0, clock: systemClock, timeoutMs: 300 }
       await using fleet = await regionFleet(server, { options })
       await fleet.stopWorker()
-      await expect.poll(() => fleet.mover.figures().syncsFailed, { timeout: 20_000 }).toBe(3)
-      expect(await waiting(fleet)).toBe(3)
+      token = 1
+      await expect.poll(() => fleet.mover.figures().syncsFailed, { interval: 20 }).toBe(3)
+      await expect.poll(() => waiting(fleet)).toBe(3)
       fleet.handler.granted.delete('s1/a')
       // Its book is not empty, so that it does not ask for a list; but it answers to the old ones.
       const book = memoryBook()
       await book.mark('s1', { token: 1, since: null, sync: null })
       await fleet.startWorker(book)
-      await expect.poll(() => fleet.grantsOf('a'), { timeout: 20_000 }).toEqual(['s1'])
-    }, 60_000)
+      await expect.poll(() => fleet.grantsOf('a'), { interval: 20 }).toEqual(['s1'])
+    })
   })
 })

@@ -43,7 +43,7 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
     engine = await as('engine')
     await setUpNats(engine)
     desk = await deskOn(engine)
-  }, 25_000)
+  })
   afterAll(async () => {
     await Promise.all(workers.map((one) => one.stop(0)))
     await server?.stop()
@@ -61,7 +61,8 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
       ['fr', 'fr-1'],
     ] as const)
       expect(await desk.ask({ region, serverId, replyTo: desk.replyTo })).toMatchObject({ status: 'ok' })
-    expect(desk.events.filter(({ type }) => type === 'worker.started').map(({ region }) => region)).toEqual(['de', 'nl', 'fr'])
+    const started = () => desk.events.filter(({ type }) => type === 'worker.started').map(({ region }) => region)
+    await expect.poll(() => started().sort()).toEqual(['de', 'fr', 'nl'])
     await jetstream(engine).publish('vpn.cmd.de.de-1', '{')
     await expect.poll(() => desk.events.some(({ type }) => type === 'dead_letter')).toBe(true)
     expect(de.figures().dead).toBe(1)
@@ -71,7 +72,7 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
   test("a worker cannot read another region's commands, nor make a consumer over them, nor publish commands", async () => {
     await expect(work('de', { region: 'nl' })).rejects.toMatchObject({ code: 'rejected', remedy: expect.stringMatching(/natsPermissions/) })
     const nats = await as('de')
-    const manager = await jetstreamManager(nats, { checkAPI: false, timeout: 2000 })
+    const manager = await jetstreamManager(nats, { checkAPI: false, timeout: 60_000 })
     const refused = async (what: string, attempt: () => Promise<unknown>): Promise<void> => {
       await expect(
         attempt().catch((error) => Promise.reject(natsFailure(error, what))),
@@ -91,10 +92,10 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
     await refused('purging', () => manager.streams.purge('VPN_CMD'))
     await refused('the names of subjects', () => manager.streams.info('VPN_CMD', { subjects_filter: '>' }))
     await refused('commands', () =>
-      jetstream(nats, { timeout: 2000 }).publish('vpn.cmd.nl.nl-1', encodeCommand(commandOf({ region: 'nl', serverId: 'nl-1' }))),
+      jetstream(nats, { timeout: 60_000 }).publish('vpn.cmd.nl.nl-1', encodeCommand(commandOf({ region: 'nl', serverId: 'nl-1' }))),
     )
-    await refused('its own commands', () => jetstream(nats, { timeout: 2000 }).publish('vpn.cmd.de.de-1', 'x'))
-    await refused('samples', () => jetstream(nats, { timeout: 2000 }).publish('vpn.samples.tehran', 'x'))
+    await refused('its own commands', () => jetstream(nats, { timeout: 60_000 }).publish('vpn.cmd.de.de-1', 'x'))
+    await refused('samples', () => jetstream(nats, { timeout: 60_000 }).publish('vpn.samples.tehran', 'x'))
   })
 
   test('its own consumer cannot be made over another region by an untrue subject', async () => {
@@ -103,7 +104,7 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
       stream_name: 'VPN_CMD',
       config: { durable_name: 'worker-de', name: 'worker-de', ack_policy: 'explicit', filter_subject: 'vpn.cmd.nl.>' },
     }
-    const answer = await nats.request('$JS.API.CONSUMER.CREATE.VPN_CMD.worker-de.vpn.cmd.de.>', JSON.stringify(body))
+    const answer = await nats.request('$JS.API.CONSUMER.CREATE.VPN_CMD.worker-de.vpn.cmd.de.>', JSON.stringify(body), { timeout: 60_000 })
     expect(answer.json<{ readonly error?: { readonly code: number } }>().error?.code).toBe(400)
   })
 
@@ -129,7 +130,7 @@ describe.skipIf(!hasNats)(`users with the permissions of their role ${needsNats}
   })
 
   test('a vantage publishes its own samples and nothing else', async () => {
-    const stream = jetstream(await as('vantage'), { timeout: 2000 })
+    const stream = jetstream(await as('vantage'), { timeout: 60_000 })
     for (const subject of ['vpn.samples.berlin', 'vpn.cmd.de.de-1', 'vpn.reply.ctl-1', 'vpn.evt.de.de-1', 'vpn.dead.de'])
       await expect(stream.publish(subject, 'x'), subject).rejects.toThrow(/Permissions Violation/)
   })

@@ -7,7 +7,7 @@ describe.skipIf(!hasNats)(`the streams ${needsNats}`, () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
   test('are made once, and brought to new limits later', async () => {

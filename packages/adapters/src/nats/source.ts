@@ -87,6 +87,8 @@ class Reader {
   readonly #take: Take
   /** The broker's time stamp of the newest message that was read, nanoseconds. */
   #newest = 0n
+  /** When reading began, by the broker's clock: a consumer that is lost before its first message is made anew from here. */
+  #begunAt: string | null = null
   isOpen = false
 
   constructor(nats: NatsConnection, stream: string, take: Take) {
@@ -98,6 +100,7 @@ class Reader {
   /** @param beside what is to work as long as somebody reads */
   async *read(signal: AbortSignal, beside: (until: AbortSignal) => void): AsyncGenerator<readonly SampleInput[], void, undefined> {
     if (signal.aborted) return
+    this.#begunAt = null
     const ended = new AbortController()
     const end = (): void => ended.abort()
     signal.addEventListener('abort', end, { once: true })
@@ -141,12 +144,11 @@ class Reader {
   }
 
   async #open(): Promise<[Consumer, ConsumerMessages]> {
-    const from =
-      this.#newest === 0n
-        ? { deliver_policy: DeliverPolicy.New }
-        : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(Number(this.#newest / 1_000_000n)).toISOString() }
+    const since = this.#newest === 0n ? this.#begunAt : new Date(Number(this.#newest / 1_000_000n)).toISOString()
+    const from = since === null ? { deliver_policy: DeliverPolicy.New } : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: since }
     try {
       const consumer = await jetstream(this.#nats).consumers.get(this.#stream, { ...from, inactive_threshold: forgottenMs * 1_000_000 })
+      this.#begunAt ??= (await consumer.info(true)).created
       return [consumer, await consumer.consume({ max_messages: ahead, idle_heartbeat: heartbeatMs, expires: 30_000 })]
     } catch (error) {
       throw new PintailError('unavailable', `no samples can be read: ${errorText(error)}`, {

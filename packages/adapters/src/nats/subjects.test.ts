@@ -41,7 +41,7 @@ describe.skipIf(!hasNats)(`over a real broker ${needsNats}`, () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
   test('a hostile id reaches its own subject and no other', async () => {

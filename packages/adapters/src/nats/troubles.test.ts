@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type FileServers, fileServers } from '../../test/fileServers.ts'
 import { hasNats, type NatsServer, needsNats, startCluster, startNats } from '../../test/nats.ts'
 import { type Asked, bytesOf, commandOf, type Desk, deskOn, fakeServers } from '../../test/region.ts'
+import { relayTo } from '../../test/relay.ts'
 import { memoryBook } from '../regions/book.ts'
 import { encodeCommand, type Result } from '../regions/messages.ts'
 import { natsFailure } from './failure.ts'
@@ -27,7 +28,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
   /** A prefix, so streams, of its own; a desk; and servers that several processes share. */
@@ -45,11 +46,12 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     }
   }
 
+  /** With `ackWaitMs: 1000` what it has goes to another one when it has stood still for a second: as it may on a busy machine. */
   const running = async (
     options: Partial<NatsWorkerOptions> & Pick<NatsWorkerOptions, 'prefix' | 'handler'>,
     on = server,
   ): Promise<RunningWorker> => {
-    const worker = await runRegionWorker({ nats: await on.connect(), region: 'de', ackWaitMs: 1000, ...options })
+    const worker = await runRegionWorker({ nats: await on.connect(), region: 'de', ...options })
     onTestFinished(() => worker.stop(0))
     return worker
   }
@@ -96,6 +98,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     const second = startProcess(prefix, path, book)
     expect(await answered).toMatchObject({ status: 'ok' })
     expect(servers.granted()).toEqual(['de-1/c1'])
+    await second.said(/^ready/)
     second.child.kill('SIGTERM')
     const figures = JSON.parse((await second.said(/^figures/)).slice('figures '.length))
     // A broker of 2.9 does not always count the delivery to somebody who died.
@@ -123,17 +126,19 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     for (const command of sent) await desk.send(command)
     await first.said(/^begun c1/)
     first.child.kill('SIGSTOP')
-    const second = await running({ prefix, handler: servers })
+    const second = await running({ prefix, handler: servers, ackWaitMs: 1000 })
     for (const { id } of sent) expect(await desk.answer(id)).toMatchObject({ status: 'ok' })
     for (const connectionId of ['c1', 'c2'])
       expect(await desk.ask({ type: 'access.revoke', epoch: 2, connectionId })).toMatchObject({ status: 'ok' })
     expect(servers.granted()).toEqual([])
 
+    // The second one may have been late too, by its own.
+    const late = () => desk.events.filter(({ type }) => type === 'effect.late')
+    const before = late().length
     first.child.stdin?.write('go on\n')
     first.child.kill('SIGCONT')
-    await expect
-      .poll(() => desk.events.filter(({ type }) => type === 'effect.late'))
-      .toMatchObject([{ serverId: 'de-1', data: { connections: ['c1'] } }])
+    await expect.poll(() => late().length).toBeGreaterThan(before)
+    for (const one of late().slice(before)) expect(one).toMatchObject({ serverId: 'de-1', data: { connections: ['c1'] } })
     // What it had not begun when it stood still it leaves alone: c2 was not granted again.
     expect(servers.granted()).toEqual(['de-1/c1'])
     first.child.kill('SIGTERM')
@@ -146,8 +151,10 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
   test('a broker that restarts in the middle loses no command, and nothing is done twice', async () => {
     await using own = await startNats()
     const { prefix, desk, servers } = await scene(own)
-    const worker = await running({ prefix, handler: servers }, own)
-    const wanted = Array.from({ length: 300 }, (_, index) => commandOf({ connectionId: `c${index}`, epoch: index, replyTo: desk.replyTo }))
+    const worker = await running({ prefix, handler: servers, ackWaitMs: 1000 }, own)
+    const wanted = Array.from({ length: 300 }, (_, index) =>
+      commandOf({ connectionId: `c${index}`, epoch: index, deadline: null, replyTo: desk.replyTo }),
+    )
     const sending = (async () => {
       // Each is tried until the broker has it: the message id makes one of them.
       for (const command of wanted)
@@ -163,8 +170,11 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     await expect.poll(() => worker.figures().applied).toBeGreaterThan(20)
     await own.restart()
     await sending
-    await expect.poll(() => servers.granted().length, { timeout: 25_000 }).toBe(300)
-    await expect.poll(desk.waiting, { timeout: 25_000 }).toBe(0)
+    await expect.poll(() => servers.granted().length, { interval: 20 }).toBe(300)
+    // Of the consumer: a broker of 2.9 that is killed may forget that it has taken out what was acknowledged, and keeps it for nobody.
+    const { consumers } = await jetstreamManager(await own.connect())
+    const waiting = () => consumers.info(natsSubjects(prefix).streams.commands, worker.consumers[0] as string)
+    await expect.poll(waiting).toMatchObject({ num_pending: 0, num_ack_pending: 0 })
     expect(servers.effects().length).toBe(300)
     expect(worker.figures()).toMatchObject({ applied: 300, dead: 0, failed: 0 })
   })
@@ -174,7 +184,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     onTestFinished(async () => void (await Promise.all(cluster.map((one) => one.stop()))))
     const [here, ...others] = cluster as [NatsServer, NatsServer, NatsServer]
     const nats = await here.connect()
-    const slow = { timeout: 60_000, interval: 500 }
+    const slow = { timeout: 100_000, interval: 500 }
     await expect
       .poll(
         () =>
@@ -187,7 +197,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
       .toBe('there')
     const desk = await deskOn(await here.connect(), 'q')
     const servers = fakeServers()
-    const worker = await running({ prefix: 'q', handler: servers }, here)
+    const worker = await running({ prefix: 'q', handler: servers, ackWaitMs: 1000 }, here)
     const granted = async (command: ReturnType<typeof commandOf>): Promise<Result> => {
       await expect
         .poll(
@@ -201,9 +211,9 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
         .toBe('sent')
       return desk.answer(command.id)
     }
-    expect(await granted(commandOf({ replyTo: desk.replyTo }))).toMatchObject({ status: 'ok' })
+    expect(await granted(commandOf({ deadline: null, replyTo: desk.replyTo }))).toMatchObject({ status: 'ok' })
     await Promise.all(others.map((one) => one.down()))
-    const lost = commandOf({ connectionId: 'c2', epoch: 2, replyTo: desk.replyTo })
+    const lost = commandOf({ connectionId: 'c2', epoch: 2, deadline: null, replyTo: desk.replyTo })
     await expect(desk.send(lost, { timeout: 2000 })).rejects.toThrow()
     expect(servers.granted.size).toBe(1)
     await Promise.all(others.map((one) => one.start()))
@@ -211,15 +221,29 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     expect([...servers.granted.keys()]).toEqual(['de-1/c1', 'de-1/c2'])
     expect(new Set(servers.calls)).toEqual(new Set(['grant de-1/c1 1.1', 'grant de-1/c2 1.2']))
     expect(worker.figures()).toMatchObject({ dead: 0, stale: 0 })
-  }, 180_000)
+  }, 500_000)
 
   test('a stream that is wiped with its broker is made again, and told', async () => {
     await using own = await startNats()
     const { prefix, desk, servers } = await scene(own)
-    const worker = await running({ prefix, handler: servers }, own)
+    const relay = await relayTo(own.port)
+    onTestFinished(() => relay.close())
+    const nats = await own.connect({ servers: `127.0.0.1:${relay.port}` })
+    const worker = await running({ prefix, handler: servers, nats })
     expect(await desk.ask({})).toMatchObject({ status: 'ok' })
+    // The worker comes back when there is somebody to hear what it tells.
+    relay.turn('down')
     await own.restart({ wiped: true })
-    await expect.poll(() => desk.events.map(({ type }) => type), { timeout: 25_000 }).toContain('stream.made_again')
+    await expect
+      .poll(() =>
+        desk.nats.flush().then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true)
+    relay.turn('up')
+    await expect.poll(() => desk.events.map(({ type }) => type)).toContain('stream.made_again')
     expect(await desk.ask({ epoch: 2 })).toMatchObject({ status: 'ok' })
     expect(worker.figures()).toMatchObject({ applied: 2 })
   })
@@ -242,7 +266,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     let kept = 0
     for (let index = 0; failures.length === 0; index++) {
       const command = commandOf({ type: 'access.revoke', connectionId: `c${index}`, payload: 'x'.repeat(60_000), deadline: null })
-      await desk.send(command, { timeout: 1000 }).then(
+      await desk.send(command, { timeout: 60_000 }).then(
         () => (kept += 1),
         (error) => failures.push(error),
       )
@@ -265,7 +289,8 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     ]
     for (const command of late) await desk.send(command)
     // The broker's own clock has to pass the deadline: that is what is tested.
-    await expect.poll(() => Date.now() - now).toBeGreaterThan(400)
+    const keptAt = Date.now()
+    await expect.poll(() => Date.now() - keptAt).toBeGreaterThan(400)
     const worker = await running({ prefix, handler: servers })
     expect(await desk.answer(late[0]?.id as string)).toMatchObject({ status: 'rejected', code: 'EXPIRED' })
     expect(await desk.answer(late[1]?.id as string)).toMatchObject({ status: 'ok' })
@@ -289,7 +314,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     await running({ prefix, handler: servers, clock })
     expect(await desk.answer(old.id)).toMatchObject({ status: 'rejected', code: 'EXPIRED' })
     const fresh = Date.now() + senderAhead
-    expect(await desk.ask({ issuedAt: fresh, deadline: fresh + 25_000 })).toMatchObject({ status: 'ok' })
+    expect(await desk.ask({ issuedAt: fresh, deadline: fresh + 120_000 })).toMatchObject({ status: 'ok' })
     expect(servers.granted()).toEqual(['de-1/c1'])
   })
 
@@ -325,7 +350,7 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
 
     const letters = await (await jetstream(await server.connect()).consumers.get(subjects.streams.dead)).fetch({
       max_messages: poison.length,
-      expires: 5000,
+      expires: 60_000,
     })
     const reasons: string[] = []
     for await (const letter of letters) reasons.push(letter.json<{ readonly reason: string }>().reason)
@@ -342,7 +367,8 @@ describe.skipIf(!hasNats)(`workers in trouble ${needsNats}`, () => {
     await jetstream(nats).publish(`${prefix}.cmd.de.de-1`, bytesOf('{'))
     await expect.poll(() => worker.figures().dead).toBeGreaterThan(0)
     expect(await desk.ask({})).toMatchObject({ status: 'ok' })
-    expect(await desk.waiting()).toBe(1)
+    // It is answered before it is taken out.
+    await expect.poll(desk.waiting).toBe(1)
   })
 
   test('when a worker stops, another gets what it had at once', async () => {

@@ -9,7 +9,7 @@ describe.skipIf(!hasNats)(`a worker of a region ${needsNats}`, () => {
   let server: NatsServer
   beforeAll(async () => {
     server = await startNats()
-  }, 25_000)
+  })
   afterAll(() => server?.stop())
 
   test('a grant has its effect, is answered, and only then taken from the stream', async () => {

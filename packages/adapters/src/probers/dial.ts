@@ -53,27 +53,35 @@ function attemptOnce({ host, port, timeoutMs, signal, name, talk, next }: Once):
     const closings: (() => void)[] = []
     let local = false
     let connected = false
+    let look: NodeJS.Immediate | undefined
     const attempt: Attempt = {
       layer: 'tcp',
       own: (closing) => void closings.push(closing),
       settle: (answer) => {
         clearTimeout(timer)
         clearTimeout(pace)
+        clearImmediate(look)
         signal.removeEventListener('abort', onAbort)
         for (const closing of closings.splice(0)) closing()
         socket.destroy()
-        resolve('rttMs' in answer && performance.now() - startedAt > timeoutMs ? late() : answer)
+        resolve('rttMs' in answer && performance.now() - startedAt > timeoutMs ? unseen() : answer)
         next()
       },
     }
+    const lateMs = (): number => Math.round(performance.now() - startedAt - timeoutMs)
+    const fault = (what: string): Answer => ({ fault: new PintailError('prober_unavailable', `the event loop was blocked ${what}`) })
+    const unseen = (): Answer => fault(`or the answer slow: it was read ${lateMs()} ms after its time`)
     const late = (): Answer => {
-      const lateMs = Math.round(performance.now() - startedAt - timeoutMs)
-      if (lateMs <= Math.max(20, timeoutMs / 10)) return { kind: 'no_reply', layer: attempt.layer, why: `nothing within ${timeoutMs} ms` }
       // This process, not the server, is slow: the answer may have come in time, and nobody was there to see it.
-      return { fault: new PintailError('prober_unavailable', `the event loop was blocked for at least ${lateMs} ms`) }
+      if (lateMs() > Math.max(20, timeoutMs / 10)) return fault(`for at least ${lateMs()} ms`)
+      return { kind: 'no_reply', layer: attempt.layer, why: `nothing within ${timeoutMs} ms` }
     }
     const onAbort = (): void => attempt.settle({ fault: aborted(signal) })
-    const timer = setTimeout(() => attempt.settle(late()), timeoutMs)
+    // A loop that was blocked until just now has timers first: what stands there already is looked at before anybody is called silent.
+    const timer = setTimeout(() => {
+      const before = { connected, read: socket.bytesRead }
+      look = setImmediate(() => attempt.settle(connected !== before.connected || socket.bytesRead !== before.read ? unseen() : late()))
+    }, timeoutMs)
     const pace = setTimeout(next, spacingMs)
     signal.addEventListener('abort', onAbort)
     socket.once('connect', () => {

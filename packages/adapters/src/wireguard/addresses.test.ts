@@ -141,7 +141,7 @@ describe.skipIf(!hasPostgres)(`postgresAddresses ${needsPostgres}`, () => {
   beforeAll(async () => {
     server = await startPostgres()
     pool = server.pool()
-  }, 60_000)
+  })
   afterAll(() => server?.stop())
   const schemaOf = (): string => {
     schemas += 1
@@ -150,7 +150,7 @@ describe.skipIf(!hasPostgres)(`postgresAddresses ${needsPostgres}`, () => {
 
   rules(async (options) => {
     const schema = schemaOf()
-    const addresses = postgresAddresses({ addresses: addressPool(options), pool, schema, restMs: 3_600_000 })
+    const addresses = postgresAddresses({ addresses: addressPool(options), pool, schema, timeoutMs: 60_000, restMs: 3_600_000 })
     await addresses.migrate()
     return {
       addresses,
@@ -161,7 +161,7 @@ describe.skipIf(!hasPostgres)(`postgresAddresses ${needsPostgres}`, () => {
   test('several processes over one database share one pool, from the first call of all', async () => {
     const schema = schemaOf()
     const engines = Array.from({ length: 4 }, () =>
-      postgresAddresses({ addresses: addressPool({ v4: '10.7.0.0/24' }), pool: server.pool({ max: 5 }), schema }),
+      postgresAddresses({ addresses: addressPool({ v4: '10.7.0.0/24' }), pool: server.pool({ max: 5 }), schema, timeoutMs: 60_000 }),
     )
     await Promise.all(engines.map((one) => one.migrate()))
     const calls = Array.from({ length: 120 }, (_, index) => (engines[index % 4] as Addresses).of(`u${index % 60}`, ctx))
@@ -172,7 +172,7 @@ describe.skipIf(!hasPostgres)(`postgresAddresses ${needsPostgres}`, () => {
 
   test('the networks may grow, but neither move nor shrink below what was given out', async () => {
     const schema = schemaOf()
-    const open = (v4: string) => postgresAddresses({ addresses: addressPool({ v4 }), pool, schema })
+    const open = (v4: string) => postgresAddresses({ addresses: addressPool({ v4 }), pool, schema, timeoutMs: 60_000 })
     const first = open('10.7.0.0/24')
     await first.migrate()
     for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) await first.of(id, ctx)
@@ -182,7 +182,7 @@ describe.skipIf(!hasPostgres)(`postgresAddresses ${needsPostgres}`, () => {
   })
 
   test('tables that are missing, and a name that is none', async () => {
-    const away = postgresAddresses({ addresses: addressPool({ v4: '10.7.0.0/24' }), pool, schema: 'missing' })
+    const away = postgresAddresses({ addresses: addressPool({ v4: '10.7.0.0/24' }), pool, schema: 'missing', timeoutMs: 60_000 })
     await expect(away.of('a', ctx)).rejects.toMatchObject({ code: 'unavailable', remedy: expect.stringMatching(/migrate/) })
     expect(() => addressesSql({ schema: 'a"; DROP TABLE x' })).toThrow(expect.objectContaining({ code: 'invalid_options' }))
     expect(() => postgresAddresses({ addresses: addressPool({ v4: '10.7.0.0/24' }), pool: {} as never })).toThrow(

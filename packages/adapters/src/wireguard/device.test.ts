@@ -24,7 +24,7 @@ describe('uapiDevice', () => {
     server = await new UapiServer().listen()
   })
   afterEach(() => server.close())
-  const device = (timeoutMs = 10_000) => uapiDevice({ path: server.path, timeoutMs })
+  const device = (timeoutMs = 60_000) => uapiDevice({ path: server.path, timeoutMs })
 
   test('peers are told as they are, without any secret', async () => {
     const [one, two] = [key(), key()]
@@ -110,7 +110,7 @@ describe('uapiDevice', () => {
     'a daemon that is %s: reading is unavailable, and of a change nobody knows',
     async (trouble) => {
       server.trouble = trouble
-      const short = device(trouble === 'silent' ? 60 : 20_000)
+      const short = device(trouble === 'silent' ? 60 : 60_000)
       await expect(short.peers(ctx)).rejects.toMatchObject({ code: 'unavailable' })
       const change = failureOf(short.apply({ set: [], remove: [key()] }, ctx))
       expect(['internal', 'timeout']).toContain((await change).code)
@@ -172,7 +172,7 @@ ${script}`,
       : []
   const dump = (...lines: string[]) =>
     program(`process.stdout.write(${JSON.stringify([`${secret}\t${key()}\t51820\toff`, ...lines, ''].join('\n'))})`)
-  const device = () => wgDevice({ interface: 'wg0', command, timeoutMs: 20_000 })
+  const device = () => wgDevice({ interface: 'wg0', command, timeoutMs: 60_000 })
 
   test('the dump is read, but for its secrets', async () => {
     const [one, two] = [key(), key()]

@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const open = (options: Partial<WireguardHandlerOptions> = {}) =>
   wireguardHandler({
-    devices: { de1: uapiDevice({ path: server.path }) },
+    devices: { de1: uapiDevice({ path: server.path, timeoutMs: 60_000 }) },
     client: { endpointOf: (id) => `${id}.example.net:51820`, publicKeyOf: () => serverKey, dns: ['10.7.0.1'] },
     addresses: ['10.7.0.0/16', 'fd07::/64'],
     ...options,

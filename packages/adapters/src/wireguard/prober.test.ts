@@ -24,18 +24,50 @@ async function world(manner: Manner = 'answers', host = '127.0.0.1', options: Pa
   return { server, keys, prober, probe: probing(prober, host, server.port) }
 }
 
-/** A check that a busy machine could not make is made again: it is no evidence, as for an engine. */
+/**
+ * A check that a busy machine could not make is made again: it is no evidence, as for an engine. What is answered has the longest time-out that
+ * there is: it is never waited for, and no machine stands still for so long.
+ */
 const probing =
   (prober: ReturnType<typeof wireguardProber>, host: string, port: number | null) =>
   async (more: Partial<ProbeTarget> = {}, signal: AbortSignal = new AbortController().signal) => {
     for (;;) {
       try {
-        return await prober.probe({ ...{ serverId: 's1' as never, host, port, packets: 2, timeoutMs: 2000 }, ...more }, { signal })
+        return await prober.probe({ ...{ serverId: 's1' as never, host, port, packets: 2, timeoutMs: 60_000 }, ...more }, { signal })
       } catch (error) {
         if (!/event loop was blocked/.test(String(error))) throw error
       }
     }
   }
+
+/**
+ * For a check whose time-out must pass, after its answers have been read: it is made again when this process has stood still for so long that
+ * these may have come too late.
+ */
+const quietly = async <T>(timeoutMs: number, check: (timeoutMs: number) => Promise<T>): Promise<T> => {
+  for (;;) {
+    let [turnAt, longestMs] = [performance.now(), 0]
+    const turn = () => {
+      const now = performance.now()
+      ;[turnAt, longestMs] = [now, Math.max(longestMs, now - turnAt)]
+    }
+    const timer = setInterval(turn, 5)
+    const [end] = await Promise.allSettled([check(timeoutMs)])
+    clearInterval(timer)
+    turn()
+    if (longestMs > timeoutMs / 4) continue
+    if (end.status === 'rejected') throw end.reason
+    return end.value
+  }
+}
+
+/** A port of this process where nobody listens: a socket that is connected elsewhere takes nothing from others. */
+async function closedPort() {
+  const socket = createSocket('udp4')
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => socket.connect(9, '127.0.0.1', resolve))
+  return { port: socket.address().port, [Symbol.dispose]: () => void socket.close() }
+}
 
 const failure = async (promise: PromiseLike<unknown>): Promise<PintailError> => {
   try {
@@ -59,13 +91,14 @@ describe('a server that knows the probe', () => {
   })
 
   test('is reached by its name too', async () => {
-    const { prober, server } = await world('answers', '127.0.0.1')
+    const { prober, server, keys } = await world('answers', '127.0.0.1')
     // Both families are tried by no prober: the first address of the name is the one.
-    const other = await new WireguardServer().listen('::1', server.port).catch(() => undefined)
-    if (other) servers.push(other)
-    const result = await probing(prober, 'localhost', server.port)({ packets: 1, timeoutMs: 500 })
-    expect(result.sent).toBe(1)
-    expect([...server.seen, ...server.dropped, ...(other?.seen ?? []), ...(other?.dropped ?? [])]).toHaveLength(1)
+    const other = new WireguardServer(server.keys)
+    other.register(keys.publicKey)
+    servers.push(other)
+    await other.listen('::1', server.port).catch(() => {})
+    expect(await probing(prober, 'localhost', server.port)({ packets: 1 })).toMatchObject({ sent: 1, received: 1 })
+    expect([...server.seen, ...server.dropped, ...other.seen, ...other.dropped]).toHaveLength(1)
   })
 
   test('answers with its preshared key', async () => {
@@ -121,7 +154,7 @@ describe('a server that knows the probe', () => {
     const ctx = { signal: new AbortController().signal }
     const results = await Promise.all(
       many.map(({ port }, index) =>
-        prober.probe({ serverId: `${index}` as never, host: '127.0.0.1', port, packets: 3, timeoutMs: 3000 }, ctx),
+        prober.probe({ serverId: `${index}` as never, host: '127.0.0.1', port, packets: 3, timeoutMs: 60_000 }, ctx),
       ),
     )
     for (const result of results) expect(result).toMatchObject({ sent: 3, received: 3, failure: null })
@@ -131,6 +164,8 @@ describe('a server that knows the probe', () => {
   test('after a clock that was set back it still answers', async () => {
     let now = 1_700_000_000_000
     const { probe, server } = await world('answers', '127.0.0.1', { clock: { now: () => (now -= 60_000) } })
+    // By such times the server cannot tell what was held up from what left too soon.
+    server.floodMs = 0
     expect(await probe({ packets: 3 })).toMatchObject({ received: 3 })
     expect(server.dropped).toEqual([])
   })
@@ -162,23 +197,24 @@ describe('a server under load', () => {
     const { probe, server } = await world('under_load')
     const result = await probe({ packets: 3 })
     expect(result).toMatchObject({ sent: 3, received: 3, failure: null })
-    // The cookie serves for the rest of the check.
-    expect(server.cookies).toBe(1)
+    // The cookie serves for the rest of the check: whatever leaves after the first message that has it has it too.
+    expect(server.asked[0]).toBe(false)
+    expect(server.asked.slice(server.asked.indexOf(true))).toEqual([true, true, true])
     expect(server.seen.map(({ hasMac2 }) => hasMac2)).toEqual([true, true, true])
     expect(server.dropped).toEqual([])
   })
 
   test('that sends nothing but cookies is alive', async () => {
     const { probe, server } = await world('only_cookies')
-    const result = await probe({ packets: 2, timeoutMs: 200 })
+    const result = await quietly(200, (timeoutMs) => probe({ packets: 2, timeoutMs }))
     expect(result).toMatchObject({ sent: 2, received: 2, failure: null })
-    for (const ms of result.rttMs) expect(ms).toBeLessThan(200)
+    for (const ms of result.rttMs) expect(ms).toBeLessThanOrEqual(200)
     expect(server.seen).toEqual([])
   })
 
   test('whose cookie was made without its public key is not', async () => {
     const { probe } = await world('forged_cookie')
-    expect(await probe({ timeoutMs: 200 })).toMatchObject({ received: 0, failure: { kind: 'wrong_answer' } })
+    expect(await quietly(200, (timeoutMs) => probe({ timeoutMs }))).toMatchObject({ received: 0, failure: { kind: 'wrong_answer' } })
   })
 })
 
@@ -210,9 +246,9 @@ describe('nothing came back', () => {
   })
 
   test('a port where nobody listens is refused, at once', async () => {
-    const { probe, server } = await world()
-    await server[Symbol.asyncDispose]()
-    const result = await probe({ packets: 3, timeoutMs: 60_000 })
+    const { prober } = await world()
+    using closed = await closedPort()
+    const result = await probing(prober, '127.0.0.1', closed.port)({ packets: 3 })
     expect(result).toMatchObject({ sent: 3, received: 0, failure: { kind: 'refused', layer: 'handshake' } })
     expect(result.failure?.detail).toContain('ECONNREFUSED')
   })
@@ -221,7 +257,7 @@ describe('nothing came back', () => {
     const { probe, server } = await world()
     const { port } = server
     await server[Symbol.asyncDispose]()
-    const result = probe({ packets: 40 })
+    const result = probe({ packets: 40, timeoutMs: 2000 })
     await server.listen('127.0.0.1', port)
     const { sent, received, failure: why } = await result
     expect(sent).toBe(40)
@@ -233,26 +269,28 @@ describe('nothing came back', () => {
 describe('answers that prove nothing', () => {
   test('a response that anybody on the way could have made does not count', async () => {
     const { probe } = await world('forged')
-    expect(await probe({ timeoutMs: 150 })).toMatchObject({ received: 0, failure: { kind: 'wrong_answer', layer: 'handshake' } })
+    const result = await quietly(150, (timeoutMs) => probe({ timeoutMs }))
+    expect(result).toMatchObject({ received: 0, failure: { kind: 'wrong_answer', layer: 'handshake' } })
   })
 
   test('something else on the port is a wrong answer', async () => {
     const { probe } = await world('garbage')
-    expect(await probe({ timeoutMs: 150 })).toMatchObject({ received: 0, failure: { kind: 'wrong_answer', layer: 'handshake' } })
+    const result = await quietly(150, (timeoutMs) => probe({ timeoutMs }))
+    expect(result).toMatchObject({ received: 0, failure: { kind: 'wrong_answer', layer: 'handshake' } })
   })
 
   test('a response with another preshared key is no evidence: the server lives, and the probe is set up wrongly', async () => {
     const { server, keys } = await world()
     const presharedKey = randomBytes(32).toString('base64')
     const prober = wireguardProber({ privateKey: keys.privateKey, publicKeys: { s1: server.keys.publicKey }, presharedKey })
-    const error = await failure(probing(prober, '127.0.0.1', server.port)({ timeoutMs: 150 }))
+    const error = await quietly(150, (timeoutMs) => failure(probing(prober, '127.0.0.1', server.port)({ timeoutMs })))
     expect(error).toMatchObject({ code: 'prober_unavailable', remedy: expect.stringContaining('preshared') })
     expect(`${error.message} ${error.remedy}`).not.toContain(presharedKey)
   })
 
   test('a response that does not decrypt is never taken for a server that lives', async () => {
     const { probe } = await world('forged_with_mac1')
-    expect(await failure(probe({ timeoutMs: 150 }))).toMatchObject({ code: 'prober_unavailable' })
+    expect(await quietly(150, (timeoutMs) => failure(probe({ timeoutMs })))).toMatchObject({ code: 'prober_unavailable' })
   })
 
   test('a stranger cannot answer in the place of the server, though he knows its packets', async () => {
@@ -270,19 +308,20 @@ describe('an end', () => {
   const resources = () => process.getActiveResourcesInfo().filter((one) => /UDP|Timeout|Immediate/.test(one))
 
   test('an abort settles the check at once, and nothing is left', async () => {
-    const { probe, server } = await world('silent')
+    const { prober, server } = await world('silent')
     await server[Symbol.asyncDispose]()
     const silent = createSocket('udp4')
-    await new Promise<void>((resolve) => silent.bind(server.port, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve))
     const before = resources()
     const control = new AbortController()
-    const waiting = failure(probe({ packets: 100, timeoutMs: 60_000 }, control.signal))
+    const waiting = failure(probing(prober, '127.0.0.1', silent.address().port)({ packets: 100 }, control.signal))
     await once(silent, 'message')
     control.abort(new Error('enough'))
     expect(await waiting).toMatchObject({ code: 'aborted' })
     silent.close()
     await expect.poll(resources).not.toContain('UDPWrap')
-    expect(resources().length).toBeLessThanOrEqual(before.length)
+    // Some are the test runner's own, and pass.
+    await expect.poll(() => resources().length).toBeLessThanOrEqual(before.length)
   })
 
   test('a check that was aborted before sends nothing', async () => {
@@ -306,7 +345,7 @@ describe('an end', () => {
     const code = `
       import { wireguardProber } from '@pintail/adapters/wireguard'
       const prober = wireguardProber({ privateKey: '${keys.privateKey}', publicKeys: { s1: '${server.keys.publicKey}' } })
-      const target = { serverId: 's1', host: '127.0.0.1', port: ${server.port}, packets: 2, timeoutMs: 2000 }
+      const target = { serverId: 's1', host: '127.0.0.1', port: ${server.port}, packets: 2, timeoutMs: 60_000 }
       console.log(JSON.stringify(await prober.probe(target, { signal: new AbortController().signal })))`
     const args = ['--conditions=@pintail/source', '--input-type=module', '-e', code]
     const child = spawn(process.execPath, args, { cwd: join(import.meta.dirname, '..', '..'), stdio: ['ignore', 'pipe', 'inherit'] })
@@ -316,7 +355,7 @@ describe('an end', () => {
     })
     expect(await once(child, 'close')).toEqual([0, null])
     expect(JSON.parse(output)).toMatchObject({ sent: 2, received: 2, failure: null })
-  }, 30_000)
+  })
 })
 
 describe('bad input', () => {

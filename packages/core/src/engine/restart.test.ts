@@ -50,7 +50,7 @@ test('an engine killed at a random moment of an evacuation: the next one finishe
     ),
     { seed: 20260108, numRuns: 40 },
   )
-}, 120_000)
+})
 
 const words = (fleet: Fleet) => fleet.pintail.status()
 

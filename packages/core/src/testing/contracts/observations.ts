@@ -2,7 +2,18 @@ import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import type { ObservationSource, SampleInput } from '../../ports.ts'
 import { parseSample } from '../../rows.ts'
-import { attempt, type Bench, type ContractRule, type Kit, type KitOptions, shown, type Troubles, toRules } from './rule.ts'
+import {
+  type Attempt,
+  attempt,
+  type Bench,
+  type ContractRule,
+  type Kit,
+  type KitOptions,
+  shown,
+  type Troubles,
+  toRules,
+  within,
+} from './rule.ts'
 
 /** A source, and the way by which samples get there. */
 export interface ObservationHarness extends Troubles {
@@ -305,14 +316,9 @@ async function reading(harness: Pick<ObservationHarness, 'source' | 'ready'>, { 
 const turns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20))
 
 /** How a promise ends that must end soon. */
-async function soon<T>(promptMs: number, what: string, promise: PromiseLike<T>) {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new assert.AssertionError({ message: `${what} did not settle within ${promptMs} ms` })), promptMs)
-  })
-  try {
-    return await Promise.race([attempt(() => promise), late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const soon = <T>(promptMs: number, what: string, promise: PromiseLike<T>): Promise<Attempt<T>> =>
+  within(
+    promptMs,
+    what,
+    attempt(() => promise),
+  )

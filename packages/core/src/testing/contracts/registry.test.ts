@@ -325,3 +325,18 @@ test('a world is cleared up, also after a failed rule', async () => {
   expect(ends.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(5)
   expect(open).toBe(0)
 })
+
+test('a machine that has stood still for longer than a rule has is no fault of the adapter', async () => {
+  const books = world()
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1))
+  const listServers = async (ctx: CallContext) => {
+    await turn()
+    const until = performance.now() + 300
+    while (performance.now() < until);
+    await turn()
+    return books.listServers(ctx) as Promise<readonly ServerInput[]>
+  }
+  const registry: ServerRegistry = { listServers, listConnections: books.listConnections }
+  const rules = serverRegistryContract(() => ({ registry, ...truth }), { timeoutMs: 200 })
+  await rules.find(({ name }) => name === 'listServers lists every server once, whatever its status')?.run()
+})

@@ -10,6 +10,7 @@ import {
   frozen,
   type Kit,
   type KitOptions,
+  passing,
   shown,
   type Troubles,
   toRules,
@@ -254,7 +255,7 @@ const kit: Kit<RegistryHarness, RegistryExtra> = {
         assert.ok(changes, 'watch gives no iterator')
         const next = attempt(() => changes.next())
         // A turn for the watch to be set up: a change before that is found by the listing that precedes it.
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        await passing(50)
         await harness.change?.()
         const told = await next
         assert.ok(told.ok && told.value.done !== true, `watch ended instead of yielding: ${told.ok ? 'done' : shown(told.error)}`)

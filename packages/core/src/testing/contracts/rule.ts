@@ -40,6 +40,8 @@ export interface Bench {
   /** For calls that are not to be aborted; fires when the rule's own time is over. */
   readonly ctx: CallContext
   readonly promptMs: number
+  /** What the whole rule has, milliseconds: what it waits for may take the larger part of it. */
+  readonly timeoutMs: number
 }
 
 export interface RuleDraft<Harness, Extra extends string> {
@@ -64,7 +66,7 @@ export function toRules<Harness extends Troubles, Extra extends string>(
     const harness = await create()
     const end = new AbortController()
     try {
-      await within(timeoutMs, 'the rule', use(harness, { ctx: { signal: end.signal }, promptMs }))
+      await within(timeoutMs, 'the rule', use(harness, { ctx: { signal: end.signal }, promptMs, timeoutMs }))
     } finally {
       end.abort()
       await harness.dispose?.()
@@ -115,17 +117,30 @@ export async function attempt<T>(call: () => PromiseLike<T> | T): Promise<Attemp
   }
 }
 
-/** Rejects unless the promise settles in time. */
-async function within<T>(ms: number, what: string, promise: PromiseLike<T>): Promise<T> {
+/**
+ * Rejects unless the promise settles in time. The time is counted in steps, so that a machine that has stood still for seconds has
+ * used up one of them: whatever was ready meanwhile has its turn before anybody is called late.
+ */
+export async function within<T>(ms: number, what: string, promise: PromiseLike<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new assert.AssertionError({ message: `${what} did not settle within ${ms} ms` })), ms)
+    const step = (left: number): void => {
+      if (left === 0) reject(new assert.AssertionError({ message: `${what} did not settle within ${ms} ms` }))
+      else timer = setTimeout(step, ms / 20, left - 1)
+    }
+    step(20)
   })
   try {
     return await Promise.race([promise, late])
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** So much time, in which this process has had its turns: also where it stood still, what was begun before has been sent. */
+export async function passing(ms: number): Promise<void> {
+  const steps = ms < 10 ? 1 : 10
+  for (let step = 0; step < steps; step++) await new Promise((resolve) => setTimeout(resolve, ms / steps))
 }
 
 /**
@@ -141,7 +156,7 @@ export async function abortCall<T>(
   if (afterMs === 'beforehand') controller.abort()
   const under = attempt(() => call({ signal: controller.signal }))
   if (afterMs !== 'beforehand') {
-    await new Promise((resolve) => setTimeout(resolve, afterMs))
+    await passing(afterMs)
     controller.abort()
   }
   return within(promptMs, `${what}, its signal having fired,`, under)
