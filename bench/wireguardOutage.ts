@@ -16,7 +16,7 @@ export async function outage(emit: Emit, progress: Progress): Promise<void> {
     // A world of its own each time: a server that has just failed is dampened.
     const scene = await startScene({ others: 30 })
     try {
-      const pinging = scene.client.ping(pingEveryMs)
+      const pinging = await scene.client.ping(pingEveryMs)
       await pinging.answered(0)
       const at = Date.now()
       await scene.server('de1').wireguard.kill()
@@ -39,10 +39,10 @@ export async function drain(emit: Emit, progress: Progress): Promise<void> {
     // Short enough to see the old peer go as well.
     const scene = await startScene({ others: 30, revokeGraceMs: 3000 })
     try {
-      const pinging = scene.client.ping(pingEveryMs)
+      const pinging = await scene.client.ping(pingEveryMs)
       await pinging.answered(0)
       // Just after an answer: one that is on its way while the client changes its peers comes from a peer who is gone, whoever moves him.
-      scene.beforeFollow = () => pinging.answered(Date.now())
+      scene.following = (follow) => pinging.answered(Date.now()).then(follow)
       scene.tell('drain de1')
       const { at } = await scene.until('update', ({ connectionId }) => connectionId === 'u1')
       await scene.until('evacuation.completed')

@@ -4,7 +4,7 @@
 import { createInterface } from 'node:readline'
 import { connect } from '@nats-io/transport-node'
 import { natsVantages, setUpNats } from '@pintail/adapters/nats'
-import { createPintail, memoryMover, memoryRegistry, type PolicyInput, type VerdictKind } from '@pintail/core'
+import { createPintail, memoryMover, memoryRegistry, type PolicyInput, type Reason, type VerdictKind } from '@pintail/core'
 import { type ProbeKeys, type ProberName, probers } from './probers.ts'
 
 export interface Setting {
@@ -34,7 +34,7 @@ export interface Ending {
 
 /** The servers in the order of the hosts. */
 export interface Look {
-  readonly servers: readonly { readonly verdict: VerdictKind; readonly reasons: readonly string[]; readonly lastSentAt: number | null }[]
+  readonly servers: readonly { readonly verdict: VerdictKind; readonly reasons: readonly Reason[]; readonly lastSentAt: number | null }[]
 }
 
 const { hosts, port, usersEach, prober, keys, policy, vantage, regions = [], nats } = JSON.parse(process.argv[2] ?? '{}') as Setting
@@ -75,7 +75,7 @@ for await (const word of createInterface({ input: process.stdin })) {
   }
   const servers = pintail.status().servers.map(({ verdict, lastSample }) => ({
     verdict: verdict.verdict,
-    reasons: verdict.reasons.map(({ code }) => code),
+    reasons: verdict.reasons,
     lastSentAt: lastSample?.sentAt ?? null,
   }))
   process.stdout.write(`${JSON.stringify({ servers } satisfies Look)}\n`)

@@ -32,8 +32,8 @@ export const tables = `
 table inet pintail {
   set down4 { type ipv4_addr; flags timeout; }
   set down6 { type ipv6_addr; flags timeout; }
-  set flapped4 { type ipv4_addr; }
-  set flapped6 { type ipv6_addr; }
+  set flapped4 { type ipv4_addr; flags timeout; }
+  set flapped6 { type ipv6_addr; flags timeout; }
   set udp4 { type ipv4_addr . inet_service; }
   set udp6 { type ipv6_addr . inet_service; }
   set tcp4 { type ipv4_addr . inet_service; }
@@ -213,6 +213,7 @@ export function faultsIn({ apply, interfaceOf, delayMarked }: FaultTools): Fault
 class Flapping {
   readonly #elements: Elements
   readonly #host: string
+  readonly #downMs: number
   readonly #end = new AbortController()
   readonly #loop: Promise<void>
   readonly #first: Promise<void>
@@ -220,8 +221,9 @@ class Flapping {
   constructor(elements: Elements, host: string, upMs: number, downMs: number) {
     this.#elements = elements
     this.#host = host
-    this.#first = elements.put('flapped', [host])
-    this.#loop = this.#turns(upMs, downMs)
+    this.#downMs = downMs
+    this.#first = this.#kill()
+    this.#loop = this.#turns(upMs)
     // Whoever stops it hears of it.
     this.#loop.catch(() => {})
   }
@@ -231,13 +233,15 @@ class Flapping {
     return this.#first
   }
 
-  async #turns(upMs: number, downMs: number): Promise<void> {
+  /** The kernel revives it, so that it is not dead for longer when this process stands still. */
+  #kill(): Promise<void> {
+    return this.#elements.put('flapped', [this.#host], { value: () => ` timeout ${this.#downMs}ms` })
+  }
+
+  async #turns(upMs: number): Promise<void> {
     const { signal } = this.#end
-    const pause = (ms: number) => sleep(ms, undefined, { signal, ref: false }).catch(() => {})
-    for (await this.#first; !signal.aborted; await this.#elements.put('flapped', [this.#host])) {
-      await pause(downMs)
-      await this.#elements.take('flapped', [this.#host])
-      await pause(upMs)
+    for (await this.#first; !signal.aborted; await this.#kill()) {
+      await sleep(this.#downMs + upMs, undefined, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
     }
   }

@@ -5,6 +5,8 @@ import { isPintailError, type ProbeResult } from '@pintail/core'
 
 export interface Checks {
   readonly hosts: readonly string[]
+  /** Of these hosts answers are waited for, however long they take: milliseconds. */
+  readonly patience?: { readonly hosts: readonly string[]; readonly timeoutMs: number }
   /** Default 3. */
   readonly packets?: number
   /** Default 500. */
@@ -15,9 +17,12 @@ export interface Checks {
 
 export type Outcome = (ProbeResult & { readonly tookMs: number }) | { readonly error: string; readonly remedy?: string } | null
 
-const { hosts, packets = 3, timeoutMs = 500, many = false } = JSON.parse(process.argv[2] ?? '{}') as Checks
+const { hosts, patience, packets = 3, timeoutMs = 500, many = false } = JSON.parse(process.argv[2] ?? '{}') as Checks
 // Brands are minted by parsers; a target of the lab is never anything but a target.
-const targets = hosts.map((host) => ({ serverId: host as never, host, port: null, packets, timeoutMs }))
+const targets = hosts.map((host) => ({
+  ...{ serverId: host as never, host, port: null, packets },
+  timeoutMs: patience?.hosts.includes(host) ? patience.timeoutMs : timeoutMs,
+}))
 const { signal } = new AbortController()
 const prober = fping()
 const startedAt = performance.now()

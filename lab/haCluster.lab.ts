@@ -15,7 +15,7 @@ test('the example ha-cluster is right again after each piece that it kills, and 
   expect(example.output().match(/✓ right again/g)).toHaveLength(5)
   expect(example.output().trimEnd().split('\n').at(-1)).toBe('lost: nothing')
   expect(code).toBe(0)
-}, 240_000)
+}, 900_000)
 
 test('Ctrl-C ends the example in good order: nothing is left of it', async () => {
   const example = run('--users', '9')
@@ -28,10 +28,11 @@ test('Ctrl-C ends the example in good order: nothing is left of it', async () =>
   process.kill(-(example.child.pid ?? 0), 'SIGINT')
   // npm itself ends by the signal; what it has started ends in its own order, and only then is nobody there to write any more.
   await example.ended
-  expect(example.output()).toMatch(/ending …\n$/)
+  // While both engines are told to end the second one may still have something to tell.
+  expect(example.output()).toMatch(/ending …\n(?:\d\d:\d\d:\d\d {2}engine \d {2}.*\n)*$/)
   expect(existsSync(folder)).toBe(false)
   await expect(fetch(`${dashboard}/health/live`)).rejects.toThrow()
-}, 120_000)
+}, 300_000)
 
 function run(...args: readonly string[]) {
   const child: ChildProcess = spawn('npm', ['run', '-s', 'ha-cluster', '--', ...args], {

@@ -45,11 +45,11 @@ export class Link {
   }
 
   async #answers(gateway: string): Promise<void> {
-    for (let left = 20; ; left -= 1) {
+    for (const end = performance.now() + 60_000; ; ) {
       try {
         return void (await this.#exec(this.#place, 'ping', '-n', '-c', '1', '-W', '0.2', gateway))
       } catch (error) {
-        if (left === 0) throw error
+        if (performance.now() > end) throw error
       }
     }
   }

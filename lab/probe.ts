@@ -13,6 +13,10 @@ export interface Check {
   readonly timeoutMs?: number
   /** The keys, for the probers that need some; the public ones by host. */
   readonly keys?: ProbeKeys
+  /** How long the look may take, milliseconds: one that takes longer was held up, and another one is taken. Default: any time. */
+  readonly withinMs?: number
+  /** What the fastest reply must stay below, milliseconds: likewise. Default: any time. */
+  readonly fastestMs?: number
 }
 
 export type Outcome =
@@ -34,17 +38,25 @@ async function check({ prober, host, port, keys, packets = 3, timeoutMs = 500 }:
   }
 }
 
-/** Of two probers the one that could not look is named in the answer of the other. */
-function wasHeldUp(outcome: Outcome): boolean {
-  if ('error' in outcome) return outcome.message.includes('event loop was blocked')
-  return outcome.failure?.detail?.includes('could not try') ?? false
+/** How long a busy machine may hold up one look after the other: a bound for what is not so on any machine. */
+const patienceMs = 60_000
+
+/**
+ * The machine was in the way, not the network: the event loop was blocked, ping has not got as far as to send all packets or to say
+ * a word of its own, or the look took longer than on any machine that lets it run. Of two probers the one that could not look is named in the
+ * answer of the other.
+ */
+function wasHeldUp({ packets = 3, withinMs = Infinity, fastestMs = Infinity }: Check, outcome: Outcome): boolean {
+  if ('error' in outcome) return /event loop was blocked|ping (?:ended with|had to be killed)[^:]*: (?!ping6?: )/.test(outcome.message)
+  if (outcome.failure?.detail?.includes('could not try') || outcome.sent < packets || outcome.tookMs >= withinMs) return true
+  return outcome.received > 0 && Math.min(...outcome.rttMs) >= fastestMs
 }
 
 /** A prober that was held up says that it could not look, which is no evidence; as the engine does, it is asked again. */
 async function checkAgain(asked: Check): Promise<Outcome> {
-  for (let look = 1; ; look++) {
+  for (const begun = performance.now(); ; ) {
     const outcome = await check(asked)
-    if (look === 5 || !wasHeldUp(outcome)) return outcome
+    if (!wasHeldUp(asked, outcome) || performance.now() - begun > patienceMs) return outcome
   }
 }
 

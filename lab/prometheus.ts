@@ -69,7 +69,7 @@ export async function startPrometheus(target: string, rules: string): Promise<Pr
     return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
   }
   try {
-    for (const until = performance.now() + 60_000; !(await isReady()); await pause(50)) {
+    for (const until = performance.now() + 120_000; !(await isReady()); await pause(50)) {
       alive()
       if (performance.now() > until) throw new Error(`prometheus is not ready: ${said}`)
     }
@@ -81,7 +81,7 @@ export async function startPrometheus(target: string, rules: string): Promise<Pr
     query,
     close,
     async until(expression, holds = (samples) => samples.length > 0) {
-      for (const until = performance.now() + 60_000; ; await pause(100)) {
+      for (const until = performance.now() + 120_000; ; await pause(100)) {
         alive()
         const samples = await query(expression)
         if (holds(samples)) return samples

@@ -1,5 +1,6 @@
 // Vantages elsewhere on real packets: what is blocked for one region, and a vantage that has lost its own network.
 import { createInterface } from 'node:readline'
+import type { SampleInput } from '@pintail/core'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Running, runEngine } from './running.ts'
 import type { VantageSetting } from './vantage.ts'
@@ -39,15 +40,22 @@ async function start(): Promise<Running> {
       },
     },
   })
+  /** Servers that have answered a vantage. */
+  const answered = new Map<string, Set<string>>(elsewhere.map((name) => [name, new Set()]))
   for (const name of elsewhere) {
     const setting: VantageSetting = { name, hosts, port, prober: 'icmp', everyMs: 400, timeoutMs: 300 }
     const child = world.node(name, 'lab/vantage.ts', JSON.stringify(setting))
-    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => engine.observe(line))
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const { serverId, received } = JSON.parse(line) as SampleInput
+      if (received > 0) answered.get(name)?.add(String(serverId))
+      engine.observe(line)
+    })
     ends.push(() => child.stdin?.end())
   }
   await engine.allUp()
-  // Their word counts as soon as a host has answered them.
-  await settled(1500)
+  // Their word counts as soon as a host has answered them, and the engine has read of it before it answers.
+  for (const name of elsewhere) await expect.poll(() => answered.get(name)?.size, { message: name }).toBe(count)
+  await engine.look()
   return engine
 }
 const ends: (() => void)[] = []
@@ -75,7 +83,7 @@ test("a server that is blocked for one region loses that region's users, and sta
 test('a vantage that has lost its own network is no witness: nobody is moved, and it is told', async () => {
   const engine = await start()
   await world.link('tehran1', 'cut')
-  const lost = await engine.until('vantage.lost')
+  const lost = await engine.until('vantage.lost', ({ vantage }) => vantage === 'tehran1')
   expect(lost.data).toMatchObject({ vantage: 'tehran1', region: 'ir' })
   await settled(2000)
   await world.link('tehran2', 'cut')

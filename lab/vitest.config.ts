@@ -13,8 +13,10 @@ export default defineConfig({
     maxWorkers: 3,
     // Tests that say so wait for leases side by side.
     maxConcurrency: 40,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Generous: they are for what hangs, never a measure of speed.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     teardownTimeout: 30_000,
   },
 })

@@ -91,7 +91,7 @@ export async function startWireguard(
 /** Sockets are of the whole machine's directory, so that no namespace has to be entered. */
 async function told(path: string, lines: readonly string[]): Promise<void> {
   const socket = connect(path)
-  socket.setTimeout(10_000, () => socket.destroy(new Error(`${path} does not answer`)))
+  socket.setTimeout(60_000, () => socket.destroy(new Error(`${path} does not answer`)))
   socket.write(`${lines.join('\n')}\n\n`)
   let answer = ''
   for await (const chunk of socket.setEncoding('utf8')) {
@@ -103,8 +103,9 @@ async function told(path: string, lines: readonly string[]): Promise<void> {
 }
 
 async function controlled(child: ChildProcess, name: string): Promise<void> {
-  for (let left = 200; !existsSync(`${sockets}/${name}.sock`); left -= 1) {
-    if (child.exitCode !== null || left === 0) throw new Error(`wireguard-go did not start: ${child.exitCode ?? 'no control socket'}`)
+  for (const end = performance.now() + 60_000; !existsSync(`${sockets}/${name}.sock`); ) {
+    if (child.exitCode !== null || performance.now() > end)
+      throw new Error(`wireguard-go did not start: ${child.exitCode ?? 'no control socket'}`)
     await sleep(20)
   }
 }

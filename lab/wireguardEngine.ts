@@ -1,7 +1,8 @@
 // An engine that moves WireGuard users through the broker: `node lab/wireguardEngine.ts '{…}'` (EngineSetting) with default
 // settings but the mode. It tells each event, and each update for a client as type `update`, as one line of JSON. On a line
-// "sync" all servers are brought to what the books say; on "drain ID" that server is drained; on "homes" it tells who is
-// where; and it ends with its standard input.
+// "followed" the first user, who is real, has done what the oldest update for him says, and the engine goes on; on "sync" all servers
+// are brought to what the books say; on "drain ID" that server is drained; on "homes" it tells who is where; and it ends with its
+// standard input.
 import { createInterface } from 'node:readline'
 import { connect } from '@nats-io/transport-node'
 import { memoryAccess } from '@pintail/adapters/access'
@@ -11,6 +12,9 @@ import { allOf, createPintail, icmp } from '@pintail/core'
 import type { EngineSetting } from './wireguardWords.ts'
 
 const { broker, servers, port, users, probeKey, vantages, revokeGraceMs } = JSON.parse(process.argv[2] ?? '{}') as EngineSetting
+/** Users whose devices follow before the engine goes on: the first one is real. */
+const real = users[0]?.id
+const following: (() => void)[] = []
 const say = (type: string, data: unknown): void => void process.stdout.write(`${JSON.stringify({ type, data })}\n`)
 
 const nats = await connect({ servers: broker, maxReconnectAttempts: -1, waitOnFirstConnect: true })
@@ -24,7 +28,14 @@ const observations = vantages && natsVantages({ nats, servers: access, refreshMs
 const pintail = createPintail({
   registry: access,
   mover,
-  notifier: wireguardNotifier({ deliver: (update) => say('update', update), publicKeyOf: ({ id }) => keys[id] ?? null }),
+  notifier: wireguardNotifier({
+    deliver: async (update) => {
+      const followed = new Promise<void>((resolve) => update.connectionId === real && following.push(resolve))
+      say('update', update)
+      if (update.connectionId === real) await followed
+    },
+    publicKeyOf: ({ id }) => keys[id] ?? null,
+  }),
   ...(observations && { observations }),
   probers: [allOf(icmp(), wireguardProber({ privateKey: probeKey, publicKeys: keys }))],
   policy: {
@@ -39,7 +50,8 @@ await pintail.start()
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [word, id = ''] = line.split(' ')
-  if (word === 'sync') say('synced', await mover.sync())
+  if (word === 'followed') following.shift()?.()
+  else if (word === 'sync') say('synced', await mover.sync())
   else if (word === 'drain') await pintail.drain(id)
   else if (word === 'uncordon') await pintail.uncordon(id)
   else if (word === 'homes')

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { ClientUpdate, WireGuardAccess } from '@pintail/adapters/wireguard'
 import { end } from './children.ts'
+import { patiently } from './patient.ts'
 import { type Interface, type Keys, type Peering, startWireguard } from './wireguard.ts'
 import type { World } from './world.ts'
 
@@ -78,7 +79,7 @@ export interface Client {
   /** The first configuration. */
   connect(access: WireGuardAccess): Promise<void>
   /** Pings the gateway through the tunnel until it is stopped. */
-  ping(everyMs: number): Pinging
+  ping(everyMs: number): Promise<Pinging>
 }
 
 /** A user's device in a place of its own. */
@@ -114,17 +115,33 @@ export async function startClient(world: World, place: string, address: string):
   }
 }
 
+/** How many echo requests have left this place, and how many were answered, as its kernel counts them. */
+async function echoes(world: World, place: string): Promise<{ readonly sent: number; readonly answered: number }> {
+  const [names = [], values = []] = (await world.exec(place, 'cat', '/proc/net/snmp'))
+    .split('\n')
+    .filter((line) => line.startsWith('Icmp:'))
+    .map((line) => line.split(' '))
+  const count = (name: string) => Number(values[names.indexOf(name)])
+  return { sent: count('OutEchos'), answered: count('InEchoReps') }
+}
+
 export interface Pinging {
   /** Milliseconds since 1970 at which each answer came, by its number. */
   readonly answers: ReadonlyMap<number, number>
   /** Resolves with the next answer from now on that came later than this. */
   answered(after: number): Promise<number>
+  /** How many have left so far. */
+  sent(): Promise<number>
+  /** Between two pings, with none of them under way, and none leaves before it is done: an answer that is on its way when a peer goes is lost. */
+  between<T>(work: () => Promise<T>): Promise<T>
   /** Ends it: how many were sent and answered. */
   stop(): Promise<{ readonly sent: number; readonly received: number }>
 }
 
-function startPinging(world: World, place: string, everyMs: number): Pinging {
-  const child: ChildProcess = world.spawn(place, 'ping', '-n', '-i', String(everyMs / 1000), '-W', '1', gateway)
+/** @param to an address in the tunnel; default: the servers' own */
+export async function startPinging(world: World, place: string, everyMs: number, to = gateway): Promise<Pinging> {
+  const before = await echoes(world, place)
+  const child: ChildProcess = world.spawn(place, 'ping', '-n', '-i', String(everyMs / 1000), '-W', '1', to)
   const answers = new Map<number, number>()
   let said = ''
   const bell = new Bell()
@@ -144,6 +161,20 @@ function startPinging(world: World, place: string, everyMs: number): Pinging {
         if (times.length > 0) return Math.min(...times)
         if (child.exitCode !== null) throw new Error(`ping has ended: ${said.slice(-300)}`)
         await bell.rings()
+      }
+    },
+    sent: async () => (await echoes(world, place)).sent - before.sent,
+    async between(work) {
+      child.kill('SIGSTOP')
+      try {
+        const lost = before.sent - before.answered
+        for (const end = performance.now() + patiently.timeout; performance.now() < end; ) {
+          const { sent, answered } = await echoes(world, place)
+          if (sent - answered <= lost) break
+        }
+        return await work()
+      } finally {
+        child.kill('SIGCONT')
       }
     },
     async stop() {

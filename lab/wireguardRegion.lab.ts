@@ -13,7 +13,7 @@ test("the path of a user's region to his server is cut, and only that: he alone 
   const { client, world } = scene
   const homes = await scene.ask('homes', 'homes')
   const blocked = scene.server(homes.u1)
-  const pinging = client.ping(50)
+  const pinging = await client.ping(50)
   await pinging.answered(0)
   const at = Date.now()
   for (const place of ['client', 'ir1', 'ir2']) await world.faults.block(place, [blocked.host])

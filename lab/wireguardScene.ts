@@ -34,8 +34,8 @@ export interface Scene {
   /** A line to the engine, and its answer of this kind. */
   ask(line: string, answer: string): Promise<Told['data']>
   tell(line: string): void
-  /** What the real user's device waits for before it follows an update. */
-  beforeFollow: () => Promise<unknown>
+  /** How the real user's device follows an update: at once, or between two pings. The engine hears of it, and waits. */
+  following: (follow: () => Promise<void>) => Promise<void>
   /** Where the books say that the real user is. */
   home(): Promise<string>
   end(): Promise<void>
@@ -104,7 +104,7 @@ async function built(world: World, { others = 0, region, revokeGraceMs }: SceneO
     told.push(one)
     const update = one.data as ClientUpdate
     if (one.type === 'update' && update.connectionId === 'u1')
-      lastUpdate = lastUpdate.then(() => scene.beforeFollow()).then(() => client.follow(update))
+      lastUpdate = lastUpdate.then(() => scene.following(() => client.follow(update))).then(() => tell('followed'))
     bell.ring()
   })
   engine.once('exit', () => bell.ring())
@@ -154,7 +154,7 @@ async function built(world: World, { others = 0, region, revokeGraceMs }: SceneO
     until: (type, matches = () => true, after = 0) => find((one) => one.type === type && one.at > after && matches(one.data)),
     ask,
     tell,
-    beforeFollow: async () => {},
+    following: (follow) => follow(),
     home: async () => (await ask('homes', 'homes')).u1,
     async end() {
       for (const child of [engine, ...workers, ...watching]) {

@@ -31,9 +31,11 @@ export async function playChaos(scene: Scene, forMs: number, random: () => numbe
   const begun = performance.now()
   const until = begun + forMs
   let engineAt = begun + (random() * Math.min(forMs, engineEveryMs)) / 2
-  while (performance.now() < until) {
+  // However slow it is, an engine has its turn.
+  for (let hadEngine = false; performance.now() < until || !hadEngine; ) {
     const isEngine = performance.now() >= engineAt
     if (isEngine) engineAt += engineEveryMs
+    hadEngine ||= isEngine
     const fault = isEngine ? (random() < 0.6 ? 'engineKilled' : 'engineStopped') : drawn(random)
     const work = begin(fault, scene, random, until)
     if (work) {

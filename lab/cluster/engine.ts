@@ -24,7 +24,8 @@ const nats = noted(
 function noted(connection: NatsConnection): NatsConnection {
   const note = (subject: string, payload?: Payload): void => {
     if (!subject.startsWith(`${prefix}.cmd.`) || !(payload instanceof Uint8Array)) return
-    appendFileSync(join(folder, `sent-${name}.jsonl`), `${JSON.stringify(sentOf(parseCommand(payload)))}\n`)
+    // Whoever was killed in the middle of it has left a piece of a line.
+    appendFileSync(join(folder, `sent-${name}.jsonl`), `\n${JSON.stringify(sentOf(parseCommand(payload)))}\n`)
   }
   for (const call of ['publish', 'request'] as const) {
     const real = connection[call].bind(connection) as (...all: unknown[]) => unknown

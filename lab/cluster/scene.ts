@@ -18,7 +18,7 @@ const regions = ['de', 'nl', 'se'] as const
 const serversEach = 5
 const vantages = ['home', 'abroad'] as const
 const schema = 'pintail'
-export const syncEveryMs = 10_000
+const syncEveryMs = 10_000
 
 const detect = {
   checkIntervalMs: 1000,
@@ -184,8 +184,22 @@ export class Proc {
     return this.#stderr
   }
 
-  /** Resolves when it has said that it is ready; rejects when it ends before. */
-  start(): Promise<void> {
+  /**
+   * Resolves when it has said that it is ready; rejects when it ends before. Whoever cannot begin because the broker is away is started
+   * again, as a supervisor would.
+   */
+  async start(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      this.#stderr = ''
+      try {
+        return await this.#begin()
+      } catch (error) {
+        if (tries === 100 || !/timeout|no responders|disconnect|connection|unavailable|closed/i.test(this.#stderr)) throw error
+      }
+    }
+  }
+
+  #begin(): Promise<void> {
     if (this.isAlive) return this.#ready
     const child = spawn(process.execPath, ['--conditions=@pintail/source', this.#file, this.#argument], { stdio: ['pipe', 'pipe', 'pipe'] })
     this.#child = child

@@ -19,6 +19,9 @@ const entries: Entry[] = []
 const probes: Record<string, { at: number; count: number }> = {}
 let highest = 0
 let effects = 0
+let moves = 0
+let hold = Infinity
+let held = Promise.withResolvers<void>()
 let waiting: { readonly effects: number; readonly answer: () => void }[] = []
 
 class Refusal extends Error {
@@ -70,12 +73,14 @@ async function change(call: Extract<Call, { what: Change }>): Promise<unknown> {
   const about = { engine, what, key, connectionId, from, to, token, epoch, calledAt, leaseUntil, arrivedAt }
   const before = random() * latencyMs
   await rest(before)
+  while (what === 'move' && moves >= hold) await held.promise
   const note = (result: Entry['result']) => entries.push({ ...about, effectAt: Date.now(), result })
   try {
     if (fencing === 'enforced') admit(move)
     const isEffective = effect(what, move)
     note(isEffective ? 'effective' : 'repeated')
     if (isEffective) effects++
+    if (isEffective && what === 'move') moves++
   } catch (error) {
     if (error instanceof Refusal) note(error.code)
     throw error
@@ -149,6 +154,14 @@ for await (const line of createInterface({ input: process.stdin })) {
   const say = (value: unknown) => process.stdout.write(`${JSON.stringify({ id, value })}\n`)
   if (word.do === 'kill') {
     dead.add(word.server)
+    say(null)
+  } else if (word.do === 'hold') {
+    hold = word.moves
+    say(null)
+  } else if (word.do === 'go') {
+    hold = Infinity
+    held.resolve()
+    held = Promise.withResolvers()
     say(null)
   } else if (word.do === 'book') say(book())
   else if (word.do === 'left') say([...users.values()].filter(({ home }) => dead.has(home)).length)

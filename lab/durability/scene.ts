@@ -145,7 +145,7 @@ export async function makeScene(stage: Stage, setting: SceneSetting) {
 }
 
 function read<T>(path: string, work: (db: DatabaseSync) => T): T {
-  const db = new DatabaseSync(path, { readOnly: true })
+  const db = new DatabaseSync(path, { readOnly: true, timeout: 60_000 })
   try {
     return work(db)
   } finally {

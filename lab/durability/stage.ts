@@ -108,12 +108,12 @@ async function startServer(
   const server = world.spawn('store', command as string, ...args)
   server.stdout?.resume()
   const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()))
-  for (let tries = 0; ; tries++) {
+  for (const end = performance.now() + 120_000; ; ) {
     try {
       await world.exec('store', join(programs, 'psql'), '-h', host, '-U', 'postgres', '-qc', 'SELECT 1')
       break
     } catch (error) {
-      if (tries === 100 || server.exitCode !== null) throw error
+      if (performance.now() > end || server.exitCode !== null) throw error
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }

@@ -8,18 +8,22 @@ import type { LeaseCall } from './words.ts'
 
 /**
  * A lease that nobody renews any more is over at `until`. The first question that a living engine asks after that must be
- * granted; as each asks once a poll, somebody leads one poll later at the latest. None may be granted before.
+ * granted, or one that overtakes it; as each asks once a poll, somebody leads one poll later at the latest. None may be granted before.
  * @returns from the last renewal to the new lease, milliseconds
  */
 export function takeover(store: SceneSetting['store'], { token, until }: LeaseRow, engines: readonly Engine[]): number {
   // The clock that the lease goes by: the server's time of day, or the machine's steady clock.
   const at = (call: LeaseCall): number => (store === 'postgres' ? call.at : call.steadyAt)
   const calls = engines.flatMap(({ leases }) => leases.filter((call) => call.lease === 'acquire'))
-  const granted = calls.find((call) => call.token === token + 1)
+  const [granted] = calls.filter((call) => (call.token ?? 0) > token).sort((one, other) => Number(one.token) - Number(other.token))
   if (!granted) throw new Error(`nobody has got token ${token + 1}`)
+  // An engine that stood still has given up a call that was granted all the same, and has waited for the end of its own lease.
+  const unheard = Number(granted.token) - token - 1
+  expect(calls.filter(({ error }) => error !== null).length, 'each token was asked for').toBeGreaterThanOrEqual(unheard)
   expect(at(granted) + granted.tookMs + clocksMs, 'no lease is given before the one before it is over').toBeGreaterThanOrEqual(until)
+  if (unheard > 0) return at(granted) + granted.tookMs - (until - ttlMs)
   const refused = calls.filter(
-    (call) => call.token === null && call.error === null && at(call) > until + clocksMs && at(call) < at(granted) - clocksMs,
+    (call) => call.token === null && call.error === null && at(call) > until + clocksMs && at(call) + call.tookMs < at(granted) - clocksMs,
   )
   expect(refused, 'the first to ask when it is over gets it').toEqual([])
   return at(granted) + granted.tookMs - (until - ttlMs)

@@ -70,6 +70,9 @@ export interface Book {
 /** What the lab asks of the panel on its standard input; each is answered by a line with the same id. */
 export type Word =
   | { readonly do: 'kill'; readonly server: string }
+  /** After so many effective moves each further one waits before its effect, until `go`. */
+  | { readonly do: 'hold'; readonly moves: number }
+  | { readonly do: 'go' }
   | { readonly do: 'book' }
   /** How many are at home on dead servers. */
   | { readonly do: 'left' }

@@ -18,6 +18,7 @@ let complaints: string[]
 
 beforeAll(async () => {
   browser = await chromium.launch({
+    timeout: 120_000,
     executablePath: process.env.PINTAIL_CHROMIUM ?? '/usr/bin/chromium',
     // As root, as in a container, its sandbox does not start.
     args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage'],
@@ -53,7 +54,7 @@ afterEach(async () => {
 
 async function open(path: string): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1100, height: 900 }, locale: 'en-GB' })
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   complaints = []
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {

@@ -13,7 +13,7 @@ describe('guards', () => {
     await page.locator('pintail-guards .calm').waitFor()
     for (const id of ['s1', 's2', 's3', 's4']) world.fleet.kill(id)
     const held = page.locator('pintail-guards [data-entry=incident]')
-    await held.locator('[data-guard=mass_failure]').first().waitFor({ timeout: 30_000 })
+    await held.locator('[data-guard=mass_failure]').first().waitFor({ timeout: 60_000 })
     expect(await held.first().textContent()).toContain('What helps')
     await picture(page, 'guards-held', 'pintail-guards')
     await held.first().locator('[data-action="incidents:acknowledge"]').focus()
@@ -21,11 +21,9 @@ describe('guards', () => {
     await page.getByRole('dialog', { name: 'Is this outage known?' }).waitFor()
     await picture(page, 'guards-dialog')
     await page.keyboard.press('Escape')
-    expect(
-      await page.evaluate(
-        () => (document.activeElement?.shadowRoot?.activeElement?.shadowRoot?.activeElement as HTMLElement)?.dataset.action,
-      ),
-    ).toBe('incidents:acknowledge')
+    const focused = (): Promise<string | undefined> =>
+      page.evaluate(() => (document.activeElement?.shadowRoot?.activeElement?.shadowRoot?.activeElement as HTMLElement)?.dataset.action)
+    await expect.poll(focused).toBe('incidents:acknowledge')
     expect((await world.fleet.pintail.incidents.list()).every(({ acknowledgedAt }) => acknowledgedAt === null)).toBe(true)
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Acknowledge', exact: true }).click()
@@ -36,7 +34,7 @@ describe('guards', () => {
     await page.getByRole('button', { name: 'Override', exact: true }).click()
     await expect
       .poll(async () => (await world.fleet.pintail.incidents.list()).filter(({ overrideUntil }) => overrideUntil !== null).length, {
-        timeout: 10_000,
+        timeout: 60_000,
       })
       .toBe(1)
     expect(complaints).toEqual({ errors: [], csp: [], foreign: [] })

@@ -3,7 +3,7 @@ import { many } from './fleets.ts'
 import { gate } from './gate.ts'
 import { stage } from './stage.ts'
 
-test('2,000 servers and 500 running migrations: few things are drawn, and each input is answered', { timeout: 240_000 }, async () => {
+test('2,000 servers and 500 running migrations: few things are drawn, and each input is answered', { timeout: 600_000 }, async () => {
   const gates = gate()
   const world = await stage({ servers: many, connections: 3, speed: 2, replace: gates.replace })
   try {

@@ -100,16 +100,20 @@ describe('a fleet in trouble', () => {
   test('the ring is as full as the server', async () => {
     const visit = await world.open()
     await ready(visit)
-    const shares = await visit.page
-      .locator('pintail-map [data-node]')
-      .evaluateAll((nodes) =>
-        nodes.map((node) => [node.getAttribute('data-node'), Number(node.querySelector('.fill')?.getAttribute('data-share'))] as const),
-      )
-    const { servers: there } = world.fleet.pintail.status()
-    for (const [id, share] of shares) {
-      const report = there.find(({ serverId }) => serverId === id)
-      expect(share, String(id)).toBeCloseTo(((report?.load ?? 0) + (report?.reserved ?? 0)) / 40, 2)
+    /** Servers whose ring is not as full as they are. The page may be a moment behind. */
+    const wrong = async (): Promise<unknown[]> => {
+      const shares = await visit.page
+        .locator('pintail-map [data-node]')
+        .evaluateAll((nodes) =>
+          nodes.map((node) => [node.getAttribute('data-node'), Number(node.querySelector('.fill')?.getAttribute('data-share'))] as const),
+        )
+      const { servers: there } = world.fleet.pintail.status()
+      return shares.filter(([id, share]) => {
+        const report = there.find(({ serverId }) => serverId === id)
+        return !(Math.abs(share - ((report?.load ?? 0) + (report?.reserved ?? 0)) / 40) < 0.005)
+      })
     }
+    await expect.poll(wrong).toEqual([])
     await visit.context.close()
   })
 
@@ -183,7 +187,7 @@ test('hostile names are text, and the layout is intact', async () => {
       // A row that the engine itself refuses is none: its own limit for names.
       const there = world.fleet.pintail.status().servers.length
       expect(there).toBeGreaterThan(5)
-      expect(await rows.count()).toBe(there)
+      await expect.poll(() => rows.count()).toBe(there)
       const texts = await rows.allTextContents()
       expect(texts.join('')).not.toMatch(/\p{Cc}|[\u202A-\u202E\u2066-\u2069]/u)
       expect(texts).toContain('⟨U+202E⟩moc.live⟨U+202C⟩ ams')
@@ -214,7 +218,7 @@ test('no server at all is said, and no empty box is shown', async () => {
 })
 
 test('2,000 servers: regions are folded, one unfolds by Enter and folds by Escape, and the table comes in pages', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const world = await stage({ servers: many, connections: 2, speed: 0, policy: { mode: 'auto' } })
   try {
@@ -241,14 +245,14 @@ test('2,000 servers: regions are folded, one unfolds by Enter and folds by Escap
       await latency('Escape'),
     ]
     console.log(`2,000 servers: ${took.map((ms) => ms.toFixed(0)).join(', ')} ms a key`)
-    expect(await page.locator('pintail-map [data-node]').count()).toBe(12)
+    await expect.poll(() => page.locator('pintail-map [data-node]').count()).toBe(12)
     await page.keyboard.press('Enter')
     await page.locator('pintail-map [data-node^=srv]').first().waitFor()
     // They appear some at a time.
     await expect.poll(() => page.locator('pintail-map [data-node^=srv]').count()).toBeGreaterThan(150)
     await picture(page, 'many-unfolded')
     await page.locator('pintail-map [data-twin]').click()
-    expect(await page.locator('pintail-map tr[data-id]').count()).toBe(25)
+    await expect.poll(() => page.locator('pintail-map tr[data-id]').count()).toBe(25)
     await page.getByRole('button', { name: 'Next' }).click()
     await page.getByText('Page 2 of 80').waitFor()
     expect(complaints).toEqual(nothing)

@@ -122,14 +122,21 @@ describe.each(['light', 'dark'] as const)('arrows of the map, %s', (colorScheme)
     gates.close()
     await drain('sgp-1')
     await see(page, 'preparing', 'sgp-1')
-    const arrows = await page.locator('pintail-map svg.map [part=arrow]').evaluateAll((all) =>
-      all.map((arrow) => ({
-        pair: `${arrow.getAttribute('data-from')} → ${arrow.getAttribute('data-to')}`,
-        status: arrow.getAttribute('data-status'),
-        users: Number(arrow.getAttribute('data-users')),
-        width: Number.parseFloat(getComputedStyle(arrow.querySelector('.line') as Element).strokeWidth),
-      })),
-    )
+    const look = () =>
+      page.locator('pintail-map svg.map [part=arrow]').evaluateAll((all) =>
+        all.map((arrow) => ({
+          pair: `${arrow.getAttribute('data-from')} → ${arrow.getAttribute('data-to')}`,
+          status: arrow.getAttribute('data-status'),
+          users: Number(arrow.getAttribute('data-users')),
+          width: Number.parseFloat(getComputedStyle(arrow.querySelector('.line') as Element).strokeWidth),
+        })),
+      )
+    // Its migrations come to the gate one after another.
+    const pairs = world.fleet.pintail.status().migrations.filter(({ fromServerId }) => fromServerId === 'sgp-1').length
+    await expect
+      .poll(async () => (await look()).filter(({ pair, status }) => pair.startsWith('sgp-1 ') && status === 'preparing').length)
+      .toBe(pairs)
+    const arrows = await look()
     expect(new Set(arrows.map(({ pair }) => pair)).size).toBe(arrows.length)
     const open = world.fleet.pintail.status().migrations.filter(({ fromServerId }) => fromServerId === 'sgp-1')
     for (const { toServerId, connectionCountAtStart } of open)

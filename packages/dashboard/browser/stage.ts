@@ -41,6 +41,7 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
 
 function launch(): Promise<Browser> {
   return chromium.launch({
+    timeout: 120_000,
     executablePath: process.env.PINTAIL_CHROMIUM ?? '/usr/bin/chromium',
     // As root, as in a container, its sandbox does not start.
     args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage', '--force-color-profile=srgb'],
@@ -50,7 +51,7 @@ function launch(): Promise<Browser> {
 async function open(browser: Browser, origin: string, path: string, options: BrowserContextOptions): Promise<Visit> {
   const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', viewport: { width: 1280, height: 900 }, ...options })
   const complaints: Complaints = { errors: [], csp: [], foreign: [] }
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   const page = await context.newPage()
   watch(page, origin, complaints)
   context.on('page', (other) => watch(other, origin, complaints))

@@ -32,17 +32,17 @@ describe('a fleet with one outage', () => {
   test('its incident is told from evidence to outcome; a deep link opens it, and back closes it', async () => {
     const { page, context, complaints } = await world.open(`/pintail/dashboard#pintail-incident=${incidentId}`)
     await page.locator('pintail-incident [part=step]').first().waitFor()
-    expect(await stages(page)).toEqual(['done', 'done', 'done', 'trouble', 'waiting'])
+    await expect.poll(() => stages(page)).toEqual(['done', 'done', 'done', 'trouble', 'waiting'])
     await page.locator('pintail-incident svg.plot').first().waitFor()
     await picture(page, 'incident', 'pintail-incident')
     // The picture has a twin with the same samples.
     await page.locator('pintail-incident [data-twin]').click()
-    expect(await page.locator('pintail-incident table tbody tr').count()).toBeGreaterThan(3)
+    await expect.poll(() => page.locator('pintail-incident table tbody tr').count()).toBeGreaterThan(3)
     await page.locator('pintail-incident [data-twin]').click()
     await page.locator('pintail-incident [data-back]').click()
     await page.locator('pintail-incident .list a').first().waitFor()
     expect(new URL(page.url()).hash).toBe('')
-    expect(await focused(page)).toBe('title')
+    await expect.poll(() => focused(page)).toBe('title')
     await page.goBack()
     await page.locator('pintail-incident [part=step]').first().waitFor()
     expect(complaints).toEqual({ errors: [], csp: [], foreign: [] })
@@ -67,6 +67,7 @@ describe('a fleet with one outage', () => {
     expect(await page.locator('pintail-why [data-server]').count()).toBeLessThan(scored.length)
     await picture(page, 'why', 'pintail-why')
     await page.locator('pintail-why [data-more]').click()
+    await expect.poll(() => page.locator('pintail-why [data-server]').count()).toBe(scored.length)
     const drawn = await page.locator('pintail-why [data-server]').evaluateAll((rows) =>
       rows.map((row) => ({
         id: row.getAttribute('data-server'),
@@ -76,12 +77,12 @@ describe('a fleet with one outage', () => {
     expect(drawn.map(({ id }) => id)).toEqual(scored.map(({ serverId }) => serverId))
     for (const [index, { width }] of drawn.entries()) expect(width).toBeCloseTo((scored[index]?.score ?? -1) * 100, 6)
     await page.locator('pintail-why [data-twin]').click()
-    expect(await page.locator('pintail-why table tbody tr').count()).toBe(scored.length)
+    await expect.poll(() => page.locator('pintail-why table tbody tr').count()).toBe(scored.length)
     expect(complaints).toEqual({ errors: [], csp: [], foreign: [] })
     await context.close()
   })
 
-  test('axe-core finds nothing serious with all of it open, light and dark, on a phone and on a wall', { timeout: 120_000 }, async () => {
+  test('axe-core finds nothing serious with all of it open, light and dark, on a phone and on a wall', { timeout: 600_000 }, async () => {
     for (const [colorScheme, width] of [
       ['light', 375],
       ['dark', 1280],
@@ -178,7 +179,7 @@ describe('a fleet with one outage', () => {
       other.fleet.kill('ams-1')
       const { page, context } = await other.open()
       const button = page.locator('pintail-migrations [data-evacuation] button[data-action="evacuations:approve"]')
-      await button.click({ timeout: 20_000 })
+      await button.click({ timeout: 60_000 })
       await page.locator('pintail-migrations dialog button[type=submit]').click()
       await page.locator('pintail-migrations dialog [role=alert]').getByText('You may not do this.').waitFor()
       await page.keyboard.press('Escape')

@@ -10,9 +10,10 @@ export default defineConfig({
     include: ['packages/dashboard/browser/**/*.browser.ts', 'examples/*/browser/**/*.browser.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     maxWorkers: 3,
-    testTimeout: 60_000,
-    expect: { poll: { timeout: 20_000 } },
-    hookTimeout: 60_000,
+    // Generous: they are for what hangs, never a measure of speed.
+    testTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
   },
 })

@@ -27,8 +27,8 @@ export interface World {
   readonly requests: string[]
   /** Live streams that are open now. */
   readonly streams: () => number
-  /** The HTTP server ends, and another begins on the same port. */
-  restart(pauseMs?: number): Promise<void>
+  /** The HTTP server ends, and another begins on the same port, as soon as this has come. */
+  restart(after?: Promise<unknown>): Promise<void>
   close(): Promise<void>
 }
 
@@ -78,9 +78,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     url: origin + routePrefix,
     requests,
     streams: () => streams,
-    async restart(pauseMs = 0) {
+    async restart(after) {
       await app.close()
-      await pause(pauseMs)
+      await after
       app = await serve(port)
     },
     async close() {
