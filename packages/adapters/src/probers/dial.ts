@@ -71,16 +71,16 @@ function attemptOnce({ host, port, timeoutMs, signal, name, talk, next }: Once):
     const lateMs = (): number => Math.round(performance.now() - startedAt - timeoutMs)
     const fault = (what: string): Answer => ({ fault: new PintailError('prober_unavailable', `the event loop was blocked ${what}`) })
     const unseen = (): Answer => fault(`or the answer slow: it was read ${lateMs()} ms after its time`)
-    const late = (): Answer => {
+    const silent = (late: number): Answer => {
       // This process, not the server, is slow: the answer may have come in time, and nobody was there to see it.
-      if (lateMs() > Math.max(20, timeoutMs / 10)) return fault(`for at least ${lateMs()} ms`)
+      if (late > Math.max(20, timeoutMs / 10)) return fault(`for at least ${late} ms`)
       return { kind: 'no_reply', layer: attempt.layer, why: `nothing within ${timeoutMs} ms` }
     }
     const onAbort = (): void => attempt.settle({ fault: aborted(signal) })
     // A loop that was blocked until just now has timers first: what stands there already is looked at before anybody is called silent.
     const timer = setTimeout(() => {
-      const before = { connected, read: socket.bytesRead }
-      look = setImmediate(() => attempt.settle(connected !== before.connected || socket.bytesRead !== before.read ? unseen() : late()))
+      const before = { connected, late: lateMs() }
+      look = setImmediate(() => attempt.settle(connected === before.connected ? silent(before.late) : unseen()))
     }, timeoutMs)
     const pace = setTimeout(next, spacingMs)
     signal.addEventListener('abort', onAbort)

@@ -66,14 +66,13 @@ function connectOnce(host: string, port: number, timeoutMs: number, signal: Abor
     const onAbort = () => settle({ fault: aborted(signal) })
     const lateMs = () => Math.round(performance.now() - startedAt - timeoutMs)
     const unseen = (what: string): Answer => ({ fault: new PintailError('prober_unavailable', `the event loop was blocked ${what}`) })
-    const expire = () => {
-      const late = lateMs()
+    const expire = (late: number) => {
       // This process, not the server, is slow: the answer may have come in time, and nobody was there to see it.
       if (late > Math.max(20, timeoutMs / 10)) settle(unseen(`for at least ${late} ms`))
       else settle({ kind: 'no_reply', why: `nothing within ${timeoutMs} ms` })
     }
     // A loop that was blocked until just now has timers first: what stands there already is looked at before anybody is called silent.
-    const timer = setTimeout(() => (look = setImmediate(expire)), timeoutMs)
+    const timer = setTimeout(() => (look = setImmediate(expire, lateMs())), timeoutMs)
     const pace = setTimeout(next, spacingMs)
     signal.addEventListener('abort', onAbort)
     socket.once('connect', () => {
