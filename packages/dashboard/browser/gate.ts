@@ -37,11 +37,12 @@ export function gate(): Gate {
           return mover.move(move, context)
         },
       }
-      // What comes after the last move waits for nobody outside: its end is held on its way into the store.
+      // What comes after the last move waits for nobody outside: it is held on its way into the store. The engine knows of it, and says so
+      // to whoever asks; nobody is told of it before it is kept.
       const held: MigrationStore = {
         ...store,
         async commit(batch, context) {
-          if (batch.writes.some(({ kind, value }) => kind === 'migration' && value?.status === 'completed')) await pass('complete')
+          if (batch.writes.some(({ kind, value }) => kind === 'migration' && value?.status === 'completing')) await pass('complete')
           return store.commit(batch, context)
         },
       }

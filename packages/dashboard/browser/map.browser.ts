@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connections, servers } from './fleets.ts'
 import { gate } from './gate.ts'
 import { picture, type Stage, stage } from './stage.ts'
@@ -70,8 +70,9 @@ describe.each(['light', 'dark'] as const)('arrows of the map, %s', (colorScheme)
     world = await stage({ servers, connections, policy: { mode: 'suggest' }, replace: gates.replace, speed: 0.5 })
     page = (await world.open(undefined, { colorScheme })).page
   })
+  // What a failed test leaves closed would hold up the next ones.
+  afterEach(() => gates.openAll())
   afterAll(async () => {
-    gates.openAll()
     await world.close()
   })
   /** Drains a server up to where the gates let it. */
@@ -100,6 +101,8 @@ describe.each(['light', 'dark'] as const)('arrows of the map, %s', (colorScheme)
     expect(await see(page, 'transferring')).toMatchObject({ colour: 'blue', line: 'wavy', isMoving: true })
     await picture(page, `map-transferring-${colorScheme}`, 'pintail-map')
     gates.open('move')
+    await expect.poll(() => world.fleet.pintail.status().migrations.map(({ status }) => status)).toContain('completing')
+    await page.reload()
     expect(await see(page, 'completing')).toMatchObject({ colour: 'blue', line: 'plain', isMoving: false })
     gates.open('complete')
     expect(await see(page, 'completed')).toMatchObject({ colour: 'green', line: 'plain', isMoving: false, hasCross: false })
