@@ -10,8 +10,8 @@ export default defineConfig({
     include: ['packages/**/*.test.ts', 'examples/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', 'lab/**'],
     passWithNoTests: true,
-    // Many tests wait for processes, sockets and time-outs: on two cores four workers keep both busy.
-    maxWorkers: 4,
+    // Many tests wait for processes, sockets and time-outs: on two cores three workers keep both busy.
+    maxWorkers: 3,
     // Generous: a time-out is for what hangs, never a measure of speed. A busy machine stands still for seconds, at any line.
     testTimeout: 300_000,
     hookTimeout: 60_000,

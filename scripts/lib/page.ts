@@ -15,6 +15,8 @@ export async function buildPage(one: Package): Promise<void> {
   const from = join(one.dir, 'src', 'page')
   const to = join(one.dir, 'dist', 'page')
   if (!existsSync(join(from, 'main.ts'))) return
+  // As in buildPackage().
+  if (process.env.PINTAIL_BUILT && existsSync(to)) return
   await rm(to, { recursive: true, force: true })
   await tsup({
     config: false,
