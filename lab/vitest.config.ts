@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import base from '../vitest.config.ts'
 
-// Each file has worlds of its own, which do not see each other, and waits most of the time: three run at once.
+// Each file has worlds of its own, which do not see each other, and waits most of the time: four run at once.
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ...(base.ssr ? { ssr: base.ssr } : {}),
@@ -10,7 +10,7 @@ export default defineConfig({
     include: ['lab/**/*.lab.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     passWithNoTests: true,
-    maxWorkers: 3,
+    maxWorkers: 4,
     // Tests that say so wait for leases side by side.
     maxConcurrency: 40,
     // Generous: they are for what hangs, never a measure of speed.
